@@ -1,0 +1,49 @@
+"""Which systems there are and which features each has."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from domain.errors import Fault, UnknownFeature, UnknownSystem
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """`features` maps each feature name to a sentence that describes it, in catalogue order."""
+
+    name: str
+    description: str
+    features: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    systems: Mapping[str, System]
+
+    def system(self, name: str) -> System:
+        """The system called `name`; raises `UnknownSystem` with the nearest valid spelling."""
+        system = self.systems.get(name)
+        if system is None:
+            detail = f"There is no system {name!r}.{_nearest(name, self.systems)}"
+            raise UnknownSystem(detail, (Fault("/system", UnknownSystem.code, detail),))
+        return system
+
+    def check(self, system_name: str, features: Sequence[str]) -> None:
+        """Raise `UnknownFeature`, with one fault per feature the system does not have."""
+        known = self.system(system_name).features
+        faults = tuple(
+            Fault(
+                f"/features/{index}",
+                UnknownFeature.code,
+                f"{system_name} has no feature {feature!r}.{_nearest(feature, known)}",
+            )
+            for index, feature in enumerate(features)
+            if feature not in known
+        )
+        if faults:
+            raise UnknownFeature(" ".join(fault.detail for fault in faults[:3]), faults)
+
+
+def _nearest(name: str, names: Mapping[str, object]) -> str:
+    close = get_close_matches(name[:200], names, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

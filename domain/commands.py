@@ -1,0 +1,84 @@
+"""What may be asked of a ticket: imperative, and possibly refused.
+
+`within` is the organisation whose tickets the caller may touch, or None for platform staff;
+another organisation's ticket is answered as if it did not exist. `expected_version` is the
+version the caller looked at, or None when it does not mind.
+"""
+
+from dataclasses import dataclass
+
+from domain.events import LegacyRecordQuarantined, TicketImported
+from domain.origin import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTicket:
+    ticket_id: str
+    origin: Origin
+    org_id: str
+    system: str
+    name: str
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RenameTicket:
+    ticket_id: str
+    origin: Origin
+    within: str | None
+    expected_version: int | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFeatures:
+    """Make the ticket hold exactly `features`."""
+
+    ticket_id: str
+    origin: Origin
+    within: str | None
+    expected_version: int | None
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RetireTicket:
+    ticket_id: str
+    origin: Origin
+    within: str | None
+    expected_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreTicket:
+    ticket_id: str
+    origin: Origin
+    within: str | None
+    expected_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportTicket:
+    """Take a legacy record over, already translated. The same content twice changes nothing."""
+
+    ticket_id: str
+    imported: TicketImported
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRecord:
+    """Keep a legacy record that can not be a ticket, with the reason."""
+
+    ticket_id: str
+    quarantined: LegacyRecordQuarantined
+
+
+Command = (
+    CreateTicket
+    | RenameTicket
+    | ChangeFeatures
+    | RetireTicket
+    | RestoreTicket
+    | ImportTicket
+    | QuarantineRecord
+)

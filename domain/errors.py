@@ -1,0 +1,135 @@
+"""Everything that can go wrong, in one small tree.
+
+TicketbookError
+├── Refusal                 a rule said no; nothing changed; asking again gives the same answer
+│   ├── InvalidName           empty, too long, or holding control characters
+│   ├── InvalidFeatures       too many, or not feature names at all
+│   ├── UnknownSystem         the catalogue has no such system
+│   ├── UnknownFeature        the system has no such feature
+│   ├── TicketNotFound        no such ticket for this caller
+│   ├── TicketExists          the id is taken
+│   ├── TicketIsRetired       a retired ticket must be restored before it can change
+│   └── VersionConflict       the caller looked at an older version
+├── KeyReused               an idempotency key came back with another command
+├── HeadMoved               somebody else appended first (the log retries; callers never see it)
+├── StoreUnavailable        the store does not answer; what was asked may or may not have happened
+├── Overloaded              too much is waiting already; nothing was stored
+├── StoreTooNew             the store was written by a newer version of this program
+├── StoreCorrupt            the store holds something this program can not read
+├── Fenced                  another runner holds the projection now
+└── ConfigurationError      a setting or the catalogue file is wrong; says what to do
+
+Errors know nothing of HTTP; `api/problems.py` maps them.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class TicketbookError(Exception):
+    """The root: anything this program raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one part of a command. `pointer` is an RFC 6901 path into it."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Refusal(TicketbookError):
+    """A rule said no. `code` is stable and public; `detail` is a sentence for a person."""
+
+    code: ClassVar[str] = "refused"
+
+    def __init__(
+        self, detail: str, faults: tuple[Fault, ...] = (), version: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = faults
+        self.version = version
+
+
+class InvalidName(Refusal):
+    code = "invalid-name"
+
+
+class InvalidFeatures(Refusal):
+    code = "invalid-features"
+
+
+class UnknownSystem(Refusal):
+    code = "unknown-system"
+
+
+class UnknownFeature(Refusal):
+    code = "unknown-feature"
+
+
+class TicketNotFound(Refusal):
+    code = "ticket-not-found"
+
+
+class TicketExists(Refusal):
+    code = "ticket-exists"
+
+
+class TicketIsRetired(Refusal):
+    code = "ticket-retired"
+
+
+class VersionConflict(Refusal):
+    """`version` is the current version (0 when there is no such stream)."""
+
+    code = "version-conflict"
+
+
+REFUSALS: dict[str, type[Refusal]] = {
+    refusal.code: refusal
+    for refusal in (
+        InvalidName,
+        InvalidFeatures,
+        UnknownSystem,
+        UnknownFeature,
+        TicketNotFound,
+        TicketExists,
+        TicketIsRetired,
+        VersionConflict,
+    )
+}
+
+
+class KeyReused(TicketbookError):
+    """The idempotency key already answered a different command."""
+
+
+class HeadMoved(TicketbookError):
+    """Positions were claimed after a head that is no longer the head."""
+
+
+class StoreUnavailable(TicketbookError):
+    """The store did not answer in time. A command may or may not have been stored: repeat it with
+    the same idempotency key to find out."""
+
+
+class Overloaded(TicketbookError):
+    """More is waiting than this process can hold. Nothing was stored."""
+
+
+class StoreTooNew(TicketbookError):
+    """The store's schema is newer than this program understands."""
+
+
+class StoreCorrupt(TicketbookError):
+    """Something stored can not be read back."""
+
+
+class Fenced(TicketbookError):
+    """A newer holder of the lease has written since; this one must stop."""
+
+
+class ConfigurationError(TicketbookError):
+    """A setting or a configuration file is wrong. The message says which, where, and what to do."""

@@ -1,0 +1,137 @@
+"""Everything that can happen to a ticket, on one page.
+
+An event is a fact: past tense, never refused, never edited. `TOPIC` is the name it is stored
+under for ever; classes may be renamed, topics may not. The field names are stored names too:
+a change of shape needs a new version and an upcaster (`infrastructure/codec.py`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Final
+
+from domain.origin import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class TicketCreated:
+    """An organisation got a new ticket for one system."""
+
+    TOPIC: ClassVar[str] = "ticket.created"
+    origin: Origin
+    org_id: str
+    system: str
+    name: str
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """The legacy document an import came from.
+
+    `digest` is the SHA-256 (hex) of its BSON bytes; `revision` is its mongoose `__v`.
+    """
+
+    collection: str
+    digest: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class TicketImported:
+    """A legacy record became, or replaced the content of, this ticket.
+
+    `repairs` says what was mended on the way in; `unknown_features` are names that no system
+    knew: kept here as evidence, granting nothing.
+    """
+
+    TOPIC: ClassVar[str] = "ticket.imported"
+    origin: Origin
+    org_id: str
+    system: str
+    name: str
+    features: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+    source: SourceRecord
+    repairs: tuple[str, ...]
+    unknown_features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRenamed:
+    TOPIC: ClassVar[str] = "ticket.renamed"
+    origin: Origin
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketFeaturesChanged:
+    """The ticket now holds exactly `features`; `granted` and `revoked` are the difference."""
+
+    TOPIC: ClassVar[str] = "ticket.features_changed"
+    origin: Origin
+    features: tuple[str, ...]
+    granted: tuple[str, ...]
+    revoked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRetired:
+    """The ticket grants nothing any more; its history stays and it can be restored."""
+
+    TOPIC: ClassVar[str] = "ticket.retired"
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRestored:
+    TOPIC: ClassVar[str] = "ticket.restored"
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyRecordQuarantined:
+    """A legacy record had no safe meaning as a ticket. `record` is all of it, as extended JSON."""
+
+    TOPIC: ClassVar[str] = "legacy_record.quarantined"
+    origin: Origin
+    source: SourceRecord
+    reason: str
+    record: str
+
+
+Event = (
+    TicketCreated
+    | TicketImported
+    | TicketRenamed
+    | TicketFeaturesChanged
+    | TicketRetired
+    | TicketRestored
+    | LegacyRecordQuarantined
+)
+
+EVENT_TYPES: Final[tuple[type[Event], ...]] = (
+    TicketCreated,
+    TicketImported,
+    TicketRenamed,
+    TicketFeaturesChanged,
+    TicketRetired,
+    TicketRestored,
+    LegacyRecordQuarantined,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event in its place in the log.
+
+    - `position`: place in the global order, 1, 2, 3 … without gaps.
+    - `version`: place in this ticket's own stream, 1, 2, 3 … without gaps.
+    - `recorded_at`: when the log took it; never earlier than the event before it.
+    """
+
+    position: int
+    ticket_id: str
+    version: int
+    recorded_at: datetime
+    event: Event

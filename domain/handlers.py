@@ -1,0 +1,192 @@
+"""One pure function per command: `(command, ticket, catalogue) -> events`. All rules live here.
+
+No event means that nothing would change. A rule that says no raises a `Refusal`.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+
+from domain.catalogue import Catalogue
+from domain.commands import (
+    ChangeFeatures,
+    Command,
+    CreateTicket,
+    ImportTicket,
+    QuarantineRecord,
+    RenameTicket,
+    RestoreTicket,
+    RetireTicket,
+)
+from domain.errors import (
+    Fault,
+    InvalidFeatures,
+    InvalidName,
+    TicketExists,
+    TicketIsRetired,
+    TicketNotFound,
+    VersionConflict,
+)
+from domain.events import (
+    Event,
+    TicketCreated,
+    TicketFeaturesChanged,
+    TicketRenamed,
+    TicketRestored,
+    TicketRetired,
+)
+from domain.ticket import Ticket
+
+NAME_LENGTH = 200
+"""Most characters in a ticket's name."""
+
+FEATURES_PER_TICKET = 500
+"""Most features in one command."""
+
+
+def decide(command: Command, ticket: Ticket | None, catalogue: Catalogue) -> tuple[Event, ...]:
+    """Hand a command to its handler."""
+    match command:
+        case CreateTicket():
+            return create_ticket(command, ticket, catalogue)
+        case RenameTicket():
+            return rename_ticket(command, ticket, catalogue)
+        case ChangeFeatures():
+            return change_features(command, ticket, catalogue)
+        case RetireTicket():
+            return retire_ticket(command, ticket, catalogue)
+        case RestoreTicket():
+            return restore_ticket(command, ticket, catalogue)
+        case ImportTicket():
+            return import_ticket(command, ticket, catalogue)
+        case QuarantineRecord():
+            return quarantine_record(command, ticket, catalogue)
+
+
+def create_ticket(
+    command: CreateTicket, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    if ticket is not None:
+        raise TicketExists(f"There is already a ticket {command.ticket_id}.")
+    _check_name(command.name)
+    _check_count(command.features)
+    catalogue.check(command.system, command.features)
+    created = TicketCreated(
+        origin=command.origin,
+        org_id=command.org_id,
+        system=command.system,
+        name=command.name,
+        features=unique(command.features),
+    )
+    return (created,)
+
+
+def rename_ticket(
+    command: RenameTicket, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    ticket = _active(command, ticket)
+    _check_name(command.name)
+    if command.name == ticket.name:
+        return ()
+    return (TicketRenamed(command.origin, command.name),)
+
+
+def change_features(
+    command: ChangeFeatures, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    ticket = _active(command, ticket)
+    _check_count(command.features)
+    catalogue.check(ticket.system, command.features)
+    features = unique(command.features)
+    if features == ticket.features:
+        return ()
+    held, wanted = set(ticket.features), set(features)
+    changed = TicketFeaturesChanged(
+        origin=command.origin,
+        features=features,
+        granted=tuple(feature for feature in features if feature not in held),
+        revoked=tuple(feature for feature in ticket.features if feature not in wanted),
+    )
+    return (changed,)
+
+
+def retire_ticket(
+    command: RetireTicket, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    return () if _owned(command, ticket).retired else (TicketRetired(command.origin),)
+
+
+def restore_ticket(
+    command: RestoreTicket, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    return (TicketRestored(command.origin),) if _owned(command, ticket).retired else ()
+
+
+def import_ticket(
+    command: ImportTicket, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    imported = command.imported
+    if ticket is None:
+        return (imported,)
+    if ticket.org_id != imported.org_id or ticket.system != imported.system:
+        raise TicketExists(
+            f"Ticket {ticket.id} belongs to another organisation or system than the record."
+        )
+    same = (
+        ticket.name == imported.name
+        and ticket.features == imported.features
+        and ticket.created_at == imported.created_at
+        and ticket.updated_at == imported.updated_at
+        and ticket.revision == imported.source.revision
+    )
+    return () if same else (imported,)
+
+
+def quarantine_record(
+    command: QuarantineRecord, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    return (command.quarantined,)
+
+
+def unique(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in the caller's order, each at its first place."""
+    return tuple(dict.fromkeys(names))
+
+
+_Change = RenameTicket | ChangeFeatures | RetireTicket | RestoreTicket
+
+
+def _owned(command: _Change, ticket: Ticket | None) -> Ticket:
+    if ticket is None or command.within not in (None, ticket.org_id):
+        raise TicketNotFound(f"There is no ticket {command.ticket_id}.")
+    if command.expected_version not in (None, ticket.version):
+        raise VersionConflict(
+            f"Ticket {ticket.id} is at version {ticket.version}, not {command.expected_version}. "
+            "Read it again and decide on what it holds now.",
+            version=ticket.version,
+        )
+    return ticket
+
+
+def _active(command: _Change, ticket: Ticket | None) -> Ticket:
+    ticket = _owned(command, ticket)
+    if ticket.retired:
+        raise TicketIsRetired(f"Ticket {ticket.id} is retired. Restore it before changing it.")
+    return ticket
+
+
+def _check_name(name: str) -> None:
+    if not name.strip():
+        fault = "The name is empty."
+    elif len(name) > NAME_LENGTH:
+        fault = f"The name has {len(name)} characters; at most {NAME_LENGTH} are allowed."
+    elif any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        fault = "The name holds control characters."
+    else:
+        return
+    raise InvalidName(fault, (Fault("/name", InvalidName.code, fault),))
+
+
+def _check_count(features: tuple[str, ...]) -> None:
+    if len(features) > FEATURES_PER_TICKET:
+        fault = f"{len(features)} features were sent; at most {FEATURES_PER_TICKET} are allowed."
+        raise InvalidFeatures(fault, (Fault("/features", InvalidFeatures.code, fault),))

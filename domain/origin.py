@@ -1,0 +1,28 @@
+"""Where a change comes from: who asked, why, in which conversation, and when."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Carried by every command and every event. No field has a default: nobody acts anonymously.
+
+    - `actor`: the subject of the caller's credential, or the operator of a command line.
+    - `reason`: the caller's own words, or None when none were given.
+    - `correlation_id`: names the conversation (request id, trace id, migration run).
+    - `causation_id`: the event or message that led to this one, or None for a first cause.
+    - `occurred_at`: when the caller asked, in UTC with milliseconds.
+    """
+
+    actor: str
+    reason: str | None
+    correlation_id: str
+    causation_id: str | None
+    occurred_at: datetime
+
+
+def milliseconds(moment: datetime) -> datetime:
+    """The same moment in UTC, cut to milliseconds: the precision every store keeps."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

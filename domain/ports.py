@@ -1,0 +1,57 @@
+"""What the domain needs from the outside to run: a clock and a totally ordered log."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from domain.errors import Refusal
+from domain.events import Recorded
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command with an idempotency key was told, so that it can be told the same again.
+
+    Either `refusal`, or the ticket `ticket_id` as it was at `version`. `fingerprint` identifies
+    the command the key was first used for.
+    """
+
+    key: str
+    fingerprint: str
+    ticket_id: str
+    version: int
+    position: int
+    refusal: Refusal | None
+
+
+class EventLog(Protocol):
+    """The totally ordered log of ticket events.
+
+    Once a reader has seen position n, nothing at or below n ever appears: positions are handed
+    out in commit order and become visible in that order, without gaps.
+    Every method raises `StoreUnavailable` when the store does not answer.
+    """
+
+    def head(self) -> int:
+        """Position of the last event that can not be lost any more; 0 for an empty log."""
+
+    def read(self, after: int, limit: int) -> Sequence[Recorded]:
+        """Up to `limit` events that follow position `after`, in order."""
+
+    def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
+        """Every event of each ticket, oldest first; tickets without events are left out."""
+
+    def answers(self, keys: Collection[str]) -> Mapping[str, Answer]:
+        """The answers stored under these idempotency keys."""
+
+    def commit(self, after: int, events: Sequence[Recorded], answers: Sequence[Answer]) -> None:
+        """Store events and answers durably, all or nothing.
+
+        The events must carry positions `after + 1, after + 2, …`. Raises `HeadMoved` when the log
+        does not end at `after`, or an answer's key is taken: read on and decide again.
+        """

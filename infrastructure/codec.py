@@ -1,0 +1,115 @@
+"""Domain events and answers as stored bytes, and back.
+
+The bytes are JSON: `{"recorded_at": …, "data": {event fields}}`, plus `"shape": n` once an event's
+fields have changed. They are the same on every store, so hashes over them agree.
+
+To change the shape of an event: raise its number in `SHAPES`, add an upcaster that turns the old
+`data` into the next one, and add a golden file in `tests/golden/`. Stored events are never
+rewritten.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from eventsourcing.persistence import Notification, StoredEvent
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from domain.errors import REFUSALS, Fault, StoreCorrupt
+from domain.events import EVENT_TYPES, Event, Recorded
+from domain.ports import Answer
+from infrastructure.ordered_log import StoredAnswer
+
+SHAPES: Final[dict[str, int]] = {}
+"""The current shape of each topic; 1 unless listed."""
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
+"""(topic, shape) to the function that turns that shape's data into the next shape's."""
+
+_EVENTS: Final[dict[str, TypeAdapter[Event]]] = {
+    event_type.TOPIC: TypeAdapter(event_type) for event_type in EVENT_TYPES
+}
+_TIME: Final = TypeAdapter(datetime)
+
+
+def encode(recorded: Recorded) -> StoredEvent:
+    topic = recorded.event.TOPIC
+    envelope: dict[str, Any] = {"recorded_at": recorded.recorded_at, "data": recorded.event}
+    if topic in SHAPES:
+        envelope["shape"] = SHAPES[topic]
+    return StoredEvent(
+        originator_id=recorded.ticket_id,
+        originator_version=recorded.version,
+        topic=topic,
+        state=to_json(envelope),
+    )
+
+
+def decode(stored: Notification) -> Recorded:
+    """Raises `StoreCorrupt`, naming the position, when the bytes are not what `encode` wrote."""
+    try:
+        envelope = from_json(stored.state)
+        data, shape = envelope["data"], envelope.get("shape", 1)
+        while shape < SHAPES.get(stored.topic, 1):
+            data = UPCASTERS[stored.topic, shape](data)
+            shape += 1
+        return Recorded(
+            position=stored.id,
+            ticket_id=str(stored.originator_id),
+            version=stored.originator_version,
+            recorded_at=_TIME.validate_python(envelope["recorded_at"]),
+            event=_EVENTS[stored.topic].validate_python(data),
+        )
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise StoreCorrupt(
+            f"The event at position {stored.id} ({stored.topic}, ticket {stored.originator_id}, "
+            f"version {stored.originator_version}) can not be read: {error}. "
+            "It was written by a newer version, or damaged."
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredRefusal:
+    code: str
+    detail: str
+    faults: tuple[Fault, ...]
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredAnswer:
+    fingerprint: str
+    ticket_id: str
+    version: int
+    position: int
+    refusal: _StoredRefusal | None
+
+
+_ANSWER: Final = TypeAdapter(_StoredAnswer)
+
+
+def encode_answer(answer: Answer) -> StoredAnswer:
+    refusal = None
+    if said := answer.refusal:
+        refusal = _StoredRefusal(said.code, said.detail, said.faults, said.version)
+    body = _StoredAnswer(
+        answer.fingerprint, answer.ticket_id, answer.version, answer.position, refusal
+    )
+    return StoredAnswer(answer.key, to_json(body))
+
+
+def decode_answer(key: str, body: bytes) -> Answer:
+    try:
+        stored = _ANSWER.validate_json(body)
+        refusal = None
+        if said := stored.refusal:
+            refusal = REFUSALS[said.code](said.detail, said.faults, said.version)
+    except (KeyError, ValidationError) as error:
+        raise StoreCorrupt(f"The answer kept for key {key!r} can not be read: {error}") from error
+    return Answer(
+        key, stored.fingerprint, stored.ticket_id, stored.version, stored.position, refusal
+    )

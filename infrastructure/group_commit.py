@@ -1,0 +1,85 @@
+"""Group commit: one batch in flight, whatever arrives meanwhile forms the next."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import Final, Generic, TypeVar
+
+from domain.errors import Overloaded, StoreUnavailable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+BATCH: Final = 500
+"""Most items in one batch."""
+
+BACKLOG: Final = 20_000
+"""Most items waiting; beyond it `submit` raises `Overloaded`."""
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Hands items to `settle` in arrival order, a batch at a time, on a thread of its own.
+
+    `settle` gives one result or exception per item. If it raises, every item of that batch gets
+    the exception and the next batch goes on.
+    """
+
+    def __init__(
+        self, settle: Callable[[Sequence[Item]], Sequence[Result | Exception]], name: str
+    ) -> None:
+        self._settle = settle
+        self._waiting: SimpleQueue[tuple[Item, Future[Result]] | None] = SimpleQueue()
+        self._lock = Lock()
+        self._closed = False
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, item: Item) -> Future[Result]:
+        """The future of the item's result."""
+        future: Future[Result] = Future()
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailable("The service is shutting down; nothing was stored.")
+            if self._waiting.qsize() >= BACKLOG:
+                raise Overloaded("Too many commands are waiting; nothing was stored. Try later.")
+            self._waiting.put((item, future))
+        return future
+
+    def close(self) -> None:
+        """Settle what was submitted, then stop."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            batch: list[tuple[Item, Future[Result]]] = []
+            entry = self._waiting.get()
+            while entry is not None:
+                batch.append(entry)
+                if len(batch) == BATCH:
+                    break
+                try:
+                    entry = self._waiting.get_nowait()
+                except Empty:
+                    break
+            last = entry is None
+            if batch:
+                self._answer(batch)
+
+    def _answer(self, batch: list[tuple[Item, Future[Result]]]) -> None:
+        try:
+            results = self._settle([item for item, _ in batch])
+        except Exception as error:  # the thread must outlive any batch; each caller hears of it
+            results = [error] * len(batch)
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.set_running_or_notify_cancel():
+                continue  # the caller went away; what was stored stays stored
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

@@ -1,0 +1,5 @@
+"""MongoDB, as this service's production store and as a persistence module of `eventsourcing`.
+
+`PERSISTENCE_MODULE=infrastructure.mongodb` with `MONGODB_URI` and `MONGODB_DBNAME` gives any
+`eventsourcing` application a totally ordered log. MongoDB must be a replica set.
+"""

@@ -1,0 +1,99 @@
+"""One MongoDB connection, with the guarantees everything here relies on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from bson.codec_options import CodecOptions
+from pymongo import MongoClient, ReadPreference, WriteConcern
+from pymongo.database import Database
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    InvalidURI,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    WTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+
+from domain import errors
+
+Document = dict[str, Any]
+
+DURABLE: Final = WriteConcern("majority", j=True, wtimeout=10_000)
+"""Acknowledged means on the journals of a majority: no failover loses it."""
+
+SETTLED: Final = ReadConcern("majority")
+"""Reads see only what can not roll back."""
+
+_TIMEZONE_AWARE: Final = CodecOptions[Document](tz_aware=True, uuid_representation=4)
+
+UNREACHABLE: Final = (ConnectionFailure, ExecutionTimeout, NetworkTimeout, WTimeoutError)
+"""The store did not answer; the same request may work in a moment."""
+
+_TRANSIENT_CODES: Final = frozenset(
+    {
+        91,  # ShutdownInProgress
+        112,  # WriteConflict
+        189,  # PrimarySteppedDown
+        10107,  # NotWritablePrimary
+        11600,  # InterruptedAtShutdown
+        11602,  # InterruptedDueToReplStateChange
+        13435,  # NotPrimaryNoSecondaryOk
+        13436,  # NotPrimaryOrSecondary
+    }
+)
+
+
+def connect(uri: str) -> MongoClient[Document]:
+    """A client for `uri`. Nothing is sent before its first use."""
+    try:
+        return MongoClient(
+            uri,
+            appname="ticketbook",
+            serverSelectionTimeoutMS=5_000,
+            connectTimeoutMS=5_000,
+            socketTimeoutMS=30_000,
+            retryWrites=True,
+        )
+    except (InvalidURI, ConfigurationError, ValueError) as error:
+        raise errors.ConfigurationError(f"The MongoDB address is not usable: {error}") from error
+
+
+def database(client: MongoClient[Document], name: str) -> Database[Document]:
+    return client.get_database(
+        name,
+        codec_options=_TIMEZONE_AWARE,
+        read_preference=ReadPreference.PRIMARY,
+        write_concern=DURABLE,
+        read_concern=SETTLED,
+    )
+
+
+def is_transient(error: PyMongoError) -> bool:
+    """Whether the same operation may succeed once the replica set has settled."""
+    if isinstance(error, UNREACHABLE):
+        return True
+    if isinstance(error, OperationFailure):
+        return (
+            error.code in _TRANSIENT_CODES
+            or error.has_error_label("TransientTransactionError")
+            or error.has_error_label("RetryableWriteError")
+        )
+    return False
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn "the replica set does not answer" into `StoreUnavailable`."""
+    try:
+        yield
+    except PyMongoError as error:
+        if is_transient(error):
+            raise errors.StoreUnavailable(
+                f"MongoDB does not answer: {error}. Check that the replica set has a primary."
+            ) from error
+        raise

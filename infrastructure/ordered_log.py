@@ -1,0 +1,75 @@
+"""The contract both stores keep: a totally ordered, durable log of stored events.
+
+It speaks `eventsourcing`'s own record types, so that a store is usable by that library too.
+`tests/test_ordered_log.py` is the contract as tests, run against every store.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from eventsourcing.persistence import Notification, StoredEvent
+
+from domain.errors import HeadMoved
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """The recorded answer of one idempotency key."""
+
+    key: str
+    body: bytes
+
+
+class StreamTaken(HeadMoved):
+    """These (originator id, version) pairs are already in the log."""
+
+    def __init__(self, taken: Collection[tuple[Any, int]]) -> None:
+        super().__init__(f"already recorded: {sorted(map(str, taken))[:3]}")
+        self.taken = frozenset(taken)
+
+
+class KeyTaken(HeadMoved):
+    """One of the idempotency keys already has an answer."""
+
+
+class OrderedLog(Protocol):
+    """A log whose positions 1, 2, 3 … are handed out and become visible in commit order.
+
+    Reads see only what can not be lost any more. Every method raises `StoreUnavailable` when the
+    store does not answer in time, and may be called from any thread.
+    """
+
+    def head(self) -> int:
+        """Position of the last event; 0 when there is none. Never given out twice."""
+
+    def read(
+        self, after: int, limit: int, *, upto: int | None = None, topics: Sequence[str] = ()
+    ) -> list[Notification]:
+        """At most `limit` events with `after < position <= upto`, of these topics, in order."""
+
+    def streams(self, originator_ids: Collection[Any]) -> list[Notification]:
+        """Every event of these streams, by position."""
+
+    def answers(self, keys: Collection[str]) -> Mapping[str, bytes]:
+        """The stored answers among these keys."""
+
+    def commit(
+        self, after: int, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer] = ()
+    ) -> None:
+        """Append events at positions `after + 1 …` and keep the answers: all or nothing, durably.
+
+        Raises `HeadMoved` when the log does not end at `after`, `StreamTaken` when a version
+        exists already (or stands twice in `events`), `KeyTaken` when a key has its answer.
+        `StoreUnavailable` leaves open whether the commit happened.
+        """
+
+
+def repeated(events: Sequence[StoredEvent]) -> set[tuple[Any, int]]:
+    """The (id, version) pairs that stand more than once in one batch."""
+    seen: set[tuple[Any, int]] = set()
+    twice: set[tuple[Any, int]] = set()
+    for event in events:
+        place = (event.originator_id, event.originator_version)
+        (twice if place in seen else seen).add(place)
+    return twice

@@ -1,0 +1,128 @@
+"""One SQLite file, shared by the log and the views."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock, local
+from typing import Final
+
+from domain.errors import ConfigurationError, StoreCorrupt, StoreTooNew, StoreUnavailable
+
+SCHEMA: Final = 1
+"""Version of the tables, kept in the file's `user_version`."""
+
+_BUSY_SECONDS: Final = 10
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS events (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    originator_id TEXT NOT NULL,
+    originator_version INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    state BLOB NOT NULL,
+    UNIQUE (originator_id, originator_version)
+);
+CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+
+class SQLiteDatabase:
+    """Connections to one file: a connection per thread for reading, one for writing.
+
+    Writers of this process take turns on a lock of ours: SQLite's own busy handler sleeps and
+    polls. Writers of other processes are waited for up to ten seconds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._readers = local()
+        self._opened: list[sqlite3.Connection] = []
+        self._opening = Lock()
+        self._turn = Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The folder of the SQLite store can not be made: {error}"
+            ) from error
+        with _answering(path):
+            self._writer = self._connect()
+            self._check_schema()
+
+    def create(self, tables: str) -> None:
+        """Run `CREATE … IF NOT EXISTS` statements."""
+        with self._turn, _answering(self.path):
+            self._writer.executescript(tables)
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that holds the write lock; committed durably unless the block raises."""
+        with self._turn, _answering(self.path):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent snapshot of what is committed."""
+        connection = getattr(self._readers, "connection", None)
+        with _answering(self.path):
+            if connection is None:
+                connection = self._readers.connection = self._connect()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close every connection. Nothing may be in use."""
+        with self._opening:
+            for connection in self._opened:
+                connection.close()
+            self._opened.clear()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # acknowledged means on the disk
+        with self._opening:
+            self._opened.append(connection)
+        return connection
+
+    def _check_schema(self) -> None:
+        (found,) = self._writer.execute("PRAGMA user_version").fetchone()
+        if found > SCHEMA:
+            raise StoreTooNew(
+                f"{self.path} has schema {found}; this ticketbook understands {SCHEMA}. "
+                "Upgrade ticketbook, or open the file with the version that wrote it."
+            )
+        self._writer.executescript(_TABLES)
+        self._writer.execute(f"PRAGMA user_version={SCHEMA}")
+
+
+@contextmanager
+def _answering(path: Path) -> Iterator[None]:
+    """Turn SQLite's own errors into ours, with the next step."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.OperationalError as error:
+        raise StoreUnavailable(
+            f"SQLite can not use {path}: {error}. "
+            "Check that the disk has room, the folder is writable and no other process holds it."
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise StoreCorrupt(
+            f"{path} is not a SQLite database, or it is damaged: {error}. "
+            "Restore it from a backup, or name another file in TICKETBOOK_STORE."
+        ) from error

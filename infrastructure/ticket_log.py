@@ -1,0 +1,72 @@
+"""The domain's `EventLog` on top of a store's `OrderedLog`."""
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from threading import Lock
+from typing import Final
+
+from domain.events import Recorded
+from domain.ports import Answer
+from infrastructure import codec
+from infrastructure.ordered_log import OrderedLog
+
+TAIL: Final = 10_000
+"""How many of the newest events are kept decoded in memory, for the projections of this process."""
+
+
+class TicketLog:
+    """Encodes, decodes, and remembers the events this process committed last.
+
+    A projection in the same process follows the log closely; what it wants next is almost always
+    what was just committed, so it is handed over without a query.
+    """
+
+    def __init__(self, store: OrderedLog) -> None:
+        self._store = store
+        self._tail: deque[Recorded] = deque(maxlen=TAIL)
+        self._lock = Lock()
+
+    def head(self) -> int:
+        return self._store.head()
+
+    def read(self, after: int, limit: int) -> Sequence[Recorded]:
+        remembered = self._remembered(after, limit)
+        if remembered:
+            return remembered
+        return [codec.decode(stored) for stored in self._store.read(after, limit)]
+
+    def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
+        histories: dict[str, list[Recorded]] = {}
+        if ticket_ids:
+            for stored in self._store.streams(ticket_ids):
+                recorded = codec.decode(stored)
+                histories.setdefault(recorded.ticket_id, []).append(recorded)
+        return histories
+
+    def answers(self, keys: Collection[str]) -> Mapping[str, Answer]:
+        if not keys:
+            return {}
+        stored = self._store.answers(keys)
+        return {key: codec.decode_answer(key, body) for key, body in stored.items()}
+
+    def commit(self, after: int, events: Sequence[Recorded], answers: Sequence[Answer]) -> None:
+        self._store.commit(
+            after,
+            [codec.encode(recorded) for recorded in events],
+            [codec.encode_answer(answer) for answer in answers],
+        )
+        self._remember(events)
+
+    def _remember(self, events: Sequence[Recorded]) -> None:
+        with self._lock:
+            if events and self._tail and self._tail[-1].position + 1 != events[0].position:
+                self._tail.clear()
+            self._tail.extend(events)
+
+    def _remembered(self, after: int, limit: int) -> list[Recorded]:
+        with self._lock:
+            if not self._tail:
+                return []
+            skip = after + 1 - self._tail[0].position
+            return list(islice(self._tail, skip, skip + limit)) if skip >= 0 else []

@@ -1,0 +1,289 @@
+"""The one writer of a process: it decides commands in turn and commits them together."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from domain.catalogue import Catalogue
+from domain.commands import Command, CreateTicket
+from domain.errors import HeadMoved, KeyReused, Refusal, StoreCorrupt
+from domain.events import Recorded
+from domain.handlers import decide
+from domain.origin import milliseconds
+from domain.ports import Answer, Clock, EventLog
+from domain.ticket import Ticket, evolve, fold
+from infrastructure.group_commit import GroupCommit
+
+REMEMBERED: Final = 50_000
+"""Most tickets whose state is kept in memory between batches."""
+
+_CATCH_UP: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An idempotency key, and what it stands for: a hash of the whole command as it was sent."""
+
+    value: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Commands that are accepted or refused as one. `key` makes repeating them harmless."""
+
+    commands: tuple[Command, ...]
+    key: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a submission.
+
+    - `ticket`: the last command's ticket as it now is (None for a quarantined record).
+    - `position`: where the last event of that ticket stands in the log: wait for it to read it.
+    - `appended`: how many events the submission added; 0 when nothing changed.
+    - `replayed`: whether this is the answer an earlier submission with the same key got.
+    """
+
+    ticket_id: str
+    ticket: Ticket | None
+    version: int
+    position: int
+    appended: int
+    replayed: bool = False
+
+
+Result = Outcome | Refusal | KeyReused
+
+
+class Writer:
+    """Decides submissions in arrival order, each on the state that the one before it left.
+
+    It owns the positions it commits: a commit succeeds only if nobody else appended since the
+    writer last looked, so states kept in memory are exact whenever a commit succeeds. When
+    somebody else did append, it reads their events and decides the batch again. A refused
+    submission never disturbs its neighbours.
+
+    `committed` is called with each batch's events once they are durable.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        catalogue: Callable[[], Catalogue],
+        clock: Clock,
+        committed: Callable[[Sequence[Recorded]], None],
+    ) -> None:
+        self._log = log
+        self._catalogue = catalogue
+        self._clock = clock
+        self._committed = committed
+        self._head: int | None = None
+        self._last_recorded = datetime.min.replace(tzinfo=UTC)
+        self._states: OrderedDict[str, _State] = OrderedDict()
+        self._group = GroupCommit(self._settle, name="writer")
+
+    def submit(self, submission: Submission) -> Future[Outcome]:
+        """The future outcome, or its `Refusal`, `KeyReused`, `StoreUnavailable`."""
+        return self._group.submit(submission)
+
+    def execute(self, *commands: Command, key: Key | None = None) -> Outcome:
+        """Submit and wait."""
+        return self.submit(Submission(commands, key)).result()
+
+    def close(self) -> None:
+        """Finish what was submitted, then stop."""
+        self._group.close()
+
+    def _settle(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Exception]:
+        try:
+            return self._commit(submissions)
+        except StoreCorrupt as error:  # one unreadable ticket must not fail its neighbours
+            if len(submissions) == 1:
+                return [error]
+            return [result for one in submissions for result in self._settle([one])]
+
+    def _commit(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Exception]:
+        first = True
+        while True:
+            if self._head is None:
+                self._find_head()
+            batch = self._decide(submissions, trusting=first)
+            first = False
+            try:
+                if batch.events or batch.answers:
+                    self._log.commit(batch.after, batch.events, batch.answers)
+            except HeadMoved:
+                self._rebase(submissions)
+                continue
+            except Exception:
+                self._forget()  # whether it was stored is unknown: start from the log again
+                raise
+            self._keep(batch)
+            return batch.results
+
+    def _decide(self, submissions: Sequence[Submission], *, trusting: bool) -> "_Batch":
+        assert self._head is not None
+        now = max(milliseconds(self._clock()), self._last_recorded)
+        batch = _Batch(self._head, now, self._catalogue(), self._load(submissions, trusting))
+        keys = {submission.key.value for submission in submissions if submission.key}
+        answered = {
+            key: (answer, self._recall(answer)) for key, answer in self._log.answers(keys).items()
+        }
+        for submission in submissions:
+            batch.take(submission, answered)
+        return batch
+
+    def _load(self, submissions: Sequence[Submission], trusting: bool) -> dict[str, "_State"]:
+        """The states the batch starts from. When `trusting`, a ticket to be created is taken not
+        to exist without asking: the log refuses the commit if it does, and then it is loaded."""
+        commands = [command for submission in submissions for command in submission.commands]
+        wanted = {command.ticket_id for command in commands}
+        created = {c.ticket_id for c in commands if trusting and isinstance(c, CreateTicket)}
+        histories = self._log.histories(wanted - created - self._states.keys())
+        states = {ticket_id: self._states.get(ticket_id) for ticket_id in wanted}
+        return {
+            ticket_id: state or _state(histories.get(ticket_id, ()))
+            for ticket_id, state in states.items()
+        }
+
+    def _recall(self, answer: Answer) -> "Outcome | Refusal":
+        if answer.refusal:
+            return answer.refusal
+        history = self._log.histories([answer.ticket_id]).get(answer.ticket_id, ())
+        ticket = fold(recorded for recorded in history if recorded.version <= answer.version)
+        return Outcome(answer.ticket_id, ticket, answer.version, answer.position, 0, replayed=True)
+
+    def _keep(self, batch: "_Batch") -> None:
+        if batch.events:
+            self._head = batch.events[-1].position
+            self._last_recorded = batch.now
+            self._committed(batch.events)
+        for ticket_id, state in batch.states.items():
+            self._states[ticket_id] = state
+            self._states.move_to_end(ticket_id)
+        while len(self._states) > REMEMBERED:
+            self._states.popitem(last=False)
+
+    def _find_head(self) -> None:
+        self._head = self._log.head()
+        if self._head:
+            self._last_recorded = self._log.read(self._head - 1, 1)[0].recorded_at
+
+    def _rebase(self, submissions: Sequence[Submission]) -> None:
+        """Take in what others appended; look at this batch's tickets afresh."""
+        assert self._head is not None
+        for submission in submissions:
+            for command in submission.commands:
+                self._states.pop(command.ticket_id, None)
+        foreign = self._log.read(self._head, _CATCH_UP)
+        if len(foreign) == _CATCH_UP:
+            self._forget()
+            return
+        for recorded in foreign:
+            if state := self._states.get(recorded.ticket_id):
+                self._states[recorded.ticket_id] = state.after(recorded)
+            self._head, self._last_recorded = recorded.position, recorded.recorded_at
+
+    def _forget(self) -> None:
+        self._head = None
+        self._states.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A stream's end: a quarantined record has a version and a position, but no ticket."""
+
+    ticket: Ticket | None
+    version: int
+    position: int
+
+    def after(self, recorded: Recorded) -> "_State":
+        return _State(evolve(self.ticket, recorded), recorded.version, recorded.position)
+
+
+def _state(history: Iterable[Recorded]) -> _State:
+    state = _State(None, 0, 0)
+    for recorded in history:
+        state = state.after(recorded)
+    return state
+
+
+class _Batch:
+    """Decisions taken together: what they append, what they answer, the states they leave."""
+
+    def __init__(
+        self, after: int, now: datetime, catalogue: Catalogue, states: dict[str, _State]
+    ) -> None:
+        self.after = after
+        self.now = now
+        self.catalogue = catalogue
+        self.states = states
+        self.events: list[Recorded] = []
+        self.answers: list[Answer] = []
+        self.results: list[Outcome | Exception] = []
+
+    def take(
+        self,
+        submission: Submission,
+        answered: dict[str, tuple[Answer, Outcome | Refusal]],
+    ) -> None:
+        """Decide one submission, unless its key was answered before."""
+        key = submission.key
+        if key and key.value in answered:
+            answer, result = answered[key.value]
+            self.results.append(result if answer.fingerprint == key.fingerprint else _reused(key))
+            return
+        result = self._decide(submission.commands)
+        self.results.append(result)
+        if key:
+            answer = _answer(key, submission, result)
+            self.answers.append(answer)
+            answered[key.value] = (answer, _again(result))
+
+    def _decide(self, commands: tuple[Command, ...]) -> Outcome | Refusal:
+        states, events = dict[str, _State](), list[Recorded]()
+        position = self.after + len(self.events)
+        try:
+            for command in commands:
+                state = states.get(command.ticket_id) or self.states[command.ticket_id]
+                for event in decide(command, state.ticket, self.catalogue):
+                    position += 1
+                    recorded = Recorded(
+                        position, command.ticket_id, state.version + 1, self.now, event
+                    )
+                    events.append(recorded)
+                    state = state.after(recorded)
+                states[command.ticket_id] = state
+        except Refusal as refusal:
+            return refusal
+        self.states.update(states)
+        self.events.extend(events)
+        return Outcome(command.ticket_id, state.ticket, state.version, state.position, len(events))
+
+
+def _answer(key: Key, submission: Submission, result: Outcome | Refusal) -> Answer:
+    if isinstance(result, Refusal):
+        ticket_id = submission.commands[-1].ticket_id
+        return Answer(key.value, key.fingerprint, ticket_id, 0, 0, result)
+    return Answer(
+        key.value, key.fingerprint, result.ticket_id, result.version, result.position, None
+    )
+
+
+def _again(result: Outcome | Refusal) -> Outcome | Refusal:
+    if isinstance(result, Refusal):
+        return result
+    return Outcome(
+        result.ticket_id, result.ticket, result.version, result.position, 0, replayed=True
+    )
+
+
+def _reused(key: Key) -> KeyReused:
+    return KeyReused(
+        "This idempotency key was first used for a different command. Use a new key for a new one."
+    )

@@ -1,0 +1,1 @@
+"""What readers see, derived from events alone: it can be thrown away and made again."""

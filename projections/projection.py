@@ -1,0 +1,108 @@
+"""What a projection is, and the view it keeps in a store."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from domain.events import Recorded
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Projection(Generic[Row]):
+    """A pure function from events to rows.
+
+    `project(row, recorded)` gives the row that follows a ticket's latest row, or None when the
+    event leaves none. It may raise: the runner then parks that ticket.
+    `every` says whether all rows are kept (an audit log) or only each ticket's latest.
+    """
+
+    name: str
+    project: Callable[[Row | None, Recorded], Row | None]
+    every: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A ticket whose event at `position` could not be projected: that event and all later ones of
+    the ticket wait, until somebody retries."""
+
+    ticket_id: str
+    position: int
+    error: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[Row]):
+    """One step of a view: from checkpoint `after` to checkpoint `upto`.
+
+    `rows` holds (ticket id, row) in log order: each ticket's latest row only, or every row, as
+    the projection says; a row of None means that the ticket has no row.
+    `parked` are newly parked tickets, `released` those that are parked no longer.
+    """
+
+    after: int
+    upto: int
+    rows: Sequence[tuple[str, Row | None]]
+    parked: Sequence[Parked] = ()
+    released: Sequence[str] = ()
+
+
+class View(Protocol[Row]):
+    """The rows of one projection in a store, with the checkpoint they stand at.
+
+    Every method raises `StoreUnavailable` when the store does not answer.
+    """
+
+    def checkpoint(self) -> int:
+        """Position of the last event applied; 0 at the beginning."""
+
+    def take_over(self, fence: int) -> int:
+        """Shut out writers with a lower fence for good; returns the checkpoint.
+        Raises `Fenced` when a higher fence was here before."""
+
+    def latest(self, ticket_ids: Collection[str]) -> Mapping[str, Row]:
+        """Each ticket's latest row; tickets without one are left out."""
+
+    def parked(self) -> Mapping[str, Parked]:
+        """The parked tickets by id."""
+
+    def apply(self, change: Change[Row], fence: int) -> None:
+        """Rows, parked tickets and checkpoint in one transaction.
+
+        Raises `Fenced` when a higher fence took over, or the checkpoint is not `change.after`.
+        """
+
+    def clear(self, fence: int) -> None:
+        """Drop every row and parked ticket, and set the checkpoint to 0. Interrupted, it leaves
+        checkpoint 0, from where applying again mends everything."""
+
+    def rows(self) -> Iterator[tuple[str, Row]]:
+        """(ticket id, row) for everything in the view, by ticket id, then position."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who runs a projection. `fence` grows with every new holder; times are the database's."""
+
+    holder: str
+    fence: int
+    expires_at: datetime
+    expired: bool
+
+
+class Leases(Protocol):
+    """At most one runner per projection, on the database's clock."""
+
+    def acquire(self, name: str, holder: str, seconds: float) -> int | None:
+        """Take or renew the lease for `seconds`; its fence, or None while another holds it.
+        Renewing keeps the fence; a new holder gets a higher one than any before."""
+
+    def release(self, name: str, holder: str) -> None:
+        """Give the lease up, if it is still `holder`'s."""
+
+    def current(self, name: str) -> Lease | None:
+        """The lease as the database sees it now; None if nobody ever held it."""
