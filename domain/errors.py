@@ -17,6 +17,8 @@ TicketbookError
 ├── StoreTooNew             the store was written by a newer version of this program
 ├── StoreCorrupt            the store holds something this program can not read
 ├── Fenced                  another runner holds the projection now
+├── TicketNotParked         there is nothing to retry
+├── ProjectionBehind        a view did not reach the asked position in time
 └── ConfigurationError      a setting or the catalogue file is wrong; says what to do
 
 Errors know nothing of HTTP; `api/problems.py` maps them.
@@ -129,6 +131,14 @@ class StoreCorrupt(TicketbookError):
 
 class Fenced(TicketbookError):
     """A newer holder of the lease has written since; this one must stop."""
+
+
+class TicketNotParked(TicketbookError):
+    """The projection has no such parked ticket."""
+
+
+class ProjectionBehind(TicketbookError):
+    """The view has not reached the position that the caller wants to see."""
 
 
 class ConfigurationError(TicketbookError):

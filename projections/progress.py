@@ -1,7 +1,7 @@
 """How far something has come, and a way to be told when it comes further."""
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from threading import Event, Lock
 
@@ -34,18 +34,30 @@ class Progress:
         with self._lock:
             self._position = position
 
-    def when(self, position: int, callback: Callable[[], None]) -> None:
-        """Call back once, from any thread, as soon as `position` is reached (maybe at once)."""
+    def when(self, position: int, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back once, from any thread, as soon as `position` is reached (maybe at once).
+        What is returned cancels that."""
         with self._lock:
             if self._position < position:
-                heappush(self._waiting, (position, next(self._order), callback))
-                return
+                entry = (position, next(self._order), callback)
+                heappush(self._waiting, entry)
+                return lambda: self._cancel(entry)
         callback()
+        return lambda: None
 
     def wait(self, position: int, timeout: float) -> bool:
         """Block until `position` is reached; False when `timeout` seconds pass first."""
         if self._position >= position:
             return True
         reached = Event()
-        self.when(position, reached.set)
-        return reached.wait(timeout)
+        cancel = self.when(position, reached.set)
+        if reached.wait(timeout):
+            return True
+        cancel()
+        return False
+
+    def _cancel(self, entry: tuple[int, int, Callable[[], None]]) -> None:
+        with self._lock:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+                heapify(self._waiting)

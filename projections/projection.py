@@ -80,8 +80,8 @@ class View(Protocol[Row]):
         """Drop every row and parked ticket, and set the checkpoint to 0. Interrupted, it leaves
         checkpoint 0, from where applying again mends everything."""
 
-    def rows(self) -> Iterator[tuple[str, Row]]:
-        """(ticket id, row) for everything in the view, by ticket id, then position."""
+    def rows(self, ticket_id: str | None = None) -> Iterator[tuple[str, Row]]:
+        """(ticket id, row) for everything in the view, or for one ticket, in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,10 @@ class Leases(Protocol):
     def acquire(self, name: str, holder: str, seconds: float) -> int | None:
         """Take or renew the lease for `seconds`; its fence, or None while another holds it.
         Renewing keeps the fence; a new holder gets a higher one than any before."""
+
+    def seize(self, name: str, holder: str, seconds: float) -> int:
+        """Take the lease whoever holds it, with a higher fence: for an operator's command. The
+        former holder is fenced at its next write and comes back once the lease is released."""
 
     def release(self, name: str, holder: str) -> None:
         """Give the lease up, if it is still `holder`'s."""

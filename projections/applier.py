@@ -1,0 +1,136 @@
+"""Applies events to a view, batch by batch, for as long as its fence holds."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final, Generic
+
+from domain.errors import Fenced, StoreUnavailable, TicketNotParked
+from domain.events import Recorded
+from domain.ports import Clock, EventLog
+from projections.projection import Change, Parked, Projection, Row, View
+
+BATCH: Final = 1_000
+"""Most events in one transaction."""
+
+_REMEMBERED: Final = 20_000
+
+
+class Applier(Generic[Row]):
+    """The one who may write a view, because it holds the highest fence.
+
+    Row states it has just written are remembered, so that a busy ticket costs no query.
+    """
+
+    def __init__(
+        self,
+        projection: Projection[Row],
+        view: View[Row],
+        log: EventLog,
+        clock: Clock,
+        fence: int,
+    ) -> None:
+        self._projection = projection
+        self._view = view
+        self._log = log
+        self._clock = clock
+        self._fence = fence
+        self._rows: OrderedDict[str, Row | None] = OrderedDict()
+        self.position = view.take_over(fence)
+        self._parked = dict(view.parked())
+
+    def step(self, limit: int = BATCH) -> int:
+        """Apply the next events, at most `limit`; how many there were. Raises `Fenced`."""
+        events = self._log.read(self.position, limit)
+        if events:
+            self._apply(events)
+        return len(events)
+
+    def clear(self) -> None:
+        """Empty the view; the next step starts from the first event."""
+        self._view.clear(self._fence)
+        self._rows.clear()
+        self._parked.clear()
+        self.position = 0
+
+    def retry(self, ticket_id: str) -> None:
+        """Apply what waits of a parked ticket, or park it again where it fails now.
+        Raises `TicketNotParked`."""
+        parked = self._parked.get(ticket_id)
+        if parked is None:
+            raise TicketNotParked(f"{self._projection.name} has no parked ticket {ticket_id}.")
+        history = self._log.histories([ticket_id]).get(ticket_id, ())
+        waiting = [r for r in history if parked.position <= r.position <= self.position]
+        row = self._view.latest([ticket_id]).get(ticket_id)
+        rows: list[tuple[str, Row | None]] = []
+        still: list[Parked] = []
+        for recorded in waiting:
+            try:
+                row = self._projection.project(row, recorded)
+            except Exception as error:
+                still.append(self._park(recorded, error))
+                break
+            rows.append((ticket_id, row))
+        released = () if still else (ticket_id,)
+        change = Change(self.position, self.position, self._kept(rows), still, released)
+        self._commit(change, {ticket_id: row})
+
+    def _apply(self, events: Sequence[Recorded]) -> None:
+        change, rows = self._project(events)
+        try:
+            self._commit(change, rows)
+        except (Fenced, StoreUnavailable):
+            raise
+        except Exception as error:  # the store refuses a row: find whose, and park that ticket
+            if len(events) > 1:
+                for recorded in events:
+                    self._apply([recorded])
+                return
+            self._commit(
+                Change(self.position, events[0].position, (), [self._park(events[0], error)]), {}
+            )
+
+    def _project(self, events: Sequence[Recorded]) -> tuple[Change[Row], dict[str, Row | None]]:
+        current = self._current(events)
+        rows: list[tuple[str, Row | None]] = []
+        parked: dict[str, Parked] = {}
+        for recorded in events:
+            ticket_id = recorded.ticket_id
+            if ticket_id in self._parked or ticket_id in parked:
+                continue
+            try:
+                row = self._projection.project(current.get(ticket_id), recorded)
+            except Exception as error:  # whatever it raises concerns this ticket alone
+                parked[ticket_id] = self._park(recorded, error)
+                continue
+            current[ticket_id] = row
+            rows.append((ticket_id, row))
+        change = Change(self.position, events[-1].position, self._kept(rows), list(parked.values()))
+        return change, current
+
+    def _current(self, events: Sequence[Recorded]) -> dict[str, Row | None]:
+        """The rows the events build on. A stream that begins here has none, without asking."""
+        first: dict[str, int] = {}
+        for recorded in events:
+            first.setdefault(recorded.ticket_id, recorded.version)
+        known = {i: self._rows[i] for i in first if i in self._rows}
+        missing = [i for i, version in first.items() if version > 1 and i not in known]
+        return {**known, **(self._view.latest(missing) if missing else {})}
+
+    def _kept(self, rows: list[tuple[str, Row | None]]) -> Sequence[tuple[str, Row | None]]:
+        return rows if self._projection.every else list(dict(rows).items())
+
+    def _park(self, recorded: Recorded, error: Exception) -> Parked:
+        said = f"{type(error).__name__}: {error}"[:1_000]
+        return Parked(recorded.ticket_id, recorded.position, said, self._clock())
+
+    def _commit(self, change: Change[Row], rows: dict[str, Row | None]) -> None:
+        self._view.apply(change, self._fence)
+        self.position = change.upto
+        self._parked.update((parked.ticket_id, parked) for parked in change.parked)
+        for ticket_id in change.released:
+            self._parked.pop(ticket_id, None)
+        for ticket_id, row in rows.items():
+            self._rows[ticket_id] = row
+            self._rows.move_to_end(ticket_id)
+        while len(self._rows) > _REMEMBERED:
+            self._rows.popitem(last=False)

@@ -1,0 +1,112 @@
+"""Keeps one view current, in one process at a time."""
+
+from threading import Event, Thread
+from time import monotonic
+from typing import Final, Generic
+
+from domain.errors import Fenced, StoreUnavailable, TicketbookError
+from domain.ports import Clock, EventLog
+from projections.applier import Applier
+from projections.progress import Progress
+from projections.projection import Leases, Projection, Row, View
+
+LEASE_SECONDS: Final = 3.0
+"""A runner that has not renewed for so long is taken to be dead."""
+
+HEARTBEAT: Final = 1.0
+"""Seconds between renewals, and at most between looks at the log."""
+
+_STANDBY: Final = 0.25
+
+
+class Runner(Generic[Row]):
+    """A thread that leads the projection when no other process does, and stands by otherwise.
+
+    `head` is how far the log is known to go: the runner wakes as soon as it grows. `progress` is
+    told how far the view has come. Failures of the store are waited out; nothing but `stop`
+    ends the thread. `problem` says what it is waiting for, or None.
+    """
+
+    def __init__(
+        self,
+        projection: Projection[Row],
+        view: View[Row],
+        log: EventLog,
+        leases: Leases,
+        clock: Clock,
+        head: Progress,
+        progress: Progress,
+        holder: str,
+    ) -> None:
+        self._projection = projection
+        self._view = view
+        self._log = log
+        self._leases = leases
+        self._clock = clock
+        self._head = head
+        self._progress = progress
+        self._holder = holder
+        self._stop = Event()
+        self._wake = Event()
+        self.leading = False
+        self.problem: str | None = None
+        self._thread = Thread(target=self._run, name=f"runner-{projection.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch at hand, give the lease up, and end."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                fence = self._leases.acquire(self._projection.name, self._holder, LEASE_SECONDS)
+                if fence is not None:
+                    self._lead(fence)
+            except Fenced:
+                pass  # somebody else leads now, or an operator is at work
+            except TicketbookError as error:
+                self.problem = str(error)
+            except Exception as error:  # a runner that dies in silence would look merely idle
+                self.problem = f"{type(error).__name__}: {error}"
+            finally:
+                self.leading = False
+            self._stop.wait(_STANDBY)
+
+    def _lead(self, fence: int) -> None:
+        name = self._projection.name
+        applier = Applier(self._projection, self._view, self._log, self._clock, fence)
+        self.leading, self.problem = True, None
+        self._progress.reset(applier.position)
+        renew_at = monotonic() + HEARTBEAT
+        try:
+            while not self._stop.is_set():
+                if monotonic() >= renew_at:
+                    if self._leases.acquire(name, self._holder, LEASE_SECONDS) != fence:
+                        return
+                    renew_at = monotonic() + HEARTBEAT
+                if applier.step():
+                    self._progress.advance(applier.position)
+                else:
+                    self._sleep(applier.position, renew_at - monotonic())
+        finally:
+            self.leading = False
+            self._give_up(name)
+
+    def _sleep(self, position: int, seconds: float) -> None:
+        self._wake.clear()
+        cancel = self._head.when(position + 1, self._wake.set)
+        if not self._stop.is_set():
+            self._wake.wait(max(seconds, 0.0))
+        cancel()
+
+    def _give_up(self, name: str) -> None:
+        try:
+            self._leases.release(name, self._holder)
+        except StoreUnavailable:
+            pass  # it expires by itself
