@@ -1,0 +1,18 @@
+"""How long a benchmark run takes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Each contestant runs `rounds` times for `seconds`. `others` says whether products that have
+    to be installed or started first take part too."""
+
+    rounds: int
+    seconds: float
+    others: bool = True
+
+
+FULL: Final = Plan(rounds=5, seconds=2.0)
+QUICK: Final = Plan(rounds=2, seconds=1.0)
