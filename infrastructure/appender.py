@@ -6,7 +6,7 @@ from typing import Any
 
 from eventsourcing.persistence import StoredEvent
 
-from domain.errors import HeadMoved, VersionConflict
+from domain.errors import HeadMoved, StoreUnavailable, VersionConflict
 from infrastructure.group_commit import GroupCommit
 from infrastructure.ordered_log import OrderedLog, StreamTaken
 
@@ -43,6 +43,16 @@ class Appender:
         self._group.close()
 
     def _settle(self, appends: Sequence[_Append]) -> Sequence[list[int] | Exception]:
+        try:
+            return self._commit(appends)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # an event no store can hold must not fail its neighbours
+            if len(appends) == 1:
+                return [error]
+            return [result for append in appends for result in self._settle([append])]
+
+    def _commit(self, appends: Sequence[_Append]) -> Sequence[list[int] | Exception]:
         refused: set[int] = set()
         taken: set[tuple[Any, int]] = set()
         while True:

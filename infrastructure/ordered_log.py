@@ -4,6 +4,7 @@ It speaks `eventsourcing`'s own record types, so that a store is usable by that 
 `tests/test_ordered_log.py` is the contract as tests, run against every store.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -60,16 +61,16 @@ class OrderedLog(Protocol):
         """Append events at positions `after + 1 …` and keep the answers: all or nothing, durably.
 
         Raises `HeadMoved` when the log does not end at `after`, `StreamTaken` when a version
-        exists already (or stands twice in `events`), `KeyTaken` when a key has its answer.
+        exists already (or stands twice in `events`), `KeyTaken` when a key has its answer (or
+        stands twice in `answers`); when several apply, any of them.
         `StoreUnavailable` leaves open whether the commit happened.
         """
 
 
-def repeated(events: Sequence[StoredEvent]) -> set[tuple[Any, int]]:
-    """The (id, version) pairs that stand more than once in one batch."""
-    seen: set[tuple[Any, int]] = set()
-    twice: set[tuple[Any, int]] = set()
-    for event in events:
-        place = (event.originator_id, event.originator_version)
-        (twice if place in seen else seen).add(place)
-    return twice
+def check_batch(events: Sequence[StoredEvent], answers: Sequence[StoredAnswer]) -> None:
+    """Refuse a batch that is at odds with itself, as `OrderedLog.commit` promises."""
+    places = Counter((event.originator_id, event.originator_version) for event in events)
+    if len(places) < len(events):
+        raise StreamTaken([place for place, times in places.items() if times > 1])
+    if len({answer.key for answer in answers}) < len(answers):
+        raise KeyTaken("a key stands twice among the answers")

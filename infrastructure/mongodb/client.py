@@ -36,6 +36,7 @@ UNREACHABLE: Final = (ConnectionFailure, ExecutionTimeout, NetworkTimeout, WTime
 
 _TRANSIENT_CODES: Final = frozenset(
     {
+        50,  # MaxTimeMSExpired, while waiting for a majority
         91,  # ShutdownInProgress
         112,  # WriteConflict
         189,  # PrimarySteppedDown
@@ -82,6 +83,7 @@ def is_transient(error: PyMongoError) -> bool:
             error.code in _TRANSIENT_CODES
             or error.has_error_label("TransientTransactionError")
             or error.has_error_label("RetryableWriteError")
+            or error.has_error_label("UnknownTransactionCommitResult")
         )
     return False
 

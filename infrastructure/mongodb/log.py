@@ -9,28 +9,38 @@ acknowledgement it tells whether the document that stands there is ours.
 Answers without events have no position; they are documents with an ObjectId for `_id`.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from time import monotonic, sleep
 from typing import Any, Final
 
+import pymongo
 from bson import ObjectId
 from eventsourcing.persistence import Notification, StoredEvent
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from domain.errors import HeadMoved, StoreUnavailable
 from infrastructure.mongodb.client import DURABLE, SETTLED, Document, answering, is_transient
-from infrastructure.ordered_log import KeyTaken, StoredAnswer, StreamTaken, repeated
+from infrastructure.ordered_log import KeyTaken, StoredAnswer, StreamTaken, check_batch
 
 COMMIT_BYTES: Final = 8 * 1024 * 1024
 """A commit of more event bytes than this is spread over several documents, in a transaction:
 MongoDB documents end at 16 MB."""
 
+_EVENT_BYTES: Final = 200
+"""What an event takes besides its state and topic, generously."""
+
 PATIENCE: Final = 30.0
 """Seconds a commit keeps trying while the replica set has no primary."""
 
 _PAUSE: Final = 0.02
+_DUPLICATE_KEY: Final = 11000
+_PLACES: Final = {"events.id": 1, "events.version": 1}
+
+Alongside = Callable[[ClientSession], None]
+"""More to write in the transaction of a commit. It may run again; an exception stops it all."""
 
 
 class MongoDBLog:
@@ -42,6 +52,7 @@ class MongoDBLog:
         self._client = database.client
         self._commits: MongoCollection[Document] = database[collection]
         self._patience = patience
+        self._end = 0  # an end of the log that was seen here: no commit reaches across it
         with answering():
             self._commits.create_index(
                 [("events.id", 1), ("events.version", 1)], unique=True, sparse=True, name="streams"
@@ -51,7 +62,8 @@ class MongoDBLog:
     def head(self) -> int:
         with answering():
             last = self._commits.find_one({"_id": {"$gt": 0}}, {"last": 1}, sort=[("_id", -1)])
-        return int(last["last"]) if last else 0
+        self._end = end = int(last["last"]) if last else 0
+        return end
 
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Sequence[str] = ()
@@ -68,12 +80,19 @@ class MongoDBLog:
 
     def streams(self, originator_ids: Collection[Any]) -> list[Notification]:
         ids = list(originator_ids)
-        mine = {"$filter": {"input": "$events", "cond": {"$in": ["$$this.id", ids]}}}
-        with answering():
-            commits = self._commits.find(
-                {"events.id": {"$in": ids}}, {"events": mine}, sort=[("_id", 1)], hint="streams"
-            )
-            return [_notification(event) for commit in commits for event in commit["events"]]
+        return self._select({"id": {"$in": ids}}, {"$in": ["$$this.id", {"$literal": ids}]})
+
+    def stream(
+        self, originator_id: Any, *, gt: int | None = None, lte: int | None = None
+    ) -> list[Notification]:
+        """The events of one stream with `gt < version <= lte`, by version."""
+        bounds = {name: value for name, value in (("$gt", gt), ("$lte", lte)) if value is not None}
+        tests = [{name: ["$$this.version", value]} for name, value in bounds.items()]
+        found = self._select(
+            {"id": originator_id, **({"version": bounds} if bounds else {})},
+            {"$and": [{"$eq": ["$$this.id", {"$literal": originator_id}]}, *tests]},
+        )
+        return sorted(found, key=lambda notification: notification.originator_version)
 
     def answers(self, keys: Collection[str]) -> Mapping[str, bytes]:
         wanted = frozenset(keys)
@@ -87,72 +106,90 @@ class MongoDBLog:
             }
 
     def commit(
-        self, after: int, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer] = ()
+        self,
+        after: int,
+        events: Sequence[StoredEvent],
+        answers: Sequence[StoredAnswer] = (),
+        *,
+        alongside: Alongside | None = None,
     ) -> None:
-        if twice := repeated(events):
-            raise StreamTaken(twice)
+        check_batch(events, answers)
         documents = _documents(after, events, answers)
         if not documents:
             return
+        if events and after != self._end and after != self.head():
+            raise HeadMoved(f"the log does not end at {after}")
         deadline = monotonic() + self._patience
         while True:
             try:
-                self._insert(documents)
-                return
-            except (DuplicateKeyError, BulkWriteError) as error:
-                if not _is_duplicate(error):
-                    raise
-                if self._is_ours(documents[0]):
-                    return
-                self._refuse_taken(error, events, answers)
+                with pymongo.timeout(max(deadline - monotonic(), _PAUSE)):
+                    self._insert(documents, alongside)
+                break
             except PyMongoError as error:
-                if not is_transient(error):
+                if _is_duplicate(error):
+                    if self._is_stored(documents[0], events, answers):
+                        break
+                elif not is_transient(error):
                     raise
                 if monotonic() > deadline:
                     raise StoreUnavailable(
                         f"MongoDB did not confirm the commit within {self._patience:.0f} s: "
                         f"{error}. It may or may not be stored; repeat with the same key."
                     ) from error
-            if monotonic() > deadline:
-                raise StoreUnavailable("MongoDB did not settle the commit in time; repeat it.")
             sleep(_PAUSE)
+        if events:
+            self._end = after + len(events)
 
-    def _insert(self, documents: list[Document]) -> None:
-        if len(documents) == 1:
+    def _insert(self, documents: list[Document], alongside: Alongside | None) -> None:
+        if len(documents) == 1 and alongside is None:
             self._commits.insert_one(documents[0])
             return
+
+        def insert(session: ClientSession) -> None:
+            # one by one: a message may be 48 MB long, a transaction as long as it takes
+            for document in documents:
+                self._commits.insert_one(document, session=session)
+            if alongside:
+                alongside(session)
+
         with self._client.start_session() as session:
-            session.with_transaction(
-                lambda inside: self._commits.insert_many(documents, session=inside),
-                read_concern=SETTLED,
-                write_concern=DURABLE,
-            )
+            session.with_transaction(insert, read_concern=SETTLED, write_concern=DURABLE)
 
-    def _is_ours(self, document: Document) -> bool:
-        """Whether an earlier attempt whose acknowledgement got lost was stored after all."""
+    def _is_stored(
+        self, first: Document, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer]
+    ) -> bool:
+        """Something refused the commit as a duplicate. True when an earlier attempt of ours was
+        stored after all and its acknowledgement got lost. Otherwise raises what stands in the way;
+        False when that is not durable yet: it may still roll back, so try again."""
+        by = first["by"]
         with answering():
-            stored = self._commits.find_one({"_id": document["_id"]}, {"by": 1})
-        if stored and stored["by"] != document["by"]:
-            raise HeadMoved(f"position {document['_id']} is taken")
-        return stored is not None
+            there = self._commits.find_one({"_id": first["_id"]}, {"by": 1})
+            if there and there["by"] == by:
+                return True
+            if there:
+                raise HeadMoved(f"position {first['_id']} is taken")
+            ids = list({event.originator_id for event in events})
+            keys = [answer.key for answer in answers]
+            others = {"by": {"$ne": by}}
+            streams = self._commits.find({"events.id": {"$in": ids}, **others}, _PLACES)
+            standing = {(e["id"], e["version"]) for commit in streams for e in commit["events"]}
+            answered = self._commits.find_one({"answers.key": {"$in": keys}, **others}, {"_id": 1})
+        if taken := {(e.originator_id, e.originator_version) for e in events} & standing:
+            raise StreamTaken(taken)
+        if answered:
+            raise KeyTaken("one of the keys was answered already")
+        return False
 
-    def _refuse_taken(
-        self,
-        error: PyMongoError,
-        events: Sequence[StoredEvent],
-        answers: Sequence[StoredAnswer],
-    ) -> None:
-        """Raise what stands in the way of a commit. When that is not durable yet (it may still
-        roll back) return, so that the caller tries again."""
-        if taken := self._taken(events):
-            raise StreamTaken(taken) from error
-        if self.answers([answer.key for answer in answers]):
-            raise KeyTaken("one of the keys was answered already") from error
-
-    def _taken(self, events: Sequence[StoredEvent]) -> set[tuple[Any, int]]:
-        wanted = {(event.originator_id, event.originator_version) for event in events}
-        there = self.streams({event.originator_id for event in events})
-        return wanted & {(event.originator_id, event.originator_version) for event in there}
+    def _select(self, where: Document, condition: Document) -> list[Notification]:
+        """The events that match, by position; `condition` is `where` as an expression."""
+        with answering():
+            commits = self._commits.find(
+                {"events": {"$elemMatch": where}},
+                {"events": {"$filter": {"input": "$events", "cond": condition}}},
+                sort=[("_id", 1)],
+                hint="streams",
+            )
+            return [_notification(event) for commit in commits for event in commit["events"]]
 
     def _events(self, after: int, upto: int | None, limit: int) -> Iterator[Document]:
         """The events of the commit that holds position `after + 1`, and of all that follow."""
@@ -178,10 +215,11 @@ class MongoDBLog:
         return list(commit["events"]) if commit else []
 
 
-def _is_duplicate(error: DuplicateKeyError | BulkWriteError) -> bool:
-    details = error.details or {}
-    codes = [details.get("code")] + [e.get("code") for e in details.get("writeErrors", ())]
-    return 11000 in codes
+def _is_duplicate(error: PyMongoError) -> bool:
+    # inside a transaction the server may report it as a failed command instead
+    return isinstance(error, DuplicateKeyError) or (
+        isinstance(error, OperationFailure) and error.code == _DUPLICATE_KEY
+    )
 
 
 def _documents(
@@ -194,10 +232,11 @@ def _documents(
     documents: list[Document] = []
     size = COMMIT_BYTES
     for position, event in enumerate(events, start=after + 1):
-        if size + len(event.state) > COMMIT_BYTES or not documents:
+        more = len(event.state) + len(event.topic) + _EVENT_BYTES
+        if size + more > COMMIT_BYTES or not documents:
             documents.append({"_id": position, "last": position, "by": by, "events": []})
             size = 0
-        size += len(event.state) + 200
+        size += more
         documents[-1]["last"] = position
         documents[-1]["events"].append(
             {

@@ -114,8 +114,8 @@ def _answering(path: Path) -> Iterator[None]:
     """Turn SQLite's own errors into ours, with the next step."""
     try:
         yield
-    except sqlite3.IntegrityError:
-        raise
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError):
+        raise  # what was asked is wrong, not the file
     except sqlite3.OperationalError as error:
         raise StoreUnavailable(
             f"SQLite can not use {path}: {error}. "

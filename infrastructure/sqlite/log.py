@@ -7,7 +7,7 @@ from typing import Any, Final
 from eventsourcing.persistence import Notification, StoredEvent
 
 from domain.errors import HeadMoved
-from infrastructure.ordered_log import KeyTaken, StoredAnswer, StreamTaken, repeated
+from infrastructure.ordered_log import KeyTaken, StoredAnswer, StreamTaken, check_batch
 from infrastructure.sqlite.database import SQLiteDatabase
 
 _COLUMNS: Final = "originator_id, originator_version, topic, state, position"
@@ -61,8 +61,7 @@ class SQLiteLog:
     def commit(
         self, after: int, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer] = ()
     ) -> None:
-        if twice := repeated(events):
-            raise StreamTaken(twice)
+        check_batch(events, answers)
         try:
             with self._database.writing() as connection:
                 if events and _head(connection) != after:
