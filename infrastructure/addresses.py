@@ -1,0 +1,126 @@
+"""Addresses as people write them in settings, turned into small types or a helpful refusal.
+
+No message quotes a MongoDB address: it may hold a password.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from domain.errors import ConfigurationError
+
+_SQLITE: Final = "sqlite:///"
+_MONGODB: Final = ("mongodb://", "mongodb+srv://")
+_FORMS: Final = (
+    "Write sqlite:///PATH (sqlite:////PATH from the root), or mongodb://HOST/DB?replicaSet=NAME."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SQLiteStore:
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class MongoDBStore:
+    """`uri` may hold a password; it is kept out of `repr`."""
+
+    uri: str = field(repr=False)
+    database: str
+
+
+Store = SQLiteStore | MongoDBStore
+
+
+def parse_store(setting: str, address: str) -> Store:
+    """The store at `address`; raises `ConfigurationError` naming `setting`."""
+    if address.startswith(_MONGODB):
+        return parse_mongodb(setting, address)
+    if address.startswith("sqlite:"):
+        return _parse_sqlite(setting, address)
+    raise ConfigurationError(f"{setting} is not the address of a store. {_FORMS}")
+
+
+def parse_mongodb(setting: str, address: str) -> MongoDBStore:
+    """Nothing is looked up: the hosts of a `mongodb+srv` address are found on connecting."""
+    if not address.startswith(_MONGODB):
+        raise ConfigurationError(
+            f"{setting} is not a MongoDB address. Write mongodb://HOST/DB?replicaSet=NAME."
+        )
+    if not _readable(address.partition("?")[0]):
+        raise ConfigurationError(
+            f"{setting} is a MongoDB address that can not be read. Write "
+            "mongodb://USER:PASSWORD@HOST:PORT/DB?replicaSet=NAME, with : / ? # [ ] @ % in the "
+            "name and password percent-encoded."
+        )
+    if not _readable(address):
+        raise ConfigurationError(
+            f"{setting} has an option after the ? that MongoDB does not have, or a wrong value "
+            "for one. Correct it or leave it out."
+        )
+    database = unquote(urlsplit(address).path.removeprefix("/"))
+    if not database:
+        raise ConfigurationError(
+            f"{setting} names no database. Put its name after the host: mongodb://HOST/ticketbook"
+        )
+    if len(database.encode()) > 63 or set(database) & set('/\\. "$*<>:|?\0'):
+        raise ConfigurationError(
+            f"{setting} names a database in a way MongoDB does not allow. "
+            "Use letters, digits, _ and -, up to 63 characters."
+        )
+    return MongoDBStore(address, database)
+
+
+def _readable(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        if parts.scheme == "mongodb":
+            parse_uri(address, warn=False)
+        return bool(parts.netloc)
+    except (PyMongoError, ValueError):
+        return False
+
+
+def _parse_sqlite(setting: str, address: str) -> SQLiteStore:
+    path = address.removeprefix(_SQLITE)
+    if path == address:
+        raise ConfigurationError(f"{setting} needs three slashes after sqlite: . {_FORMS}")
+    if not path or path.endswith("/") or path == ":memory:":
+        raise ConfigurationError(f"{setting} names no file. {_FORMS}")
+    if "?" in path or "#" in path:
+        raise ConfigurationError(
+            f"{setting} takes no options for SQLite. Leave out everything from ? or # on."
+        )
+    return SQLiteStore(Path(path))
+
+
+def parse_web_address(setting: str, address: str) -> str:
+    """`address` as it stands, once it is plainly https (http on this machine alone)."""
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("https", "http") or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{setting} is not a web address. Write it as the issuer does: https://HOST/PATH"
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigurationError(
+            f"{setting} must start with https:// : whoever can change what is read from there "
+            "can make tokens. Plain http is for this machine alone."
+        )
+    return address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine and nothing else."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

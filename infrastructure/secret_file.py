@@ -1,0 +1,75 @@
+"""The secret a service makes for itself when none is configured, kept beside the SQLite file."""
+
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Final
+
+from domain.errors import ConfigurationError
+from infrastructure.addresses import SQLiteStore
+from infrastructure.settings import AUTH_SECRET, OIDC_ISSUER, OpenIdConnect, Settings, SharedSecret
+
+_BYTES: Final = 32
+_OURS: Final = re.compile(f"[0-9a-f]{{{2 * _BYTES}}}")
+_FOR_OTHERS: Final = 0o077
+
+
+def auth_of(settings: Settings) -> SharedSecret | OpenIdConnect:
+    """How tokens are checked: as configured, or with the secret beside the SQLite file.
+
+    That secret is made at the first call. A MongoDB store is shared by many processes on many
+    machines, so there a secret must be configured: raises `ConfigurationError`.
+    """
+    if settings.auth:
+        return settings.auth
+    if isinstance(settings.store, SQLiteStore):
+        path = settings.store.path
+        return SharedSecret(read_or_make_secret(path.with_name(f"{path.name}.secret")))
+    raise ConfigurationError(
+        f"Nothing says how callers are checked. Set {AUTH_SECRET.name} (openssl rand -hex 32), "
+        f"or {OIDC_ISSUER.name} and its audience."
+    )
+
+
+def read_or_make_secret(path: Path) -> str:
+    """The secret in `path`, the same for everybody who asks, however many ask first at once."""
+    try:
+        if not path.exists():
+            _make(path)
+        return _read(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The secret file {path} can not be used: {error.strerror}. "
+            f"Make its folder writable, or set {AUTH_SECRET.name}."
+        ) from error
+
+
+def _make(path: Path) -> None:
+    """Write all of it aside, then give it its name: nobody ever reads half a secret."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{secrets.token_hex(_BYTES)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(aside, path)
+    except FileExistsError:
+        pass  # somebody else made it in the meantime: theirs is the one
+    finally:
+        aside.unlink()
+
+
+def _read(path: Path) -> str:
+    with path.open(encoding="ascii", errors="replace") as file:
+        if os.fstat(file.fileno()).st_mode & _FOR_OTHERS:
+            raise ConfigurationError(f"Others may read {path}. Run: chmod 600 {path}")
+        secret = file.read(1000).strip()
+    if not _OURS.fullmatch(secret):
+        raise ConfigurationError(
+            f"{path} does not hold a secret of ours. Remove it and a new one is made; "
+            "tokens signed with the old one end."
+        )
+    return secret
