@@ -6,8 +6,7 @@ from typing import Final, Generic
 
 from domain.errors import Fenced, StoreUnavailable, TicketNotParked
 from domain.events import Recorded
-from domain.ports import Clock, EventLog
-from projections.projection import Change, Parked, Projection, Row, View
+from projections.projection import Change, Parked, Projected, Row
 
 BATCH: Final = 1_000
 """Most events in one transaction."""
@@ -21,22 +20,15 @@ class Applier(Generic[Row]):
     Row states it has just written are remembered, so that a busy ticket costs no query.
     """
 
-    def __init__(
-        self,
-        projection: Projection[Row],
-        view: View[Row],
-        log: EventLog,
-        clock: Clock,
-        fence: int,
-    ) -> None:
-        self._projection = projection
-        self._view = view
-        self._log = log
-        self._clock = clock
+    def __init__(self, projected: Projected[Row], fence: int) -> None:
+        self._projection = projected.projection
+        self._view = projected.view
+        self._log = projected.log
+        self._clock = projected.clock
         self._fence = fence
         self._rows: OrderedDict[str, Row | None] = OrderedDict()
-        self.position = view.take_over(fence)
-        self._parked = dict(view.parked())
+        self.position = self._view.take_over(fence)
+        self._parked = dict(self._view.parked())
 
     def step(self, limit: int = BATCH) -> int:
         """Apply the next events, at most `limit`; how many there were. Raises `Fenced`."""

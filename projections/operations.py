@@ -5,24 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any, Generic, Literal, cast
+from typing import Any, Literal, cast
 
 from domain.errors import Fenced
-from domain.ports import Clock, EventLog
 from projections.applier import BATCH, Applier
-from projections.projection import Lease, Leases, Parked, Projection, Row, View
+from projections.projection import Lease, Parked, Projected, Row
 from projections.runner import HEARTBEAT, LEASE_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class Projected(Generic[Row]):
-    """One projection with everything needed to work on it."""
-
-    projection: Projection[Row]
-    view: View[Row]
-    log: EventLog
-    leases: Leases
-    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +63,7 @@ def _leading(
             renewed = monotonic()
 
     try:
-        yield (
-            Applier(projected.projection, projected.view, projected.log, projected.clock, fence),
-            renew,
-        )
+        yield Applier(projected, fence), renew
     finally:
         leases.release(name, holder)
 

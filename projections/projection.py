@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from domain.events import Recorded
+from domain.ports import Clock, EventLog
 
 Row = TypeVar("Row")
 
@@ -110,3 +111,14 @@ class Leases(Protocol):
 
     def current(self, name: str) -> Lease | None:
         """The lease as the database sees it now; None if nobody ever held it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projected(Generic[Row]):
+    """One projection with everything needed to work on it."""
+
+    projection: Projection[Row]
+    view: View[Row]
+    log: EventLog
+    leases: Leases
+    clock: Clock

@@ -1,14 +1,14 @@
 """Keeps one view current, in one process at a time."""
 
+from contextlib import suppress
 from threading import Event, Thread
 from time import monotonic
 from typing import Final, Generic
 
 from domain.errors import Fenced, StoreUnavailable, TicketbookError
-from domain.ports import Clock, EventLog
 from projections.applier import Applier
 from projections.progress import Progress
-from projections.projection import Leases, Projection, Row, View
+from projections.projection import Projected, Row
 
 LEASE_SECONDS: Final = 3.0
 """A runner that has not renewed for so long is taken to be dead."""
@@ -28,21 +28,11 @@ class Runner(Generic[Row]):
     """
 
     def __init__(
-        self,
-        projection: Projection[Row],
-        view: View[Row],
-        log: EventLog,
-        leases: Leases,
-        clock: Clock,
-        head: Progress,
-        progress: Progress,
-        holder: str,
+        self, projected: Projected[Row], head: Progress, progress: Progress, holder: str
     ) -> None:
-        self._projection = projection
-        self._view = view
-        self._log = log
-        self._leases = leases
-        self._clock = clock
+        self._projected = projected
+        self._leases = projected.leases
+        self._name = projected.projection.name
         self._head = head
         self._progress = progress
         self._holder = holder
@@ -50,7 +40,7 @@ class Runner(Generic[Row]):
         self._wake = Event()
         self.leading = False
         self.problem: str | None = None
-        self._thread = Thread(target=self._run, name=f"runner-{projection.name}", daemon=True)
+        self._thread = Thread(target=self._run, name=f"runner-{self._name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -65,7 +55,7 @@ class Runner(Generic[Row]):
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                fence = self._leases.acquire(self._projection.name, self._holder, LEASE_SECONDS)
+                fence = self._leases.acquire(self._name, self._holder, LEASE_SECONDS)
                 if fence is not None:
                     self._lead(fence)
             except Fenced:
@@ -79,24 +69,23 @@ class Runner(Generic[Row]):
             self._stop.wait(_STANDBY)
 
     def _lead(self, fence: int) -> None:
-        name = self._projection.name
-        applier = Applier(self._projection, self._view, self._log, self._clock, fence)
+        applier = Applier(self._projected, fence)
         self.leading, self.problem = True, None
         self._progress.reset(applier.position)
         renew_at = monotonic() + HEARTBEAT
         try:
             while not self._stop.is_set():
                 if monotonic() >= renew_at:
-                    if self._leases.acquire(name, self._holder, LEASE_SECONDS) != fence:
+                    if self._leases.acquire(self._name, self._holder, LEASE_SECONDS) != fence:
                         return
                     renew_at = monotonic() + HEARTBEAT
-                if applier.step():
-                    self._progress.advance(applier.position)
-                else:
+                applied = applier.step()
+                self._progress.advance(applier.position)
+                if not applied:
                     self._sleep(applier.position, renew_at - monotonic())
         finally:
             self.leading = False
-            self._give_up(name)
+            self._give_up()
 
     def _sleep(self, position: int, seconds: float) -> None:
         self._wake.clear()
@@ -105,8 +94,6 @@ class Runner(Generic[Row]):
             self._wake.wait(max(seconds, 0.0))
         cancel()
 
-    def _give_up(self, name: str) -> None:
-        try:
-            self._leases.release(name, self._holder)
-        except StoreUnavailable:
-            pass  # it expires by itself
+    def _give_up(self) -> None:
+        with suppress(StoreUnavailable):  # then it expires by itself
+            self._leases.release(self._name, self._holder)

@@ -1,0 +1,72 @@
+"""`ticketbook audit`: who changed what, for somebody with access to the store."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from api.cli.output import Json, example, log_for_people, print_json, print_table, reporting
+from api.composition import open_service
+from api.http.models import entry_json, iso
+from infrastructure.settings import load_settings
+from projections.audit import AuditEntry, AuditFilter
+
+app = typer.Typer(help="The audit log.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """The audit log."""
+
+
+@app.command("search", epilog=example("ticketbook audit search --feature delete_machine --limit 5"))
+def search(
+    org: Annotated[str | None, typer.Option(help="Organisation.")] = None,
+    system: Annotated[str | None, typer.Option(help="System.")] = None,
+    ticket: Annotated[str | None, typer.Option(help="Ticket id.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Who did it.")] = None,
+    action: Annotated[str | None, typer.Option(help="Like ticket.renamed.")] = None,
+    feature: Annotated[str | None, typer.Option(help="Granted or revoked.")] = None,
+    correlation: Annotated[str | None, typer.Option(help="Request or trace id.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="From this moment on, in UTC.")] = None,
+    before: Annotated[datetime | None, typer.Option(help="Up to this moment, in UTC.")] = None,
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Else newest.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most entries.")] = 50,
+    json: Json = False,
+) -> None:
+    """Print the entries that match every option given."""
+    log_for_people()
+    where = AuditFilter(
+        org, system, ticket, actor, action, feature, correlation, _utc(since), _utc(before)
+    )
+    with reporting(), open_service(load_settings(), run_projections=False) as service:
+        found = service.audit.search(where, beyond=None, limit=limit, newest_first=not oldest_first)
+    if json:
+        print_json([entry_json(entry) for entry in found])
+    else:
+        columns = ["position", "time", "actor", "action", "ticket", "change", "reason"]
+        print_table(columns, [_row(entry) for entry in found])
+
+
+def _row(entry: AuditEntry) -> tuple[object, ...]:
+    return (
+        entry.position,
+        iso(entry.recorded_at),
+        entry.actor,
+        entry.action,
+        entry.ticket_id,
+        _change(entry),
+        entry.reason or "-",
+    )
+
+
+def _change(entry: AuditEntry) -> str:
+    parts = [f"+{feature}" for feature in entry.granted]
+    parts += [f"-{feature}" for feature in entry.revoked]
+    if entry.after and (entry.before is None or entry.before.name != entry.after.name):
+        parts.insert(0, repr(entry.after.name))
+    return " ".join(parts)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment and moment.replace(tzinfo=UTC)

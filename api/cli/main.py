@@ -1,0 +1,35 @@
+"""`ticketbook`: one command, a group per noun."""
+
+import sys
+
+import typer
+
+from api.cli import audit, catalogue, projections
+from api.cli.output import Exit, example, say
+from api.cli.serve import serve
+from api.cli.token import EXAMPLE_ORG, token
+
+app = typer.Typer(
+    name="ticketbook",
+    help="An event-sourced ticket service.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command(epilog=example("ticketbook serve --port 8000"))(serve)
+app.command(epilog=example(f"ticketbook token --sub ada --org {EXAMPLE_ORG} --scope audit:read"))(
+    token
+)
+app.add_typer(projections.app, name="projections")
+app.add_typer(audit.app, name="audit")
+app.add_typer(catalogue.app, name="catalogue")
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        sys.exit(Exit.INTERRUPTED)

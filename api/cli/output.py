@@ -1,0 +1,87 @@
+"""How commands speak: exit codes, tables, JSON, and errors that say what to do next."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import to_json
+from rich.console import Console
+from rich.table import Table
+
+from domain.errors import (
+    ConfigurationError,
+    Fenced,
+    StoreCorrupt,
+    StoreTooNew,
+    StoreUnavailable,
+    TicketbookError,
+    TicketNotParked,
+)
+from infrastructure.logging import configure_logging
+
+
+class Exit(IntEnum):
+    """What the exit codes mean; they are listed in README.md."""
+
+    OK = 0
+    DIFFERENT = 1
+    """A check found something: differences, a parked ticket, a projection that is down."""
+    USAGE = 2
+    CONFIGURATION = 3
+    STORE = 4
+    """The store does not answer, is damaged, or is of a newer version."""
+    TAKEN_OVER = 5
+    INTERRUPTED = 130
+
+
+_CODES: dict[type[TicketbookError], Exit] = {
+    ConfigurationError: Exit.CONFIGURATION,
+    StoreUnavailable: Exit.STORE,
+    StoreTooNew: Exit.STORE,
+    StoreCorrupt: Exit.STORE,
+    Fenced: Exit.TAKEN_OVER,
+    TicketNotParked: Exit.USAGE,
+}
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def log_for_people() -> None:
+    """Log to stderr: for people on a terminal, as JSON lines elsewhere."""
+    configure_logging(json=not sys.stderr.isatty())
+
+
+def say(text: str) -> None:
+    """Tell a person, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    print(to_json(value, indent=2).decode())
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A plain table on stdout, never cut to the terminal's width when piped."""
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    console.print(table)
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Turn our errors into a sentence on stderr and an exit code."""
+    try:
+        yield
+    except TicketbookError as error:
+        say(f"ticketbook: {error}")
+        raise typer.Exit(_CODES.get(type(error), Exit.DIFFERENT)) from error
+
+
+def example(text: str) -> str:
+    """The epilogue of a command's help."""
+    return f"Example:  {text}"

@@ -1,0 +1,78 @@
+"""`ticketbook serve`."""
+
+import socket
+import sys
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from api.cli.output import reporting, say
+from api.cli.token import EVERYTHING, EXAMPLE_ORG, new_token
+from api.composition import Service, open_service
+from api.http.app import create_app
+from domain.errors import ConfigurationError
+from infrastructure.addresses import is_loopback
+from infrastructure.logging import configure_logging
+from infrastructure.settings import Settings, load_settings
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    json_logs: Annotated[bool, typer.Option(help="Log JSON lines, also on a terminal.")] = False,
+) -> None:
+    """Serve the HTTP API until interrupted."""
+    configure_logging(json=json_logs or not sys.stderr.isatty())
+    with reporting():
+        settings = load_settings()
+        if settings.auth is None and not is_loopback(host):
+            raise ConfigurationError(
+                f"Refusing to listen on {host} with a secret nobody chose. "
+                "Set TICKETBOOK_AUTH_SECRET (openssl rand -hex 32) or TICKETBOOK_OIDC_ISSUER."
+            )
+        with open_service(settings) as service, _listening(host, port) as listener:
+            _greet(settings, service, f"http://{_shown(host)}:{listener.getsockname()[1]}")
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    create_app(service),
+                    access_log=False,
+                    log_config=None,
+                    server_header=False,
+                    timeout_graceful_shutdown=10,
+                )
+            )
+            server.run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """The socket itself, so that a taken port is told before anything is promised."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"Can not listen on {host} port {port}: {error.strerror}. Choose another with --port."
+        ) from error
+    return listener
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _greet(settings: Settings, service: Service, url: str) -> None:
+    say(f"Ticketbook serves {url}")
+    say(f"API documentation: {url}/docs")
+    if settings.auth is None:
+        token = new_token(settings, "you", EXAMPLE_ORG, EVERYTHING, hours=12, clock=service.clock)
+        say("Try it (the token is good for 12 hours):\n")
+        say(
+            f"curl -i {url}/v1/tickets -H 'Authorization: Bearer {token}' "
+            "-H 'Content-Type: application/json' "
+            """-d '{"name": "Night shift", "system": "revolution_counter_1", """
+            """"features": ["get_all", "create_downtime_log"]}'\n"""
+        )

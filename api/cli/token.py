@@ -1,0 +1,43 @@
+"""`ticketbook token`."""
+
+from datetime import timedelta
+from typing import Annotated, Final
+
+import typer
+
+from api.cli.output import reporting
+from api.composition import now
+from domain.errors import ConfigurationError
+from domain.ports import Clock
+from infrastructure.credentials import SCOPES, issue_token
+from infrastructure.secret_file import auth_of
+from infrastructure.settings import Settings, SharedSecret, load_settings
+
+EXAMPLE_ORG: Final = "52f22665a60c12d289185d95"
+EVERYTHING: Final = " ".join(SCOPES)
+
+
+def token(
+    sub: Annotated[str, typer.Option(help="Who: the actor in the audit log.")],
+    org: Annotated[str, typer.Option(help="Organisation, 24 hex digits; * for platform staff.")],
+    scope: Annotated[str, typer.Option(help=f"Any of: {EVERYTHING}.")],
+    hours: Annotated[float, typer.Option(min=0.01, help="How long it is good.")] = 12,
+) -> None:
+    """Print a token signed with the configured secret."""
+    with reporting():
+        print(new_token(load_settings(), sub, org, scope, hours=hours, clock=now))
+
+
+def new_token(
+    settings: Settings, sub: str, org: str, scope: str, *, hours: float, clock: Clock
+) -> str:
+    """Raises `ConfigurationError` where tokens come from elsewhere, or a part is wrong."""
+    auth = auth_of(settings)
+    if not isinstance(auth, SharedSecret):
+        raise ConfigurationError(
+            f"Tokens come from {auth.issuer}: this service has no secret to sign them with."
+        )
+    try:
+        return issue_token(auth.value, sub, org, scope.split(), timedelta(hours=hours), clock)
+    except ValueError as error:
+        raise ConfigurationError(f"No token: {error}") from error

@@ -1,0 +1,178 @@
+"""The composition root: settings become one frozen `Service`, used alike by HTTP, the command
+line and tests. Only this module chooses concrete classes."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event, Thread
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from domain.errors import TicketbookError
+from domain.ports import Clock
+from infrastructure.addresses import MongoDBStore, SQLiteStore
+from infrastructure.catalogue_file import CatalogueFile
+from infrastructure.credentials import Tokens, secret_tokens
+from infrastructure.issuer_keys import issuer_tokens
+from infrastructure.mongodb.stores import open_mongodb
+from infrastructure.secret_file import auth_of
+from infrastructure.settings import Settings, SharedSecret
+from infrastructure.sqlite.stores import open_sqlite
+from infrastructure.stores import Stores
+from infrastructure.ticket_log import TicketLog
+from infrastructure.writer import Writer
+from projections.audit import AUDIT, AuditReader
+from projections.progress import Progress
+from projections.projection import Projected
+from projections.runner import Runner
+from projections.tickets import TICKETS, TicketReader
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningProjection:
+    """A projection as this process sees it: `progress` is how far its view is known to be;
+    `runner` is None where projections are not run."""
+
+    projected: Projected[Any]
+    progress: Progress
+    runner: Runner[Any] | None
+
+    def look(self) -> None:
+        """See how far the view is when another process keeps it current: it may be behind where
+        it was, when that process rebuilds it."""
+        if not self._leads():
+            position = self.projected.view.checkpoint()
+            self.progress.advance(position)
+            if position < self.progress.position and not self._leads():
+                self.progress.reset(position)
+
+    def _leads(self) -> bool:
+        return self.runner is not None and self.runner.leading
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything a way in needs."""
+
+    settings: Settings
+    catalogue: CatalogueFile
+    tokens: Tokens
+    log: TicketLog
+    writer: Writer
+    tickets: TicketReader
+    audit: AuditReader
+    head: Progress
+    projections: Mapping[str, RunningProjection]
+    clock: Clock
+
+
+def now() -> datetime:
+    """The clock of a running service."""
+    return datetime.now(UTC)
+
+
+def holder() -> str:
+    """A name for this process, or for one operation in it, that no other has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+
+
+@contextmanager
+def open_service(
+    settings: Settings, *, clock: Clock = now, run_projections: bool = True
+) -> Iterator[Service]:
+    """Open the store, start what runs in the background, and close it all in order.
+
+    With `run_projections=False` views are read but not kept current: for operators' commands.
+    Raises `ConfigurationError`, `StoreUnavailable`, `StoreTooNew`.
+    """
+    with ExitStack() as stack:
+        catalogue = CatalogueFile(settings.catalogue, time.monotonic)
+        tokens = _tokens(settings, clock)
+        stores = stack.enter_context(open_stores(settings))
+        log, head = TicketLog(stores.log), Progress(stores.log.head())
+        writer = Writer(
+            log, catalogue.current, clock, lambda events: head.advance(events[-1].position)
+        )
+        stack.callback(writer.close)
+        projections = {
+            projection.name: _projection(
+                Projected(projection, view, log, stores.leases, clock), head, run_projections, stack
+            )
+            for projection, view in ((TICKETS, stores.tickets), (AUDIT, stores.audit))
+        }
+        _watch(stores, log, head, projections, stack)
+        yield Service(
+            settings,
+            catalogue,
+            tokens,
+            log,
+            writer,
+            stores.tickets,
+            stores.audit,
+            head,
+            projections,
+            clock,
+        )
+
+
+@contextmanager
+def open_stores(settings: Settings) -> Iterator[Stores]:
+    match settings.store:
+        case SQLiteStore():
+            with open_sqlite(settings.store) as stores:
+                yield stores
+        case MongoDBStore():
+            with open_mongodb(settings.store) as stores:
+                yield stores
+
+
+def _tokens(settings: Settings, clock: Clock) -> Tokens:
+    auth = auth_of(settings)
+    if isinstance(auth, SharedSecret):
+        return secret_tokens(auth.value, clock)
+    return issuer_tokens(auth.issuer, auth.audience, clock, time.monotonic)
+
+
+def _projection(
+    projected: Projected[Any], head: Progress, run: bool, stack: ExitStack
+) -> RunningProjection:
+    progress = Progress(projected.view.checkpoint())
+    runner = None
+    if run:
+        runner = Runner(projected, head, progress, holder())
+        runner.start()
+        stack.callback(runner.stop)
+    return RunningProjection(projected, progress, runner)
+
+
+def _watch(
+    stores: Stores,
+    log: TicketLog,
+    head: Progress,
+    projections: Mapping[str, RunningProjection],
+    stack: ExitStack,
+) -> None:
+    """Learn of what other processes do: their commits, and the views they keep current."""
+    stop = Event()
+
+    def watch() -> None:
+        for _ in stores.watcher.changes(stop):
+            try:
+                head.advance(log.head())
+                for running in projections.values():
+                    running.look()
+            except TicketbookError as error:
+                _log.warning("watch.failed", problem=str(error))
+
+    thread = Thread(target=watch, name="watcher", daemon=True)
+    thread.start()
+    stack.callback(thread.join)
+    stack.callback(stop.set)

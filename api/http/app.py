@@ -1,0 +1,64 @@
+"""The ASGI application over one open service."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CollectorRegistry
+
+from api.composition import Service
+from api.http import audit, health, problems, projections, systems, tickets
+from api.http.envelope import Envelope
+from api.http.submission import Submitter
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application. The service must stay open for as long as it serves."""
+    app = FastAPIOffline(  # its documentation page loads nothing from elsewhere
+        redoc_url=None,
+        title="Ticketbook",
+        version=version("ticketbook"),
+        description="Tickets are bundles of permission features; every change of one is an event.",
+        responses=problems.documented("internal-error"),
+    )
+    registry = CollectorRegistry()
+    registry.register(health.ServiceCollector(service))
+    app.state.service = service
+    app.state.submitter = Submitter(service)
+    app.state.registry = registry
+    app.add_middleware(Envelope, registry=registry)
+    problems.install(app)
+    for module in (tickets, systems, audit, projections, health):
+        app.include_router(module.router)
+    _document(app)
+    return app
+
+
+def _document(app: FastAPI) -> None:
+    """Explain each problem at its type, and leave out what is never answered."""
+
+    @app.get("/problems/{code}", include_in_schema=False)
+    async def problem(code: str) -> dict[str, Any]:
+        kind = problems.KINDS.get(code)
+        if kind is None:
+            raise problems.Problem("not-found", f"There is no problem called {code!r}.")
+        return {"code": kind.code, "status": kind.status.value, "title": kind.title}
+
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        """FastAPI's document, less its own shape of validation errors, which is never sent."""
+        document = generate()
+        schemas = document["components"]["schemas"]
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
+        schemas.update(problems.schemas())
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                answer = operation["responses"].get("422", {})
+                if "application/json" in answer.get("content", {}):
+                    del operation["responses"]["422"]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the documented way to change it

@@ -1,0 +1,70 @@
+"""`/v1/audit`: who changed what, when and why."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from pydantic import AwareDatetime
+from starlette.responses import Response
+
+from api.http import paging
+from api.http.callers import Auditor, Serving
+from api.http.conditions import MinEventPosition, reached
+from api.http.models import ID_PATTERN, AuditPage, entry_json
+from api.http.problems import READ, documented
+from projections.audit import AuditFilter
+
+router = APIRouter(prefix="/v1/audit", tags=["Audit"])
+
+Text = Annotated[str | None, Query(max_length=200)]
+Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 with a time zone")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a cursor is bound to."""
+
+    where: AuditFilter
+    newest_first: bool
+
+
+@router.get(
+    "",
+    response_model=AuditPage,
+    responses=documented(*READ),
+)
+async def search_audit(
+    request: Request,
+    service: Serving,
+    caller: Auditor,
+    system: Text = None,
+    ticket: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+    actor: Text = None,
+    action: Text = None,
+    feature: Annotated[str | None, Query(max_length=200, description="Granted or revoked")] = None,
+    correlation: Text = None,
+    since: Moment = None,
+    before: Moment = None,
+    order: Literal["newest", "oldest"] = "newest",
+    limit: paging.Limit = paging.DEFAULT_LIMIT,
+    cursor: paging.Cursor = None,
+    position: MinEventPosition = None,
+) -> Response:
+    """The organisation's audit entries that match every filter given."""
+    where = AuditFilter(
+        caller.org_id, system, ticket, actor, action, feature, correlation, since, before
+    )
+    newest_first = order == "newest"
+    question = _Question(where, newest_first)
+    beyond = paging.position_of(cursor, question)
+    await reached(service.projections["audit"].progress, position, "The audit log")
+    found = await to_thread.run_sync(
+        lambda: service.audit.search(
+            where, beyond=beyond, limit=limit + 1, newest_first=newest_first
+        )
+    )
+    items = [entry_json(entry) for entry in found[:limit]]
+    more = len(found) > limit
+    following = paging.cursor_after(str(found[limit - 1].position), question) if more else None
+    return paging.page(request, items, following, {})

@@ -1,0 +1,222 @@
+"""What goes over the wire: the JSON of requests and answers, with the field names clients know."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StrictStr
+
+from domain.handlers import FEATURES_PER_TICKET, NAME_LENGTH
+from domain.ticket import Ticket
+from projections.audit import AuditEntry, Content
+from projections.operations import ProjectionStatus
+
+REASON_LENGTH = 1_000
+ID_PATTERN = "^[0-9a-f]{24}$"
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds: 2025-10-28T09:30:00.123Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + (
+        f"{moment.microsecond // 1000:03d}Z"
+    )
+
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(iso, return_type=str),
+    Field(json_schema_extra={"example": "2025-10-28T09:30:00.123Z"}),
+]
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
+Reason = Annotated[
+    StrictStr | None,
+    Field(max_length=REASON_LENGTH, description="Why; kept with the change for ever"),
+]
+Name = Annotated[
+    StrictStr,
+    Field(description=f"1 to {NAME_LENGTH} characters, no control characters, not only spaces"),
+]
+Features = Annotated[
+    list[StrictStr],
+    Field(description=f"At most {FEATURES_PER_TICKET} names, each one of the system's features"),
+]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CreateTicketBody(_Request):
+    name: Name
+    system: StrictStr
+    features: Features = []
+    reason: Reason = None
+
+
+class ChangeTicketBody(_Request):
+    """What is left out stays as it is. `features` is the full list after the change."""
+
+    name: Name | None = None
+    features: Features | None = None
+    reason: Reason = None
+
+
+class RestoreTicketBody(_Request):
+    reason: Reason = None
+
+
+class TicketModel(BaseModel):
+    id: Id = Field(alias="_id")
+    name: str
+    orgId: Id
+    system: str
+    features: list[str]
+    createdAt: Time
+    updatedAt: Time
+    version: int = Field(description="The number in the ETag")
+
+
+class TicketPage(BaseModel):
+    items: list[TicketModel]
+    next: str | None = Field(description="Cursor of the next page; null on the last")
+
+
+class ContentModel(BaseModel):
+    name: str
+    features: list[str]
+    retired: bool
+
+
+class AuditEntryModel(BaseModel):
+    position: int
+    ticketId: str
+    version: int
+    orgId: str | None
+    system: str | None
+    action: str
+    actor: str
+    reason: str | None
+    correlationId: str
+    causationId: str | None
+    occurredAt: Time
+    recordedAt: Time
+    before: ContentModel | None
+    after: ContentModel | None
+    granted: list[str]
+    revoked: list[str]
+
+
+class AuditPage(BaseModel):
+    items: list[AuditEntryModel]
+    next: str | None = Field(description="Cursor of the next page; null on the last")
+
+
+class FeatureModel(BaseModel):
+    name: str
+    description: str
+
+
+class SystemModel(BaseModel):
+    name: str
+    description: str
+    features: list[FeatureModel]
+
+
+class SystemList(BaseModel):
+    items: list[SystemModel]
+
+
+class LeaseModel(BaseModel):
+    holder: str
+    fence: int
+    expiresAt: Time
+    expired: bool
+
+
+class ParkedModel(BaseModel):
+    ticketId: str
+    position: int
+    error: str
+    since: Time
+
+
+class ProjectionModel(BaseModel):
+    name: str
+    state: str = Field(json_schema_extra={"enum": ["current", "behind", "down"]})
+    position: int
+    head: int
+    lagEvents: int
+    lagSeconds: float
+    lease: LeaseModel | None
+    parked: list[ParkedModel]
+
+
+class ProjectionList(BaseModel):
+    items: list[ProjectionModel]
+
+
+def ticket_json(ticket: Ticket) -> dict[str, Any]:
+    return {
+        "_id": ticket.id,
+        "name": ticket.name,
+        "orgId": ticket.org_id,
+        "system": ticket.system,
+        "features": ticket.features,
+        "createdAt": iso(ticket.created_at),
+        "updatedAt": iso(ticket.updated_at),
+        "version": ticket.version,
+    }
+
+
+def entry_json(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "position": entry.position,
+        "ticketId": entry.ticket_id,
+        "version": entry.version,
+        "orgId": entry.org_id,
+        "system": entry.system,
+        "action": entry.action,
+        "actor": entry.actor,
+        "reason": entry.reason,
+        "correlationId": entry.correlation_id,
+        "causationId": entry.causation_id,
+        "occurredAt": iso(entry.occurred_at),
+        "recordedAt": iso(entry.recorded_at),
+        "before": _content_json(entry.before),
+        "after": _content_json(entry.after),
+        "granted": entry.granted,
+        "revoked": entry.revoked,
+    }
+
+
+def _content_json(content: Content | None) -> dict[str, Any] | None:
+    if content is None:
+        return None
+    return {"name": content.name, "features": content.features, "retired": content.retired}
+
+
+def status_json(status: ProjectionStatus) -> dict[str, Any]:
+    lease = status.lease
+    return {
+        "name": status.name,
+        "state": status.state,
+        "position": status.position,
+        "head": status.head,
+        "lagEvents": status.lag_events,
+        "lagSeconds": round(status.lag_seconds, 3),
+        "lease": lease
+        and {
+            "holder": lease.holder,
+            "fence": lease.fence,
+            "expiresAt": iso(lease.expires_at),
+            "expired": lease.expired,
+        },
+        "parked": [
+            {
+                "ticketId": parked.ticket_id,
+                "position": parked.position,
+                "error": parked.error,
+                "since": iso(parked.since),
+            }
+            for parked in status.parked
+        ],
+    }

@@ -1,0 +1,258 @@
+"""Errors as RFC 9457 problem documents: one closed list, one table, one shape."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
+from pydantic_core import ErrorDetails, to_json
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from domain.errors import (
+    ConfigurationError,
+    Fault,
+    Fenced,
+    KeyReused,
+    Overloaded,
+    ProjectionBehind,
+    Refusal,
+    StoreCorrupt,
+    StoreUnavailable,
+    TicketbookError,
+    TicketNotParked,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One entry of the closed list."""
+
+    code: str
+    status: HTTPStatus
+    title: str
+
+
+KINDS: Final = {
+    kind.code: kind
+    for kind in (
+        Kind("malformed-json", HTTPStatus.BAD_REQUEST, "The body is not JSON"),
+        Kind("invalid-parameter", HTTPStatus.BAD_REQUEST, "A parameter or header is wrong"),
+        Kind("token-missing", HTTPStatus.UNAUTHORIZED, "A bearer token is required"),
+        Kind("token-invalid", HTTPStatus.UNAUTHORIZED, "The token is not accepted"),
+        Kind("token-expired", HTTPStatus.UNAUTHORIZED, "The token has expired"),
+        Kind("token-not-yet-valid", HTTPStatus.UNAUTHORIZED, "The token is not valid yet"),
+        Kind("scope-missing", HTTPStatus.FORBIDDEN, "The token lacks a scope"),
+        Kind("organisation-required", HTTPStatus.FORBIDDEN, "The token names no organisation"),
+        Kind("not-found", HTTPStatus.NOT_FOUND, "There is nothing here"),
+        Kind("ticket-not-found", HTTPStatus.NOT_FOUND, "There is no such ticket"),
+        Kind("ticket-not-parked", HTTPStatus.NOT_FOUND, "The ticket is not parked"),
+        Kind("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "The method is not allowed here"),
+        Kind("ticket-exists", HTTPStatus.CONFLICT, "The ticket exists already"),
+        Kind("ticket-retired", HTTPStatus.CONFLICT, "The ticket is retired"),
+        Kind("command-in-progress", HTTPStatus.CONFLICT, "The first command is still running"),
+        Kind("projection-taken-over", HTTPStatus.CONFLICT, "Somebody else took the projection"),
+        Kind("ticket-gone", HTTPStatus.GONE, "The ticket is retired"),
+        Kind("version-conflict", HTTPStatus.PRECONDITION_FAILED, "The ticket has changed since"),
+        Kind("body-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large"),
+        Kind("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "JSON is required"),
+        Kind("invalid-body", HTTPStatus.UNPROCESSABLE_ENTITY, "The body has the wrong shape"),
+        Kind("invalid-name", HTTPStatus.UNPROCESSABLE_ENTITY, "The name is not usable"),
+        Kind("invalid-features", HTTPStatus.UNPROCESSABLE_ENTITY, "The features are not usable"),
+        Kind("unknown-system", HTTPStatus.UNPROCESSABLE_ENTITY, "There is no such system"),
+        Kind("unknown-feature", HTTPStatus.UNPROCESSABLE_ENTITY, "The system lacks a feature"),
+        Kind("key-reused", HTTPStatus.UNPROCESSABLE_ENTITY, "The key stands for another command"),
+        Kind("precondition-required", HTTPStatus.PRECONDITION_REQUIRED, "If-Match is required"),
+        Kind("internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed"),
+        Kind("issuer-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "The issuer does not answer"),
+        Kind("store-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer"),
+        Kind("overloaded", HTTPStatus.SERVICE_UNAVAILABLE, "Too much is waiting"),
+        Kind("projection-behind", HTTPStatus.SERVICE_UNAVAILABLE, "The view is not there yet"),
+    )
+}
+
+_STATUS_CODES: Final = {
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+}
+
+_ERROR_CODES: Final[dict[type[TicketbookError], str]] = {
+    KeyReused: "key-reused",
+    StoreUnavailable: "store-unavailable",
+    Overloaded: "overloaded",
+    ProjectionBehind: "projection-behind",
+    TicketNotParked: "ticket-not-parked",
+    Fenced: "projection-taken-over",
+    StoreCorrupt: "internal-error",
+    ConfigurationError: "internal-error",
+}
+
+
+class FaultModel(BaseModel):
+    """One thing wrong with one part of the request."""
+
+    pointer: str = Field(description="RFC 6901 path into the body, or /query/…, /header/…")
+    code: str
+    detail: str
+
+
+class ProblemModel(BaseModel):
+    """An RFC 9457 problem document."""
+
+    type: str = Field(description="Relative address of the problem's description")
+    title: str
+    status: int
+    detail: str = Field(description="What is wrong in this case, and what to do")
+    code: str = Field(json_schema_extra={"enum": list(KINDS)})
+    errors: list[FaultModel] = []
+    currentVersion: int | None = Field(default=None, description="With version-conflict")
+
+
+class Problem(Exception):
+    """A request that ends in a problem document."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        faults: Sequence[Fault] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = KINDS[code]
+        self.detail = detail
+        self.faults = faults
+        self.headers = headers or {}
+
+
+def response(
+    code: str,
+    detail: str,
+    faults: Sequence[Fault] = (),
+    *,
+    version: int | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    kind = KINDS[code]
+    body: dict[str, Any] = {
+        "type": f"/problems/{code}",
+        "title": kind.title,
+        "status": kind.status.value,
+        "detail": detail,
+        "code": code,
+        "errors": faults,
+    }
+    if version is not None:
+        body["currentVersion"] = version
+    headers = dict(headers or {})
+    if kind.status == HTTPStatus.UNAUTHORIZED:
+        headers.setdefault("WWW-Authenticate", "Bearer")
+    if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("Retry-After", "1")
+    return Response(
+        to_json(body, inf_nan_mode="null"), kind.status, headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+CALLER: Final = (
+    "token-missing",
+    "token-invalid",
+    "token-expired",
+    "token-not-yet-valid",
+    "scope-missing",
+    "issuer-unavailable",
+)
+"""What every route that asks who calls may answer."""
+
+READ: Final = (*CALLER, "invalid-parameter", "projection-behind", "store-unavailable")
+"""What every read of a view may answer."""
+
+
+def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these problems."""
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(KINDS[code].status.value, []).append(code)
+    return {
+        status: {
+            "description": ", ".join(sorted(codes)),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemModel"}}},
+        }
+        for status, codes in by_status.items()
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with a problem document."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(TicketbookError, _ours)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return response(error.kind.code, error.detail, error.faults, headers=error.headers)
+
+
+async def _ours(_: Request, error: Exception) -> Response:
+    if isinstance(error, Refusal):
+        return response(error.code, error.detail, error.faults, version=error.version)
+    for ancestor in type(error).__mro__:
+        if ancestor in _ERROR_CODES:
+            return response(_ERROR_CODES[ancestor], str(error))
+    raise error
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors: Sequence[ErrorDetails] = error.errors()
+    first = errors[0]
+    if first["type"] == "json_invalid":
+        reason = first.get("ctx", {}).get("error", first["msg"])
+        return response("malformed-json", f"The body is not JSON: {reason}.")
+    in_body = first["loc"][0] == "body"
+    if in_body and "json" not in request.headers.get("content-type", "application/json"):
+        return response(
+            "unsupported-media-type", "Send the body as JSON, with Content-Type: application/json."
+        )
+    faults = [Fault(_pointer(e["loc"]), e["type"].replace("_", "-"), e["msg"]) for e in errors]
+    code = "invalid-body" if in_body else "invalid-parameter"
+    detail = "; ".join(f"{fault.pointer or 'body'}: {fault.detail}" for fault in faults[:3])
+    return response(code, detail, faults)
+
+
+def _pointer(location: Sequence[int | str]) -> str:
+    parts = list(location)
+    if parts and parts[0] == "body":
+        parts = parts[1:]
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _STATUS_CODES.get(error.status_code)
+    if code is None:
+        code = "malformed-json" if error.status_code < 500 else "internal-error"
+    detail = {
+        "body-too-large": str(error.detail),
+        "not-found": f"There is nothing at {request.url.path}. The routes are listed at /docs.",
+        "method-not-allowed": f"{request.method} is not possible at {request.url.path}.",
+    }.get(code, str(error.detail))
+    return response(code, detail, headers=dict(error.headers or {}))
+
+
+def schemas() -> dict[str, Any]:
+    """The OpenAPI schemas of a problem document."""
+    _, definitions = models_json_schema(
+        [(ProblemModel, "serialization")], ref_template="#/components/schemas/{model}"
+    )
+    return dict(definitions["$defs"])

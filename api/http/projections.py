@@ -1,0 +1,81 @@
+"""`/v1/projections`: how the views stand, for operators."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Path
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from api.composition import RunningProjection, Service, holder
+from api.http.callers import Operator, Serving
+from api.http.models import (
+    ID_PATTERN,
+    ProjectionList,
+    ProjectionModel,
+    status_json,
+)
+from api.http.problems import CALLER, Problem, documented
+from projections.operations import ProjectionStatus, retry, status
+
+router = APIRouter(prefix="/v1/projections", tags=["Projections"])
+
+
+@router.get("", response_model=ProjectionList, responses=documented(*CALLER, "store-unavailable"))
+async def list_projections(service: Serving, caller: Operator) -> Response:
+    """Every projection against the head of the log, read afresh."""
+    found = await to_thread.run_sync(statuses, service)
+    return _json({"items": [status_json(one) for one in found]})
+
+
+@router.get(
+    "/{name}",
+    response_model=ProjectionModel,
+    responses=documented(*CALLER, "not-found", "store-unavailable"),
+)
+async def get_projection(service: Serving, caller: Operator, name: str) -> Response:
+    """One projection."""
+    projected = _named(service, name).projected
+    return _json(status_json(await to_thread.run_sync(status, projected)))
+
+
+@router.post(
+    "/{name}/parked/{ticket_id}/retry",
+    response_model=ProjectionModel,
+    responses=documented(
+        *CALLER,
+        "invalid-parameter",
+        "not-found",
+        "ticket-not-parked",
+        "projection-taken-over",
+        "store-unavailable",
+    ),
+)
+async def retry_parked(
+    service: Serving,
+    caller: Operator,
+    name: str,
+    ticket_id: Annotated[str, Path(pattern=ID_PATTERN)],
+) -> Response:
+    """Apply what waits of a parked ticket. Where it fails again, it stays parked."""
+    projected = _named(service, name).projected
+    await to_thread.run_sync(retry, projected, ticket_id, holder())
+    return _json(status_json(await to_thread.run_sync(status, projected)))
+
+
+def statuses(service: Service) -> Sequence[ProjectionStatus]:
+    """Every projection's status, read afresh from the store. Blocks."""
+    return [status(running.projected) for running in service.projections.values()]
+
+
+def _named(service: Service, name: str) -> RunningProjection:
+    running = service.projections.get(name)
+    if running is None:
+        known = ", ".join(service.projections)
+        raise Problem("not-found", f"There is no projection {name!r}. There are: {known}.")
+    return running
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(to_json(body), media_type="application/json")

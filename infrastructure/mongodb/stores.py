@@ -1,0 +1,32 @@
+"""Opening a MongoDB store."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from infrastructure.addresses import MongoDBStore
+from infrastructure.mongodb.audit import MongoDBAudit
+from infrastructure.mongodb.client import connect, database
+from infrastructure.mongodb.leases import MongoDBLeases
+from infrastructure.mongodb.log import MongoDBLog
+from infrastructure.mongodb.schema import check_schema
+from infrastructure.mongodb.tickets import MongoDBTickets
+from infrastructure.mongodb.watch import MongoDBWatcher
+from infrastructure.stores import Stores
+
+
+@contextmanager
+def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
+    """The store in a replica set's database. Raises `StoreTooNew`, `StoreUnavailable`."""
+    client = connect(store.uri)
+    try:
+        opened = database(client, store.database)
+        check_schema(opened)
+        yield Stores(
+            log=MongoDBLog(opened),
+            tickets=MongoDBTickets(opened),
+            audit=MongoDBAudit(opened),
+            leases=MongoDBLeases(opened),
+            watcher=MongoDBWatcher(opened),
+        )
+    finally:
+        client.close()

@@ -1,0 +1,39 @@
+"""What a store offers, whichever it is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Event
+from typing import Protocol
+
+from domain.ticket import Ticket
+from infrastructure.ordered_log import OrderedLog
+from projections.audit import AuditEntry, AuditReader
+from projections.projection import Leases, View
+from projections.tickets import TicketReader
+
+
+class Watcher(Protocol):
+    """Hears of what other processes did to the store."""
+
+    def changes(self, stop: Event) -> Iterator[None]:
+        """One item as soon as the log or a view may have moved, and now and then anyway; ends
+        soon after `stop` is set."""
+
+
+class TicketsView(View[Ticket], TicketReader, Protocol):
+    """The `tickets` view, for its runner and its readers."""
+
+
+class AuditView(View[AuditEntry], AuditReader, Protocol):
+    """The `audit` view, for its runner and its readers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """One opened store."""
+
+    log: OrderedLog
+    tickets: TicketsView
+    audit: AuditView
+    leases: Leases
+    watcher: Watcher
