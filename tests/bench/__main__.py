@@ -11,6 +11,7 @@ from typing import Final
 from rich.console import Console
 
 from tests.bench.append import append_to_mongodb, append_to_sqlite
+from tests.bench.over_http import create_ticket, read_back
 from tests.bench.plan import FULL, QUICK, Plan
 from tests.bench.table import Part, show
 from tests.mongod import ReplicaSet
@@ -22,6 +23,8 @@ MEASUREMENTS: Final[Mapping[str, tuple[Measurement, ...]]] = {
         lambda uri, folder, plan: append_to_mongodb(uri, plan),
         lambda uri, folder, plan: append_to_sqlite(folder, plan),
     ),
+    "http": (lambda uri, folder, plan: create_ticket(uri, plan),),
+    "readback": (lambda uri, folder, plan: read_back(uri, plan),),
 }
 
 

@@ -1,0 +1,25 @@
+"""The benchmark runs. What it measures is never a test: a busy machine must fail nobody."""
+
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench.append import append_to_mongodb, append_to_sqlite
+from tests.bench.plan import Plan
+from tests.bench.table import show
+
+_TINY = Plan(rounds=1, seconds=0.05, others=False)
+
+
+def test_the_append_benchmark_ends_with_a_table_that_says_of_each_target_whether_it_held(
+    mongodb_uri: str, tmp_path: Path
+) -> None:
+    parts = (append_to_mongodb(mongodb_uri, _TINY), append_to_sqlite(tmp_path, _TINY))
+
+    table = StringIO()
+    show(parts, Console(file=table, width=200))
+
+    rows = [row for part in parts for row in part.rows]
+    assert {row.target for row in rows if row.held is not None} == {">= 10 x", ">= 3 x", "<= 3 x"}
+    assert all(row.what in table.getvalue() for row in rows)
