@@ -1,0 +1,63 @@
+"""Leases on MongoDB: one document each in `leases`, on the primary's clock."""
+
+from typing import Final
+
+from pymongo import ReturnDocument
+from pymongo.database import Database
+
+from infrastructure.mongodb.client import Document, answering
+from projections.projection import Lease
+
+_LIVE: Final[Document] = {"$gt": ["$expiresAt", "$$NOW"]}
+
+
+class MongoDBLeases:
+    """`Leases` in the collection `leases`: `{_id: name, holder, fence, expiresAt}`."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._leases = database["leases"]
+
+    def acquire(self, name: str, holder: str, seconds: float) -> int | None:
+        mine: Document = {"$eq": ["$holder", {"$literal": holder}]}
+        theirs: Document = {"$and": [_LIVE, {"$not": mine}]}
+        taken = _taken(holder, seconds, fences={"$cond": [_LIVE, 0, 1]})
+        found = self._update(name, {"$cond": [theirs, "$$ROOT", taken]})
+        return int(found["fence"]) if found["holder"] == holder else None
+
+    def seize(self, name: str, holder: str, seconds: float) -> int:
+        return int(self._update(name, _taken(holder, seconds, fences=1))["fence"])
+
+    def release(self, name: str, holder: str) -> None:
+        with answering():
+            self._leases.update_one(
+                {"_id": name, "holder": holder}, [{"$set": {"expiresAt": "$$NOW"}}]
+            )
+
+    def current(self, name: str) -> Lease | None:
+        shown = {"holder": 1, "fence": 1, "expiresAt": 1, "expired": {"$not": [_LIVE]}}
+        with answering():
+            found = self._leases.find_one({"_id": name}, shown)
+        if found is None:
+            return None
+        return Lease(found["holder"], found["fence"], found["expiresAt"], found["expired"])
+
+    def _update(self, name: str, lease: Document) -> Document:
+        with answering():
+            found = self._leases.find_one_and_update(
+                {"_id": name},
+                [{"$replaceWith": lease}],
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        assert found is not None  # an upsert always leaves one
+        return found
+
+
+def _taken(holder: str, seconds: float, fences: Document | int) -> Document:
+    """The lease in `holder`'s hands, its fence higher by `fences`."""
+    return {
+        "_id": "$_id",
+        "holder": {"$literal": holder},
+        "fence": {"$add": [{"$ifNull": ["$fence", 0]}, fences]},
+        "expiresAt": {"$add": ["$$NOW", round(seconds * 1000)]},
+    }

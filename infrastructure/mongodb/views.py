@@ -1,0 +1,176 @@
+"""What the views on MongoDB share: checkpoint, fence, parked tickets and the transaction.
+
+Each view has one document in `checkpoints`: `{_id: name, position, fence, writes, clearing}`.
+Every transaction of a view changes it, and counts in `writes` so that it really changes: that is
+what makes two writers collide, and lets only one of them pass.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, Generic
+
+import pymongo
+from pymongo import DeleteMany, ReplaceOne, ReturnDocument
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection as MongoCollection
+from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
+
+from domain.errors import Fenced
+from infrastructure.mongodb.client import DURABLE, SETTLED, Document, answering
+from projections.projection import Change, Parked, Row
+
+PATIENCE: Final = 30.0
+"""Seconds a transaction keeps trying while the replica set has no primary."""
+
+SNAPSHOT: Final = ReadConcern("snapshot")
+"""One moment for everything a request reads, in whatever collection; it can not roll back."""
+
+_SWEEP: Final = 2_000
+"""Documents deleted in one transaction; MongoDB aborts those that take longer than a minute."""
+
+
+class MongoDBView(ABC, Generic[Row]):
+    """The half of a `View` that does not depend on what its rows are."""
+
+    def __init__(
+        self, database: Database[Document], name: str, kept_in: Sequence[MongoCollection[Document]]
+    ) -> None:
+        self._name = name
+        self._kept_in = kept_in
+        self._client = database.client
+        self._checkpoints = database["checkpoints"]
+        self._parked = database["parked"]
+        beginning = {"position": 0, "fence": 0, "writes": 0, "clearing": False}
+        with answering():
+            self._parked.create_index("_id.view")
+            self._checkpoints.update_one({"_id": name}, {"$setOnInsert": beginning}, upsert=True)
+
+    @abstractmethod
+    def latest(self, ticket_ids: Collection[str]) -> Mapping[str, Row]: ...
+
+    @abstractmethod
+    def _write(self, rows: Sequence[tuple[str, Row | None]], session: ClientSession) -> None:
+        """Store the rows, in a transaction."""
+
+    def checkpoint(self) -> int:
+        with answering():
+            found = self._checkpoints.find_one({"_id": self._name}, {"position": 1})
+        return int(found["position"]) if found else 0
+
+    def take_over(self, fence: int) -> int:
+        with answering():
+            found = self._checkpoints.find_one_and_update(
+                {"_id": self._name, "fence": {"$lte": fence}},
+                {"$set": {"fence": fence}, "$inc": {"writes": 1}},
+                return_document=ReturnDocument.AFTER,
+            )
+        if found is None:
+            raise self._fenced(fence)
+        if found["clearing"]:
+            self._sweep(fence)
+        return int(found["position"])
+
+    def parked(self) -> Mapping[str, Parked]:
+        with answering():
+            return {
+                found["_id"]["ticketId"]: Parked(
+                    ticket_id=found["_id"]["ticketId"],
+                    position=found["position"],
+                    error=found["error"],
+                    since=found["since"],
+                )
+                for found in self._parked.find({"_id.view": self._name})
+            }
+
+    def apply(self, change: Change[Row], fence: int) -> None:
+        def work(session: ClientSession) -> None:
+            self._advance(
+                fence,
+                {"position": change.after, "clearing": False},
+                {"position": change.upto},
+                session,
+            )
+            if change.rows:
+                self._write(change.rows, session)
+            if change.parked or change.released:
+                self._park(change, session)
+
+        try:
+            self._transaction(work)
+        except Fenced:
+            if not self._unfinished(fence):
+                raise
+            self._sweep(fence)
+            self._transaction(work)
+
+    def clear(self, fence: int) -> None:
+        # Not one transaction: millions of deletes would not fit. Until the last row is gone,
+        # `clearing` keeps everything but the rest of the sweep out.
+        with answering():
+            self._advance(fence, {}, {"position": 0, "clearing": True})
+        self._sweep(fence)
+
+    def _sweep(self, fence: int) -> None:
+        """Delete all rows, some at a time, each time making sure that the fence still holds."""
+        for collection in self._kept_in:
+            self._empty(collection, {}, fence)
+        self._empty(self._parked, {"_id.view": self._name}, fence)
+        with answering():
+            self._advance(fence, {"clearing": True}, {"clearing": False})
+
+    def _empty(self, collection: MongoCollection[Document], where: Document, fence: int) -> None:
+        while True:
+            with answering():
+                some = [found["_id"] for found in collection.find(where, {"_id": 1}, limit=_SWEEP)]
+            if not some:
+                return
+
+            def work(session: ClientSession, ids: list[Any] = some) -> None:
+                self._advance(fence, {"clearing": True}, {}, session)
+                collection.delete_many({"_id": {"$in": ids}}, session=session)
+
+            self._transaction(work)
+
+    def _unfinished(self, fence: int) -> bool:
+        """Whether a `clear` was interrupted that this fence may finish."""
+        with answering():
+            found = self._checkpoints.find_one({"_id": self._name})
+        return bool(found and found["clearing"] and found["fence"] <= fence)
+
+    def _advance(
+        self, fence: int, expected: Document, values: Document, session: ClientSession | None = None
+    ) -> None:
+        moved = self._checkpoints.update_one(
+            {"_id": self._name, "fence": {"$lte": fence}} | expected,
+            {"$set": {"fence": fence} | values, "$inc": {"writes": 1}},
+            session=session,
+        )
+        if not moved.matched_count:
+            raise self._fenced(fence)
+
+    def _fenced(self, fence: int) -> Fenced:
+        return Fenced(
+            f"The projection {self._name} was written by another runner: "
+            f"fence {fence} is too low, or the checkpoint has moved."
+        )
+
+    def _park(self, change: Change[Row], session: ClientSession) -> None:
+        released = [{"view": self._name, "ticketId": ticket_id} for ticket_id in change.released]
+        writes: list[DeleteMany | ReplaceOne[Document]] = []
+        if released:
+            writes.append(DeleteMany({"_id": {"$in": released}}))
+        for parked in change.parked:
+            key = {"view": self._name, "ticketId": parked.ticket_id}
+            writes.append(
+                ReplaceOne(
+                    {"_id": key},
+                    {"position": parked.position, "error": parked.error, "since": parked.since},
+                    upsert=True,
+                )
+            )
+        self._parked.bulk_write(writes, session=session)
+
+    def _transaction(self, work: Callable[[ClientSession], None]) -> None:
+        with answering(), pymongo.timeout(PATIENCE), self._client.start_session() as session:
+            session.with_transaction(work, read_concern=SETTLED, write_concern=DURABLE)

@@ -1,0 +1,58 @@
+"""Hearing of what other processes did, by a change stream."""
+
+from collections.abc import Iterator
+from threading import Event, Thread
+from time import monotonic
+from typing import Final
+
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from infrastructure.mongodb.client import Document
+
+_WATCHED: Final[list[Document]] = [
+    {"$match": {"ns.coll": {"$in": ["commits", "checkpoints"]}}},
+    {"$project": {"_id": 1}},  # that it happened is all we need: no document travels
+]
+_LOOK: Final = 0.1
+"""Seconds between looks at whether to stop."""
+_GATHER: Final = 0.005
+"""Least seconds between two items: under load, most commits need not be heard of one by one."""
+
+
+class MongoDBWatcher:
+    """A `Watcher` on one change stream over the log and the checkpoints, with a poll behind it."""
+
+    def __init__(self, database: Database[Document], poll: float = 0.5) -> None:
+        self._database = database
+        self._poll = poll
+
+    def changes(self, stop: Event) -> Iterator[None]:
+        # A thread of its own reads the stream: whatever it hears while the caller is busy is one
+        # item afterwards, and no trouble it has with the replica set holds up the poll.
+        heard, done = Event(), Event()
+        Thread(target=self._listen, args=(heard, done), name="change-stream", daemon=True).start()
+        try:
+            while not stop.is_set():
+                due = monotonic() + self._poll
+                while not heard.wait(_LOOK) and not stop.is_set() and monotonic() < due:
+                    pass
+                heard.clear()
+                if not stop.is_set():
+                    yield
+                    stop.wait(_GATHER)
+        finally:
+            done.set()
+
+    def _listen(self, heard: Event, done: Event) -> None:
+        while not done.is_set():
+            try:
+                with self._database.watch(
+                    _WATCHED, max_await_time_ms=round(_LOOK * 1000)
+                ) as stream:
+                    heard.set()  # what happened before it was open
+                    while not done.is_set():
+                        if stream.try_next() is not None:
+                            heard.set()
+            except PyMongoError:
+                done.wait(_LOOK)  # a new stream starts from now; the poll covers the gap

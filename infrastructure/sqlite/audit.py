@@ -1,0 +1,214 @@
+"""The `audit` view on SQLite: one row per event, its position as the row id."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from json import dumps, loads
+from sqlite3 import Connection
+from typing import Any, Final
+
+from infrastructure.sqlite.database import SQLiteDatabase
+from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
+from infrastructure.sqlite.views import SQLiteView
+from projections.audit import AUDIT, AuditEntry, AuditFilter, Content
+
+_PAGE: Final = 1_000
+_END: Final = 2**63 - 1
+"""Past every position."""
+
+_COLUMNS: Final = (
+    "a.position, a.ticket_id, a.version, a.org_id, a.system, a.action, a.actor, a.reason, "
+    "a.correlation_id, a.causation_id, a.occurred_at, a.recorded_at, a.before, a.after, "
+    "a.granted, a.revoked"
+)
+
+# Every index ends in the position, so each gives its page in order. `audit_changes` holds the
+# features that an entry granted or revoked, for the filter alone.
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS audit (
+    position INTEGER PRIMARY KEY,
+    ticket_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    org_id TEXT,
+    system TEXT,
+    action TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT,
+    correlation_id TEXT NOT NULL,
+    causation_id TEXT,
+    occurred_at INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    before TEXT,
+    after TEXT,
+    granted TEXT NOT NULL,
+    revoked TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS audit_ticket ON audit (ticket_id, position);
+CREATE INDEX IF NOT EXISTS audit_correlation ON audit (correlation_id, position);
+CREATE INDEX IF NOT EXISTS audit_recorded ON audit (recorded_at, position);
+CREATE INDEX IF NOT EXISTS audit_org ON audit (org_id, position);
+CREATE INDEX IF NOT EXISTS audit_org_actor ON audit (org_id, actor, position);
+CREATE INDEX IF NOT EXISTS audit_org_action ON audit (org_id, action, position);
+CREATE INDEX IF NOT EXISTS audit_org_system ON audit (org_id, system, position);
+CREATE INDEX IF NOT EXISTS audit_actor ON audit (actor, position);
+CREATE INDEX IF NOT EXISTS audit_action ON audit (action, position);
+CREATE INDEX IF NOT EXISTS audit_system ON audit (system, position);
+CREATE TABLE IF NOT EXISTS audit_changes (
+    feature TEXT NOT NULL,
+    org_id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (feature, org_id, position)
+) WITHOUT ROWID;
+"""
+
+
+class SQLiteAudit(SQLiteView[AuditEntry]):
+    """A `View` and its `AuditReader`. Creates its tables when opened."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        super().__init__(database, AUDIT.name, _TABLES, ("audit", "audit_changes"))
+
+    def search(
+        self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
+    ) -> Sequence[AuditEntry]:
+        source, by = "audit a", "a"
+        if where.feature is not None:
+            source, by = "audit_changes c CROSS JOIN audit a USING (position)", "c"
+        # One ticket or one conversation is few entries: the unary plus keeps the planner from
+        # taking the index of something wider.
+        few = where.ticket_id is not None or where.correlation_id is not None
+        wide = "+" if few and by == "a" else ""
+        conditions: list[tuple[str, Any]] = [
+            ("c.feature = ?", where.feature),
+            (f"{wide}{by}.org_id = ?", where.org_id),
+            (f"{wide}a.actor = ?", where.actor),
+            (f"{wide}a.action = ?", where.action),
+            (f"{wide}a.system = ?", where.system),
+            ("a.ticket_id = ?", where.ticket_id),
+            ("a.correlation_id = ?", where.correlation_id),
+            (f"{by}.position {'<' if newest_first else '>'} ?", beyond),
+        ]
+        with self._database.reading() as connection:
+            conditions += [
+                (f"{by}.position >= ?", _first(connection, where.since)),
+                (f"{by}.position < ?", _first(connection, where.before)),
+            ]
+            asked = [(text, value) for text, value in conditions if value is not None]
+            query = (
+                f"SELECT {_COLUMNS} FROM {source} "
+                f"WHERE {' AND '.join(text for text, _ in asked) or 'true'} "
+                f"ORDER BY {by}.position {'DESC' if newest_first else 'ASC'} LIMIT ?"
+            )
+            values = [value for _, value in asked]
+            return [_entry(row) for row in connection.execute(query, [*values, limit])]
+
+    def latest(self, ticket_ids: Collection[str]) -> Mapping[str, AuditEntry]:
+        query = f"SELECT {_COLUMNS} FROM audit a WHERE ticket_id = ? ORDER BY position DESC LIMIT 1"
+        with self._database.reading() as connection:
+            return {
+                ticket_id: _entry(row)
+                for ticket_id in ticket_ids
+                for row in connection.execute(query, (ticket_id,))
+            }
+
+    def rows(self, ticket_id: str | None = None) -> Iterator[tuple[str, AuditEntry]]:
+        mine = "true" if ticket_id is None else "ticket_id = :ticket_id"
+        query = (
+            f"SELECT {_COLUMNS} FROM audit a WHERE {mine} AND position > :last "
+            f"ORDER BY position LIMIT {_PAGE}"
+        )
+        last = 0
+        while True:
+            asked = {"ticket_id": ticket_id, "last": last}
+            with self._database.reading() as connection:
+                page = [_entry(row) for row in connection.execute(query, asked)]
+            if not page:
+                return
+            yield from ((entry.ticket_id, entry) for entry in page)
+            last = page[-1].position
+
+    def _write(self, rows: Sequence[tuple[str, AuditEntry | None]], connection: Connection) -> None:
+        entries = [entry for _, entry in rows if entry is not None]
+        marks = ", ".join("?" * 16)
+        connection.executemany(
+            f"INSERT OR REPLACE INTO audit VALUES ({marks})", [_row(entry) for entry in entries]
+        )
+        # an entry never changes once it is there, so neither do its keys
+        connection.executemany(
+            "INSERT OR IGNORE INTO audit_changes VALUES (?, ?, ?)",
+            [
+                (feature, entry.org_id, entry.position)
+                for entry in entries
+                for feature in entry.granted + entry.revoked
+            ],
+        )
+
+
+def _first(connection: Connection, moment: datetime | None) -> int | None:
+    """The first position recorded at `moment` or later. Times grow with positions, so a range of
+    times is a range of positions, and needs no index together with each other filter."""
+    if moment is None:
+        return None
+    query = (
+        "SELECT position FROM audit WHERE recorded_at >= ? ORDER BY recorded_at, position LIMIT 1"
+    )
+    found = connection.execute(query, (to_milliseconds(moment),)).fetchone()
+    return int(found[0]) if found else _END
+
+
+def _row(entry: AuditEntry) -> tuple[Any, ...]:
+    return (
+        entry.position,
+        entry.ticket_id,
+        entry.version,
+        entry.org_id,
+        entry.system,
+        entry.action,
+        entry.actor,
+        entry.reason,
+        entry.correlation_id,
+        entry.causation_id,
+        to_milliseconds(entry.occurred_at),
+        to_milliseconds(entry.recorded_at),
+        _held(entry.before),
+        _held(entry.after),
+        _json(entry.granted),
+        _json(entry.revoked),
+    )
+
+
+def _held(content: Content | None) -> str | None:
+    if content is None:
+        return None
+    return _json({"name": content.name, "features": content.features, "retired": content.retired})
+
+
+def _json(value: object) -> str:
+    return dumps(value, ensure_ascii=False)
+
+
+def _entry(row: Any) -> AuditEntry:
+    return AuditEntry(
+        position=row[0],
+        ticket_id=row[1],
+        version=row[2],
+        org_id=row[3],
+        system=row[4],
+        action=row[5],
+        actor=row[6],
+        reason=row[7],
+        correlation_id=row[8],
+        causation_id=row[9],
+        occurred_at=from_milliseconds(row[10]),
+        recorded_at=from_milliseconds(row[11]),
+        before=_content(row[12]),
+        after=_content(row[13]),
+        granted=tuple(loads(row[14])),
+        revoked=tuple(loads(row[15])),
+    )
+
+
+def _content(held: str | None) -> Content | None:
+    if held is None:
+        return None
+    kept = loads(held)
+    return Content(kept["name"], tuple(kept["features"]), kept["retired"])

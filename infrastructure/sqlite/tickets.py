@@ -1,0 +1,161 @@
+"""The `tickets` view on SQLite."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from json import dumps, loads
+from sqlite3 import Connection
+from typing import Any, Final
+
+from domain.ticket import Ticket
+from infrastructure.sqlite.database import SQLiteDatabase
+from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
+from infrastructure.sqlite.views import SQLiteView
+from projections.tickets import TICKETS, TicketFilter
+
+_PAGE: Final = 1_000
+
+_COLUMNS: Final = (
+    "t.id, t.org_id, t.system, t.name, t.features, t.created_at, t.updated_at, t.retired, "
+    "t.revision, t.version, t.position"
+)
+
+# `ticket_features` holds the features of tickets in use, for the filter alone.
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS tickets (
+    id TEXT PRIMARY KEY,
+    org_id TEXT NOT NULL,
+    system TEXT NOT NULL,
+    name TEXT NOT NULL,
+    features TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    retired INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    position INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tickets_org ON tickets (org_id, id) WHERE NOT retired;
+CREATE INDEX IF NOT EXISTS tickets_org_system ON tickets (org_id, system, id) WHERE NOT retired;
+CREATE INDEX IF NOT EXISTS tickets_org_name ON tickets (org_id, name, id) WHERE NOT retired;
+CREATE INDEX IF NOT EXISTS tickets_system ON tickets (system, id) WHERE NOT retired;
+CREATE INDEX IF NOT EXISTS tickets_name ON tickets (name, id) WHERE NOT retired;
+CREATE TABLE IF NOT EXISTS ticket_features (
+    feature TEXT NOT NULL,
+    org_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (feature, org_id, id)
+) WITHOUT ROWID;
+"""
+
+
+class SQLiteTickets(SQLiteView[Ticket]):
+    """A `View` and its `TicketReader`. Creates its tables when opened."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        super().__init__(database, TICKETS.name, _TABLES, ("tickets", "ticket_features"))
+
+    def get(self, ticket_id: str) -> Ticket | None:
+        return self.latest((ticket_id,)).get(ticket_id)
+
+    def latest(self, ticket_ids: Collection[str]) -> Mapping[str, Ticket]:
+        with self._database.reading() as connection:
+            return {ticket.id: ticket for ticket in _find(connection, ticket_ids)}
+
+    def find(self, where: TicketFilter, after_id: str | None, limit: int) -> Sequence[Ticket]:
+        source, by = "tickets t", "t"
+        if where.feature is not None:
+            source, by = "ticket_features f CROSS JOIN tickets t USING (id)", "f"
+        # the unary plus keeps the planner from taking the system's index where the name's is better
+        system = "+t.system = ?" if where.name is not None else "t.system = ?"
+        conditions = {
+            f"{by}.id > ?": after_id,
+            f"{by}.org_id = ?": where.org_id,
+            "f.feature = ?": where.feature,
+            "t.name = ?": where.name,
+            system: where.system,
+        }
+        asked = {condition: value for condition, value in conditions.items() if value is not None}
+        query = (
+            f"SELECT {_COLUMNS} FROM {source} WHERE {' AND '.join([*asked, 'NOT t.retired'])} "
+            f"ORDER BY {by}.id LIMIT ?"
+        )
+        with self._database.reading() as connection:
+            return [_ticket(row) for row in connection.execute(query, [*asked.values(), limit])]
+
+    def rows(self, ticket_id: str | None = None) -> Iterator[tuple[str, Ticket]]:
+        if ticket_id is not None:
+            yield from self.latest((ticket_id,)).items()
+            return
+        query = f"SELECT {_COLUMNS} FROM tickets t WHERE id > ? ORDER BY id LIMIT {_PAGE}"
+        last = ""
+        while True:
+            with self._database.reading() as connection:
+                page = [_ticket(row) for row in connection.execute(query, (last,))]
+            if not page:
+                return
+            yield from ((ticket.id, ticket) for ticket in page)
+            last = page[-1].id
+
+    def _write(self, rows: Sequence[tuple[str, Ticket | None]], connection: Connection) -> None:
+        before = {
+            key for ticket in _find(connection, [id for id, _ in rows]) for key in _keys(ticket)
+        }
+        after = {key for _, ticket in rows if ticket is not None for key in _keys(ticket)}
+        connection.executemany(
+            "DELETE FROM ticket_features WHERE feature = ? AND org_id = ? AND id = ?",
+            sorted(before - after),
+        )
+        connection.executemany(
+            "INSERT INTO ticket_features VALUES (?, ?, ?)", sorted(after - before)
+        )
+        connection.executemany(
+            "DELETE FROM tickets t WHERE id = ?",
+            [(ticket_id,) for ticket_id, ticket in rows if ticket is None],
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [_row(ticket) for _, ticket in rows if ticket is not None],
+        )
+
+
+def _find(connection: Connection, ticket_ids: Collection[str]) -> list[Ticket]:
+    query = f"SELECT {_COLUMNS} FROM tickets t WHERE id = ?"
+    return [
+        _ticket(row) for ticket_id in ticket_ids for row in connection.execute(query, (ticket_id,))
+    ]
+
+
+def _keys(ticket: Ticket) -> list[tuple[str, str, str]]:
+    """The ticket's rows in `ticket_features`."""
+    return [] if ticket.retired else [(f, ticket.org_id, ticket.id) for f in ticket.features]
+
+
+def _row(ticket: Ticket) -> tuple[Any, ...]:
+    return (
+        ticket.id,
+        ticket.org_id,
+        ticket.system,
+        ticket.name,
+        dumps(ticket.features, ensure_ascii=False),
+        to_milliseconds(ticket.created_at),
+        to_milliseconds(ticket.updated_at),
+        ticket.retired,
+        ticket.revision,
+        ticket.version,
+        ticket.position,
+    )
+
+
+def _ticket(row: Any) -> Ticket:
+    return Ticket(
+        id=row[0],
+        org_id=row[1],
+        system=row[2],
+        name=row[3],
+        features=tuple(loads(row[4])),
+        created_at=from_milliseconds(row[5]),
+        updated_at=from_milliseconds(row[6]),
+        retired=bool(row[7]),
+        revision=row[8],
+        version=row[9],
+        position=row[10],
+    )
