@@ -239,7 +239,7 @@ _EXPECTED: Final = {
     "nbf": "must be a time in seconds.",
 }
 
-_Time = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+_Time = Annotated[float, Field(ge=0, le=1e12)]
 
 
 class _Claims(BaseModel):

@@ -60,7 +60,7 @@ class IssuerKeys:
             )
         if not self._knows(key_id):
             with self._fetching:
-                if not self._knows(key_id) and self._monotonic() - self._asked >= _PAUSE:
+                if self._monotonic() - self._asked >= _PAUSE:
                     self._fetch()
         return self._key(key_id)
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from structlog.testing import capture_logs
 
 from infrastructure.credentials import (
     OURS,
@@ -183,12 +184,16 @@ def test_a_token_signed_with_another_secret_is_refused(tokens: Tokens, now: Now)
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "HS384", "HS512", "RS256", ""])
-def test_a_token_can_not_choose_its_algorithm(tokens: Tokens, now: Now, algorithm: str) -> None:
+def test_a_token_can_not_choose_its_algorithm(now: Now, algorithm: str) -> None:
+    secret = "long enough for any algorithm".ljust(64, ".")
+    tokens = secret_tokens(secret, now)
     unsigned = f"{part({'alg': algorithm, 'typ': 'JWT'})}.{part(claims(now))}"
-    mac = hmac.digest(SECRET.encode(), unsigned.encode(), hashlib.sha256)
-    for signature in ("", base64.urlsafe_b64encode(mac).rstrip(b"=").decode()):
-        token = f"{unsigned}.{signature}"
-        assert refused(partial(tokens.verify, token)).code == "token-invalid"
+    refused_all = [refused(partial(tokens.verify, f"{unsigned}."))]
+    for digest in ("sha256", "sha384", "sha512"):
+        mac = hmac.digest(secret.encode(), unsigned.encode(), digest)
+        signature = base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+        refused_all.append(refused(partial(tokens.verify, f"{unsigned}.{signature}")))
+    assert {error.code for error in refused_all} == {"token-invalid"}
 
 
 def test_every_changed_character_spoils_a_token(tokens: Tokens, now: Now) -> None:
@@ -319,7 +324,7 @@ class Issuer:
         ]
 
     def answer(self, path: str) -> object:
-        if path == "/.well-known/openid-configuration":
+        if path in ("/.well-known/openid-configuration", "/elsewhere"):
             return {"issuer": self.described_as, "jwks_uri": self.jwks_uri}
         return {"keys": self.keys}
 
@@ -525,16 +530,28 @@ def broken(issuer: Issuer, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["error", "another issuer", "no keys", "odd keys", "file", "plain http", "redirect"]
+    ("how", "logged"),
+    [
+        ("error", "503"),
+        ("another issuer", "does not describe the issuer"),
+        ("no keys", "did not contain any keys"),
+        ("odd keys", "did not contain any usable keys"),
+        ("file", "jwks_uri is not a web address"),
+        ("plain http", "jwks_uri must start with https"),
+        ("redirect", "redirects to"),
+    ],
 )
-def test_an_issuer_that_is_broken_is_not_the_callers_fault(
-    issuer: Issuer, issued: Tokens, how: str
+def test_an_issuer_that_is_broken_is_not_the_callers_fault_and_is_logged(
+    issuer: Issuer, issued: Tokens, how: str, logged: str
 ) -> None:
     broken(issuer, how)
     token = issuer.token(RSA_KEY, "r", "RS256")
-    error = refused(lambda: issued.verify(token))
+    with capture_logs() as logs:
+        error = refused(lambda: issued.verify(token))
     assert error.code == "issuer-unavailable"
     assert "Try again" in error.detail
+    assert [entry["event"] for entry in logs] == ["issuer.unavailable"]
+    assert logged in logs[0]["error"]
 
 
 def test_an_issuer_that_is_gone_is_asked_once_in_ten_seconds(now: Now) -> None:
