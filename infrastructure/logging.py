@@ -12,6 +12,9 @@ from typing import Any, Final
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+_TALKATIVE: Final = ("uvicorn.error", "watchfiles.main")
+"""Libraries whose everyday lines tell an operator nothing."""
+
 _CREDENTIALS: Final = re.compile(
     r"""eyJ[\w-]+\.[\w-]+\.[\w-]*   # a token
     | (?<=://)[^\s/@"']+(?=@)       # name and password in an address
@@ -50,6 +53,8 @@ def configure_logging(json: bool) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _renderers(json: bool) -> list[Processor]:
