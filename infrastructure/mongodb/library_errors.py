@@ -1,0 +1,29 @@
+"""The errors of `eventsourcing` for ours and MongoDB's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bson.errors import BSONError
+from eventsourcing.persistence import DatabaseError, DataError, IntegrityError, OperationalError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, PyMongoError
+
+from domain.errors import Overloaded, StoreUnavailable, VersionConflict
+from infrastructure.mongodb.client import answering
+from infrastructure.ordered_log import StreamTaken
+
+
+@contextmanager
+def translating_errors() -> Iterator[None]:
+    """Raise `IntegrityError` for a conflict, `OperationalError` when MongoDB does not answer (what
+    was asked may or may not have happened), `DataError` for what MongoDB can not hold."""
+    try:
+        with answering():
+            yield
+    except (VersionConflict, StreamTaken, DuplicateKeyError, BulkWriteError) as error:
+        raise IntegrityError(str(error)) from error
+    except (StoreUnavailable, Overloaded) as error:
+        raise OperationalError(str(error)) from error
+    except (BSONError, DocumentTooLarge, OverflowError) as error:
+        raise DataError(str(error)) from error
+    except PyMongoError as error:
+        raise DatabaseError(str(error)) from error
