@@ -17,6 +17,7 @@ def create_app(service: Service) -> FastAPI:
     """The application. The service must stay open for as long as it serves."""
     app = FastAPIOffline(  # its documentation page loads nothing from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # one address per thing; a redirect would go to a made-up host
         title="Ticketbook",
         version=version("ticketbook"),
         description="Tickets are bundles of permission features; every change of one is an event.",
