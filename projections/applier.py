@@ -1,7 +1,7 @@
 """Applies events to a view, batch by batch, for as long as its fence holds."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Generic
 
 from domain.errors import Fenced, StoreUnavailable, TicketNotParked
@@ -37,9 +37,9 @@ class Applier(Generic[Row]):
             self._apply(events)
         return len(events)
 
-    def clear(self) -> None:
+    def clear(self, renew: Callable[[], None]) -> None:
         """Empty the view; the next step starts from the first event."""
-        self._view.clear(self._fence)
+        self._view.clear(self._fence, renew)
         self._rows.clear()
         self._parked.clear()
         self.position = 0
@@ -67,12 +67,12 @@ class Applier(Generic[Row]):
         self._commit(change, {ticket_id: row})
 
     def _apply(self, events: Sequence[Recorded]) -> None:
-        change, rows = self._project(events)
         try:
+            change, rows = self._project(events)
             self._commit(change, rows)
         except (Fenced, StoreUnavailable):
             raise
-        except Exception as error:  # the store refuses a row: find whose, and park that ticket
+        except Exception as error:  # a row is damaged, or none to store: find whose, and park it
             if len(events) > 1:
                 for recorded in events:
                     self._apply([recorded])
@@ -82,12 +82,13 @@ class Applier(Generic[Row]):
             )
 
     def _project(self, events: Sequence[Recorded]) -> tuple[Change[Row], dict[str, Row | None]]:
-        current = self._current(events)
+        flowing = [recorded for recorded in events if recorded.ticket_id not in self._parked]
+        current = self._current(flowing)
         rows: list[tuple[str, Row | None]] = []
         parked: dict[str, Parked] = {}
-        for recorded in events:
+        for recorded in flowing:
             ticket_id = recorded.ticket_id
-            if ticket_id in self._parked or ticket_id in parked:
+            if ticket_id in parked:
                 continue
             try:
                 row = self._projection.project(current.get(ticket_id), recorded)

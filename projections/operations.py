@@ -29,7 +29,7 @@ def rebuild(projected: Projected[Row], holder: str, tell: Callable[[Step], None]
     Readers see the view fill up.
     """
     with _leading(projected, holder) as (applier, renew):
-        applier.clear()
+        applier.clear(renew)
         started, head = monotonic(), projected.log.head()
         while applier.step():
             renew()
@@ -118,8 +118,8 @@ def _expected(projected: Projected[Row], upto: int) -> dict[tuple[str, int], int
     expected: dict[tuple[str, int], int] = {}
     broken: set[str] = set()
     position = 0
-    while position < upto:
-        for recorded in projected.log.read(position, min(BATCH, upto - position)):
+    while events := projected.log.read(position, min(BATCH, upto - position)):
+        for recorded in events:
             position, ticket_id = recorded.position, recorded.ticket_id
             if ticket_id in broken:
                 continue

@@ -77,9 +77,10 @@ class View(Protocol[Row]):
         Raises `Fenced` when a higher fence took over, or the checkpoint is not `change.after`.
         """
 
-    def clear(self, fence: int) -> None:
-        """Drop every row and parked ticket, and set the checkpoint to 0. Interrupted, it leaves
-        checkpoint 0, from where applying again mends everything."""
+    def clear(self, fence: int, renew: Callable[[], None]) -> None:
+        """Drop every row and parked ticket, and set the checkpoint to 0. That may take minutes:
+        `renew` is called all along, and may raise. Interrupted, it leaves checkpoint 0, from where
+        applying again mends everything."""
 
     def rows(self, ticket_id: str | None = None) -> Iterator[tuple[str, Row]]:
         """(ticket id, row) for everything in the view, or for one ticket, in any order."""

@@ -97,7 +97,8 @@ class MongoDBTickets(MongoDBView[Ticket]):
         above: Document = {}
         while page := self._page({"$and": [mine, above]}, _PAGE):
             for content in page:
-                yield str(content["_id"]), _ticket(_in_use(content) or _UNKNOWN, content)
+                known = _in_use(content) or _UNKNOWN | {"_id": content["_id"]}
+                yield str(content["_id"]), _ticket(known, content)
             above = {"_id": {"$gt": page[-1]["_id"]}}
 
     def _page(self, match: Document, limit: int) -> list[Document]:
@@ -184,7 +185,7 @@ def _document(ticket: Ticket) -> Document:
 def _ticket(known: Document, content: Document) -> Ticket:
     try:
         return Ticket(
-            id=str(content["_id"]),
+            id=str(known["_id"]),
             org_id=str(content["orgId"]),
             system=content["system"],
             name=content["name"],
@@ -198,6 +199,6 @@ def _ticket(known: Document, content: Document) -> Ticket:
         )
     except (KeyError, TypeError) as error:
         raise StoreCorrupt(
-            f"Ticket {known.get('_id', content.get('_id'))} in the collection tickets was changed or deleted by something "
+            f"Ticket {known['_id']} in the collection tickets was changed or deleted by something "
             f"else (missing or unusable: {error}). Rebuild the projection tickets."
         ) from error

@@ -104,22 +104,28 @@ class MongoDBView(ABC, Generic[Row]):
             self._sweep(fence)
             self._transaction(work)
 
-    def clear(self, fence: int) -> None:
+    def clear(self, fence: int, renew: Callable[[], None]) -> None:
         # Not one transaction: millions of deletes would not fit. Until the last row is gone,
         # `clearing` keeps everything but the rest of the sweep out.
         with answering():
             self._advance(fence, {}, {"position": 0, "clearing": True})
-        self._sweep(fence)
+        self._sweep(fence, renew)
 
-    def _sweep(self, fence: int) -> None:
+    def _sweep(self, fence: int, renew: Callable[[], None] = lambda: None) -> None:
         """Delete all rows, some at a time, each time making sure that the fence still holds."""
         for collection in self._kept_in:
-            self._empty(collection, {}, fence)
-        self._empty(self._parked, {"_id.view": self._name}, fence)
+            self._empty(collection, {}, fence, renew)
+        self._empty(self._parked, {"_id.view": self._name}, fence, renew)
         with answering():
             self._advance(fence, {"clearing": True}, {"clearing": False})
 
-    def _empty(self, collection: MongoCollection[Document], where: Document, fence: int) -> None:
+    def _empty(
+        self,
+        collection: MongoCollection[Document],
+        where: Document,
+        fence: int,
+        renew: Callable[[], None],
+    ) -> None:
         while True:
             with answering():
                 some = [found["_id"] for found in collection.find(where, {"_id": 1}, limit=_SWEEP)]
@@ -131,6 +137,7 @@ class MongoDBView(ABC, Generic[Row]):
                 collection.delete_many({"_id": {"$in": ids}}, session=session)
 
             self._transaction(work)
+            renew()
 
     def _unfinished(self, fence: int) -> bool:
         """Whether a `clear` was interrupted that this fence may finish."""

@@ -108,7 +108,7 @@ class SQLiteTickets(SQLiteView[Ticket]):
             "INSERT INTO ticket_features VALUES (?, ?, ?)", sorted(after - before)
         )
         connection.executemany(
-            "DELETE FROM tickets t WHERE id = ?",
+            "DELETE FROM tickets WHERE id = ?",
             [(ticket_id,) for ticket_id, ticket in rows if ticket is None],
         )
         connection.executemany(

@@ -1,7 +1,7 @@
 """What the views on SQLite share: checkpoint, fence, parked tickets and the transaction."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Final, Generic
 
@@ -81,7 +81,8 @@ class SQLiteView(ABC, Generic[Row]):
                 ],
             )
 
-    def clear(self, fence: int) -> None:
+    def clear(self, fence: int, renew: Callable[[], None]) -> None:
+        # one transaction, and quick: SQLite drops the pages of a table without a look at its rows
         with self._database.writing() as connection:
             self._advance(connection, fence, after=self._checkpoint(connection), upto=0)
             for table in self._kept_in:

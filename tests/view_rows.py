@@ -1,0 +1,93 @@
+"""Rows for the tests of the views, and two openings of one store."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from domain.ticket import Ticket
+from infrastructure.addresses import SQLiteStore, parse_store
+from infrastructure.mongodb.stores import open_mongodb
+from infrastructure.sqlite.stores import open_sqlite
+from infrastructure.stores import Stores
+from projections.audit import AuditEntry, Content
+from projections.projection import Change, Row
+
+ACME: Final = "65da4715b8cd3a97f11ae651"
+GLOBEX: Final = "672c75e7d1f9053904652509"
+START: Final = datetime(2024, 8, 23, 3, 52, 50, 891000, tzinfo=UTC)
+
+
+@contextmanager
+def open_store(url: str) -> Iterator[Stores]:
+    store = parse_store("TICKETBOOK_STORE", url)
+    with open_sqlite(store) if isinstance(store, SQLiteStore) else open_mongodb(store) as stores:
+        yield stores
+
+
+def id_(number: int) -> str:
+    return f"{number:024x}"
+
+
+_TICKET: Final = Ticket(
+    id=id_(1),
+    org_id=ACME,
+    system="workforce_2",
+    name="Foreman",
+    features=("get_all", "create_worker"),
+    created_at=START,
+    updated_at=START + timedelta(days=1),
+    retired=False,
+    revision=0,
+    version=1,
+    position=1,
+)
+
+
+def ticket(number: int, **other: Any) -> Ticket:
+    fields: dict[str, Any] = {"id": id_(number), "position": number}
+    return replace(_TICKET, **fields | other)
+
+
+_ENTRY: Final = AuditEntry(
+    position=1,
+    ticket_id=id_(1),
+    version=1,
+    org_id=ACME,
+    system="workforce_2",
+    action="ticket.created",
+    actor="ada",
+    reason=None,
+    correlation_id="request-1",
+    causation_id=None,
+    occurred_at=START,
+    recorded_at=START,
+    before=None,
+    after=Content("Foreman", ("get_all",), retired=False),
+    granted=("get_all",),
+    revoked=(),
+)
+
+
+def entry(position: int, **other: Any) -> AuditEntry:
+    """The entry of a minute later per position."""
+    moment = START + timedelta(minutes=position)
+    fields: dict[str, Any] = {"position": position, "recorded_at": moment}
+    return replace(_ENTRY, **fields | other)
+
+
+def step(after: int, upto: int, *rows: Ticket) -> Change[Ticket]:
+    return Change(after, upto, [(row.id, row) for row in rows])
+
+
+def entries(after: int, rows: Sequence[AuditEntry]) -> Change[AuditEntry]:
+    return Change(after, rows[-1].position, [(row.ticket_id, row) for row in rows])
+
+
+def gone(after: int, upto: int, *ticket_ids: str) -> Change[Row]:
+    return Change(after, upto, [(ticket_id, None) for ticket_id in ticket_ids])
+
+
+def nothing() -> None:
+    """For `clear`: there is no lease to renew."""
