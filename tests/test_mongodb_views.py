@@ -18,7 +18,7 @@ from infrastructure.mongodb.watch import MongoDBWatcher
 from projections.tickets import TicketFilter
 from tests.cut_connection import CutConnection
 from tests.mongod import ReplicaSet
-from tests.view_rows import ACME, START, entries, entry, id_, nothing, step, ticket
+from tests.view_rows import ACME, START, entries, entry, id_, step, ticket
 
 
 @pytest.fixture
