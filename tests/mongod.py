@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
@@ -41,6 +40,8 @@ class ReplicaSet:
         try:
             for port in self._ports:
                 self._start(port)
+            for port in self._ports:
+                self._wait_until_started(port)
             self._initiate()
             self.wait_until_writable(members)
         except BaseException:
@@ -123,6 +124,13 @@ class ReplicaSet:
             stdout=subprocess.DEVNULL,
         )
 
+    def _wait_until_started(self, port: int) -> None:
+        with _client(f"mongodb://127.0.0.1:{port}/?directConnection=true") as client:
+            try:
+                client.admin.command("ping")
+            except PyMongoError as error:
+                raise RuntimeError(f"mongod does not start: {self._last_words(port)}") from error
+
     def _initiate(self) -> None:
         members = [
             {"_id": number, "host": f"127.0.0.1:{port}"} for number, port in enumerate(self._ports)
@@ -131,17 +139,12 @@ class ReplicaSet:
         configuration = {"_id": "rs0", "members": members, "settings": settings}
         first = f"mongodb://127.0.0.1:{self._ports[0]}/?directConnection=true"
         with _client(first) as client:
-            try:
-                client.admin.command("replSetInitiate", configuration)
-            except PyMongoError as error:
-                raise RuntimeError(f"mongod does not start: {self._last_words()}") from error
+            client.admin.command("replSetInitiate", configuration)
 
-    def _last_words(self) -> str:
-        lines: list[str] = []
-        for port in self._ports:
-            with suppress(OSError):
-                lines += (self._folder / str(port) / "mongod.log").read_text().splitlines()[-3:]
-        return "\n".join(lines) or "it wrote no log"
+    def _last_words(self, port: int) -> str:
+        log = self._folder / str(port) / "mongod.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return "\n".join(lines[-3:]) or "it wrote no log"
 
 
 def mongod() -> Path:
