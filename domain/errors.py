@@ -42,17 +42,26 @@ class Fault:
 
 
 class Refusal(TicketbookError):
-    """A rule said no. `code` is stable and public; `detail` is a sentence for a person."""
+    """A rule said no. `code` is stable and public; `detail` is a sentence for a person.
+
+    `replayed` says that an earlier command with the same idempotency key was refused like this.
+    """
 
     code: ClassVar[str] = "refused"
 
     def __init__(
-        self, detail: str, faults: tuple[Fault, ...] = (), version: int | None = None
+        self,
+        detail: str,
+        faults: tuple[Fault, ...] = (),
+        version: int | None = None,
+        *,
+        replayed: bool = False,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.faults = faults
         self.version = version
+        self.replayed = replayed
 
 
 class InvalidName(Refusal):

@@ -17,6 +17,7 @@ from infrastructure.ordered_log import OrderedLog
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.log import SQLiteLog
 from tests.mongod import ReplicaSet
+from tests.server import Client, Served, serving
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +69,28 @@ def ordered_log(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
             yield SQLiteLog(opened)
     else:
         yield MongoDBLog(request.getfixturevalue("mongodb_database"))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "mongodb"])
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A service over HTTP on each store, shared by the tests of a module: every test has an
+    organisation of its own."""
+    if request.param == "sqlite":
+        path = tmp_path_factory.mktemp("served") / "ticketbook.db"
+        with serving(f"sqlite:///{path}") as running:
+            yield running
+        return
+    client: MongoClient[Document] = request.getfixturevalue("mongodb_client")
+    name = f"test_{ObjectId()}"
+    uri: str = request.getfixturevalue("mongodb_uri")
+    with serving(urlsplit(uri)._replace(path=f"/{name}").geturl()) as running:
+        yield running
+    client.drop_database(name)
+
+
+@pytest.fixture
+def client(served: Served) -> Client:
+    """A client of a new organisation, with every scope."""
+    return served.client()

@@ -205,7 +205,10 @@ async def _problem(_: Request, error: Exception) -> Response:
 
 async def _ours(_: Request, error: Exception) -> Response:
     if isinstance(error, Refusal):
-        return response(error.code, error.detail, error.faults, version=error.version)
+        headers = {"Idempotent-Replayed": "true"} if error.replayed else {}
+        return response(
+            error.code, error.detail, error.faults, version=error.version, headers=headers
+        )
     for ancestor in type(error).__mro__:
         if ancestor in _ERROR_CODES:
             return response(_ERROR_CODES[ancestor], str(error))

@@ -1,0 +1,217 @@
+"""The service as its clients meet it: over a real socket, in this process or in one of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+from time import monotonic, sleep
+from typing import IO, Any, Final
+
+import httpx
+import uvicorn
+from bson import ObjectId
+
+from api.composition import Service, now, open_service
+from api.http.app import create_app
+from infrastructure.credentials import SCOPES, issue_token
+from infrastructure.settings import load_settings
+
+SECRET: Final = "a secret of the tests, long enough for HS256"
+EVERYTHING: Final = " ".join(SCOPES)
+TICKET: Final = {
+    "name": "Night shift",
+    "system": "workforce_2",
+    "features": ["get_all", "create_shift"],
+}
+
+_START_SECONDS: Final = 30
+
+
+def new_id() -> str:
+    """An id that nobody has."""
+    return str(ObjectId())
+
+
+def token_for(org: str, *, sub: str = "ada", scope: str = EVERYTHING) -> str:
+    return issue_token(SECRET, sub, org, scope.split(), timedelta(hours=1), now)
+
+
+def environment(store_url: str) -> dict[str, str]:
+    """The settings of a service on that store."""
+    return {"TICKETBOOK_STORE": store_url, "TICKETBOOK_AUTH_SECRET": SECRET}
+
+
+class Client(httpx.Client):
+    """A client of one organisation, with a few words for what tests do all the time."""
+
+    def __init__(self, url: str, org: str | None = None, **claims: str) -> None:
+        self.org = org or new_id()
+        headers = {"Authorization": f"Bearer {token_for(self.org, **claims)}"}
+        super().__init__(base_url=url, headers=headers, timeout=60)
+
+    def create(self, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+        """Create a ticket that holds `TICKET`, except for `fields`."""
+        return self.post("/v1/tickets", json=TICKET | fields, headers=headers)
+
+    def created(self, **fields: Any) -> dict[str, Any]:
+        """A new ticket, in both views already."""
+        answer = self.create(**fields)
+        assert answer.status_code == 201, answer.text
+        ticket: dict[str, Any] = answer.json()
+        self.ticket(ticket["_id"], after=answer)
+        self.history(ticket["_id"], after=answer)
+        return ticket
+
+    def ticket(self, ticket_id: str, after: httpx.Response) -> httpx.Response:
+        """Read the ticket, not older than what `after` answered."""
+        return self.get(f"/v1/tickets/{ticket_id}", headers=seen(after))
+
+    def history(self, ticket_id: str, after: httpx.Response) -> list[dict[str, Any]]:
+        answer = self.get(f"/v1/tickets/{ticket_id}/history", headers=seen(after))
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+
+def seen(answer: httpx.Response) -> dict[str, str]:
+    """The header that asks to read nothing older than `answer`."""
+    return {"Min-Event-Position": answer.headers["Event-Position"]}
+
+
+def refused(answer: httpx.Response, status: int, code: str, *pointers: str) -> dict[str, Any]:
+    """The problem document, once everything in it is as promised."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["X-Request-ID"]
+    problem: dict[str, Any] = answer.json()
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["type"] == f"/problems/{code}"
+    assert problem["title"] and problem["detail"]
+    assert [fault["pointer"] for fault in problem["errors"]] == list(pointers)
+    assert all(fault["code"] and fault["detail"] for fault in problem["errors"])
+    return problem
+
+
+class Served:
+    """A service in this process, over HTTP."""
+
+    def __init__(self, url: str, service: Service, stack: ExitStack) -> None:
+        self.url = url
+        self.service = service
+        self._stack = stack
+
+    def client(self, org: str | None = None, **claims: str) -> Client:
+        """A client of a new organisation, or of `org`; closed at the end."""
+        return self._stack.enter_context(Client(self.url, org, **claims))
+
+    @property
+    def head(self) -> int:
+        """Position of the last event, read from the store."""
+        return self.service.log.head()
+
+
+@contextmanager
+def serving(store_url: str) -> Iterator[Served]:
+    """Serve until the block ends, in a thread of this process."""
+    with ExitStack() as stack:
+        service = stack.enter_context(open_service(load_settings(environment(store_url))))
+        config = uvicorn.Config(
+            create_app(service), port=0, access_log=False, log_config=None, server_header=False
+        )
+        server = uvicorn.Server(config)
+        thread = Thread(target=server.run, name="server")
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(setattr, server, "should_exit", True)
+        until(lambda: server.started or not thread.is_alive())
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Served(f"http://127.0.0.1:{port}", service, stack)
+
+
+class ServerProcess:
+    """`ticketbook serve` in a process of its own, which can be killed and started again."""
+
+    def __init__(self, store_url: str, command: tuple[str, ...] = ()) -> None:
+        beside = Path(sys.executable).with_name("ticketbook")
+        self._command = command or (str(beside), "serve", "--port", "0")
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
+        self._environment = clean | environment(store_url)
+        self.url = ""
+        self.start()
+
+    def start(self) -> None:
+        """Returns when it takes connections, on a new port."""
+        process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr
+        self._process = process
+        said: Queue[str | None] = Queue()
+        self._reader = Thread(target=_hear, args=(process.stderr, said), daemon=True)
+        self._reader.start()
+        heard = ""
+        while (line := said.get(timeout=_START_SECONDS)) is not None:
+            heard += line
+            if line.startswith("Ticketbook serves "):
+                self.url = line.split()[-1]
+                until(self._answers)
+                return
+        raise RuntimeError(f"the service does not start: {heard}")
+
+    def kill(self) -> None:
+        """As `kill -9` does: nothing is finished, nothing is said."""
+        self._process.kill()
+        self._ended()
+
+    def stop(self) -> int:
+        """Ask it to end; its exit code."""
+        self._process.terminate()
+        return self._ended()
+
+    def _ended(self) -> int:
+        code = self._process.wait(_START_SECONDS)
+        self._reader.join()
+        return code
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@contextmanager
+def serving_apart(store_url: str, *command: str) -> Iterator[ServerProcess]:
+    """Serve until the block ends, in another process."""
+    server = ServerProcess(store_url, command)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def until(happened: Callable[[], bool], seconds: float = _START_SECONDS) -> float:
+    """Wait until it happened; how long that took. An error when it does not."""
+    started = monotonic()
+    while not happened():
+        if monotonic() - started > seconds:
+            raise AssertionError(f"it did not happen within {seconds} s")
+        sleep(0.02)
+    return monotonic() - started
+
+
+def _hear(stream: IO[str], said: "Queue[str | None]") -> None:
+    """Keep reading, so that a talkative service never blocks on a full pipe."""
+    with stream:
+        for line in stream:
+            said.put(line)
+    said.put(None)
