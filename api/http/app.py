@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from api.composition import Service
 from api.http import audit, health, problems, projections, systems, tickets
+from api.http.callers import SECURITY
 from api.http.envelope import Envelope
 from api.http.submission import Submitter
 
@@ -55,8 +56,11 @@ def _document(app: FastAPI) -> None:
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)
         schemas.update(problems.schemas())
+        document["components"]["securitySchemes"] = {"bearer": SECURITY}
         for operations in document["paths"].values():
             for operation in operations.values():
+                if "401" in operation["responses"]:
+                    operation["security"] = [{"bearer": []}]
                 answer = operation["responses"].get("422", {})
                 if "application/json" in answer.get("content", {}):
                     del operation["responses"]["422"]

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from api.http import paging
-from api.http.callers import Auditor, Serving
+from api.http.callers import Auditing
 from api.http.conditions import MinEventPosition, reached
 from api.http.models import ID_PATTERN, AuditPage, entry_json
 from api.http.problems import READ, documented
@@ -35,9 +35,7 @@ class _Question:
     responses=documented(*READ),
 )
 async def search_audit(
-    request: Request,
-    service: Serving,
-    caller: Auditor,
+    call: Auditing,
     system: Text = None,
     ticket: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     actor: Text = None,
@@ -53,18 +51,18 @@ async def search_audit(
 ) -> Response:
     """The organisation's audit entries that match every filter given."""
     where = AuditFilter(
-        caller.org_id, system, ticket, actor, action, feature, correlation, since, before
+        call.caller.org_id, system, ticket, actor, action, feature, correlation, since, before
     )
     newest_first = order == "newest"
     question = _Question(where, newest_first)
     beyond = paging.position_of(cursor, question)
-    await reached(service.projections["audit"].progress, position, "The audit log")
+    await reached(call.service.projections["audit"].progress, position, "The audit log")
     found = await to_thread.run_sync(
-        lambda: service.audit.search(
+        lambda: call.service.audit.search(
             where, beyond=beyond, limit=limit + 1, newest_first=newest_first
         )
     )
     items = [entry_json(entry) for entry in found[:limit]]
     more = len(found) > limit
     following = paging.cursor_after(str(found[limit - 1].position), question) if more else None
-    return paging.page(request, items, following, {})
+    return paging.page(call.request, items, following, {})

@@ -6,11 +6,11 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Annotated, Final
 
-from fastapi import Header, Request
+from fastapi import Header
 
+from api.http.callers import Call
 from api.http.problems import Problem
 from domain.errors import Fault, ProjectionBehind
-from infrastructure.credentials import Caller
 from infrastructure.writer import Key
 from projections.progress import Progress
 
@@ -76,10 +76,11 @@ def unchanged(if_none_match: str | None, version: int) -> bool:
     return "*" in tags or etag(version) in tags
 
 
-async def idempotency_key(request: Request, caller: Caller, value: str | None) -> Key | None:
+async def idempotency_key(call: Call, value: str | None) -> Key | None:
     """The key, private to the caller, with a fingerprint of the whole command."""
     if value is None:
         return None
+    request, caller = call.request, call.caller
     parts = (request.method, request.url.path, request.url.query, request.headers.get("if-match"))
     print_ = sha256(repr(parts).encode() + await request.body()).hexdigest()
     owner = sha256(f"{caller.org_id or '*'} {caller.subject}".encode()).hexdigest()[:32]

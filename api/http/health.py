@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.composition import Service
-from api.http.callers import Serving
+from api.http.callers import service_of
 from api.http.projections import statuses
 from domain.errors import TicketbookError
 from projections.operations import ProjectionStatus
@@ -51,9 +51,9 @@ async def healthz() -> HealthModel:
     response_model=ReadinessModel,
     responses={503: {"model": ReadinessModel, "description": "Not fit to serve"}},
 )
-async def readyz(service: Serving) -> Response:
+async def readyz(request: Request) -> Response:
     """Whether the store answers and every projection has a live runner."""
-    readiness = await to_thread.run_sync(_readiness, service)
+    readiness = await to_thread.run_sync(_readiness, service_of(request))
     code = 503 if readiness.status == "unready" else 200
     return Response(to_json(readiness), code, media_type="application/json")
 

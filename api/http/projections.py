@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.composition import RunningProjection, Service, holder
-from api.http.callers import Operator, Serving
+from api.http.callers import Operating
 from api.http.models import (
     ID_PATTERN,
     ProjectionList,
@@ -23,9 +23,9 @@ router = APIRouter(prefix="/v1/projections", tags=["Projections"])
 
 
 @router.get("", response_model=ProjectionList, responses=documented(*CALLER, "store-unavailable"))
-async def list_projections(service: Serving, caller: Operator) -> Response:
+async def list_projections(call: Operating) -> Response:
     """Every projection against the head of the log, read afresh."""
-    found = await to_thread.run_sync(statuses, service)
+    found = await to_thread.run_sync(statuses, call.service)
     return _json({"items": [status_json(one) for one in found]})
 
 
@@ -34,9 +34,9 @@ async def list_projections(service: Serving, caller: Operator) -> Response:
     response_model=ProjectionModel,
     responses=documented(*CALLER, "not-found", "store-unavailable"),
 )
-async def get_projection(service: Serving, caller: Operator, name: str) -> Response:
+async def get_projection(call: Operating, name: str) -> Response:
     """One projection."""
-    projected = _named(service, name).projected
+    projected = _named(call.service, name).projected
     return _json(status_json(await to_thread.run_sync(status, projected)))
 
 
@@ -53,13 +53,12 @@ async def get_projection(service: Serving, caller: Operator, name: str) -> Respo
     ),
 )
 async def retry_parked(
-    service: Serving,
-    caller: Operator,
+    call: Operating,
     name: str,
     ticket_id: Annotated[str, Path(pattern=ID_PATTERN)],
 ) -> Response:
     """Apply what waits of a parked ticket. Where it fails again, it stays parked."""
-    projected = _named(service, name).projected
+    projected = _named(call.service, name).projected
     await to_thread.run_sync(retry, projected, ticket_id, holder())
     return _json(status_json(await to_thread.run_sync(status, projected)))
 

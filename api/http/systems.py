@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.http.callers import Reader, Serving
+from api.http.callers import Reading
 from api.http.models import FeatureModel, SystemList, SystemModel
 from api.http.problems import CALLER, Problem, documented
 from domain.catalogue import System
@@ -12,17 +12,17 @@ router = APIRouter(prefix="/v1/systems", tags=["Catalogue"])
 
 
 @router.get("", responses=documented(*CALLER))
-async def list_systems(service: Serving, caller: Reader) -> SystemList:
+async def list_systems(call: Reading) -> SystemList:
     """Every system with its features, in catalogue order."""
-    systems = service.catalogue.current().systems.values()
+    systems = call.service.catalogue.current().systems.values()
     return SystemList(items=[_model(system) for system in systems])
 
 
 @router.get("/{system}", responses=documented(*CALLER, "not-found"))
-async def get_system(service: Serving, caller: Reader, system: str) -> SystemModel:
+async def get_system(call: Reading, system: str) -> SystemModel:
     """One system and what its features allow."""
     try:
-        return _model(service.catalogue.current().system(system))
+        return _model(call.service.catalogue.current().system(system))
     except UnknownSystem as error:
         raise Problem("not-found", error.detail) from error
 

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Final
 
 from anyio import to_thread
 from bson import ObjectId
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.http import paging
-from api.http.callers import Reader, Serving, Submitting, WriterCaller, origin_of
+from api.http.callers import Reading, Writing
 from api.http.conditions import (
     IdempotencyKey,
     IfMatch,
@@ -74,14 +74,12 @@ _CHANGE: Final = (*_WRITE, "ticket-not-found", "version-conflict", "precondition
     ),
 )
 async def create_ticket(
-    request: Request,
-    submitter: Submitting,
-    caller: WriterCaller,
+    call: Writing,
     body: CreateTicketBody,
     key: IdempotencyKey = None,
 ) -> Response:
     """Create a ticket for the caller's organisation."""
-    if caller.org_id is None:
+    if call.caller.org_id is None:
         raise Problem(
             "organisation-required",
             "A ticket belongs to the caller's organisation, and this token names none. "
@@ -89,22 +87,20 @@ async def create_ticket(
         )
     command = CreateTicket(
         ticket_id=str(ObjectId()),
-        origin=origin_of(request, caller, body.reason),
-        org_id=caller.org_id,
+        origin=call.origin(body.reason),
+        org_id=call.caller.org_id,
         system=body.system,
         name=body.name,
         features=tuple(body.features),
     )
-    key_ = await idempotency_key(request, caller, key)
-    outcome = await submitter.submit(Submission((command,), key_))
+    key_ = await idempotency_key(call, key)
+    outcome = await call.submitter.submit(Submission((command,), key_))
     return _told(outcome, 201, {"Location": f"/v1/tickets/{outcome.ticket_id}"})
 
 
 @router.get("", response_model=TicketPage, responses=documented(*READ))
 async def list_tickets(
-    request: Request,
-    service: Serving,
-    caller: Reader,
+    call: Reading,
     system: Annotated[str | None, Query(max_length=200)] = None,
     name: Annotated[str | None, Query(max_length=400, description="The whole name")] = None,
     feature: Annotated[str | None, Query(max_length=200)] = None,
@@ -113,13 +109,13 @@ async def list_tickets(
     position: MinEventPosition = None,
 ) -> Response:
     """The organisation's tickets in use, by id."""
-    where = TicketFilter(caller.org_id, system, name, feature)
+    where = TicketFilter(call.caller.org_id, system, name, feature)
     after_id = paging.key_of(cursor, where)
-    await reached(service.projections["tickets"].progress, position, "The view of tickets")
-    found = await to_thread.run_sync(service.tickets.find, where, after_id, limit + 1)
+    await reached(call.service.projections["tickets"].progress, position, "The view of tickets")
+    found = await to_thread.run_sync(call.service.tickets.find, where, after_id, limit + 1)
     items = [ticket_json(ticket) for ticket in found[:limit]]
     more = paging.cursor_after(found[limit - 1].id, where) if len(found) > limit else None
-    return paging.page(request, items, more, {})
+    return paging.page(call.request, items, more, {})
 
 
 @router.get(
@@ -131,16 +127,15 @@ async def list_tickets(
     },
 )
 async def get_ticket(
-    service: Serving,
-    caller: Reader,
+    call: Reading,
     ticket_id: TicketId,
     if_none_match: IfNoneMatch = None,
     position: MinEventPosition = None,
 ) -> Response:
     """What the ticket holds now."""
-    await reached(service.projections["tickets"].progress, position, "The view of tickets")
-    ticket = await to_thread.run_sync(service.tickets.get, ticket_id)
-    if ticket is None or caller.org_id not in (None, ticket.org_id):
+    await reached(call.service.projections["tickets"].progress, position, "The view of tickets")
+    ticket = await to_thread.run_sync(call.service.tickets.get, ticket_id)
+    if ticket is None or call.caller.org_id not in (None, ticket.org_id):
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
     headers = {"ETag": etag(ticket.version), "Event-Position": str(ticket.position)}
     if ticket.retired:
@@ -168,9 +163,7 @@ async def get_ticket(
     ),
 )
 async def change_ticket(
-    request: Request,
-    submitter: Submitting,
-    caller: WriterCaller,
+    call: Writing,
     ticket_id: TicketId,
     body: ChangeTicketBody,
     if_match: IfMatch = None,
@@ -178,37 +171,35 @@ async def change_ticket(
 ) -> Response:
     """Rename the ticket, change its features, or both at once. Changing nothing is fine."""
     expected = expected_version(if_match)
-    origin = origin_of(request, caller, body.reason)
+    origin = call.origin(body.reason)
     commands: list[RenameTicket | ChangeFeatures] = []
     if body.name is not None:
-        commands.append(RenameTicket(ticket_id, origin, caller.org_id, None, body.name))
+        commands.append(RenameTicket(ticket_id, origin, call.caller.org_id, None, body.name))
     if body.features is not None:
         features = tuple(body.features)
-        commands.append(ChangeFeatures(ticket_id, origin, caller.org_id, None, features))
+        commands.append(ChangeFeatures(ticket_id, origin, call.caller.org_id, None, features))
     if not commands:
         detail = "Send name, features, or both: there is nothing to change."
         raise Problem("invalid-body", detail, (Fault("", "nothing-to-change", detail),))
     first = replace(commands[0], expected_version=expected)  # the second builds on the first
-    key_ = await idempotency_key(request, caller, key)
-    outcome = await submitter.submit(Submission((first, *commands[1:]), key_))
+    key_ = await idempotency_key(call, key)
+    outcome = await call.submitter.submit(Submission((first, *commands[1:]), key_))
     return _told(outcome, 200, {})
 
 
 @router.delete("/{ticket_id}", status_code=204, responses=documented(*_CHANGE))
 async def retire_ticket(
-    request: Request,
-    submitter: Submitting,
-    caller: WriterCaller,
+    call: Writing,
     ticket_id: TicketId,
     reason: Annotated[str | None, Query(max_length=REASON_LENGTH)] = None,
     if_match: IfMatch = None,
     key: IdempotencyKey = None,
 ) -> Response:
     """Retire the ticket: it grants nothing any more, and its history stays."""
-    origin = origin_of(request, caller, reason)
-    command = RetireTicket(ticket_id, origin, caller.org_id, expected_version(if_match))
-    key_ = await idempotency_key(request, caller, key)
-    outcome = await submitter.submit(Submission((command,), key_))
+    origin = call.origin(reason)
+    command = RetireTicket(ticket_id, origin, call.caller.org_id, expected_version(if_match))
+    key_ = await idempotency_key(call, key)
+    outcome = await call.submitter.submit(Submission((command,), key_))
     return Response(status_code=204, headers=_headers(outcome))
 
 
@@ -218,20 +209,18 @@ async def retire_ticket(
     responses=documented(*_WRITE, "ticket-not-found", "version-conflict"),
 )
 async def restore_ticket(
-    request: Request,
-    submitter: Submitting,
-    caller: WriterCaller,
+    call: Writing,
     ticket_id: TicketId,
     body: RestoreTicketBody | None = None,
     if_match: IfMatch = None,
     key: IdempotencyKey = None,
 ) -> Response:
     """Bring a retired ticket back as it was."""
-    origin = origin_of(request, caller, body.reason if body else None)
+    origin = call.origin(body.reason if body else None)
     expected = None if if_match is None else expected_version(if_match)
-    command = RestoreTicket(ticket_id, origin, caller.org_id, expected)
-    key_ = await idempotency_key(request, caller, key)
-    outcome = await submitter.submit(Submission((command,), key_))
+    command = RestoreTicket(ticket_id, origin, call.caller.org_id, expected)
+    key_ = await idempotency_key(call, key)
+    outcome = await call.submitter.submit(Submission((command,), key_))
     return _told(outcome, 200, {})
 
 
@@ -241,20 +230,18 @@ async def restore_ticket(
     responses=documented(*READ, "ticket-not-found"),
 )
 async def ticket_history(
-    request: Request,
-    service: Serving,
-    caller: Reader,
+    call: Reading,
     ticket_id: TicketId,
     limit: paging.Limit = paging.DEFAULT_LIMIT,
     cursor: paging.Cursor = None,
     position: MinEventPosition = None,
 ) -> Response:
     """Everything that happened to the ticket, oldest first."""
-    where = AuditFilter(caller.org_id, ticket_id=ticket_id)
+    where = AuditFilter(call.caller.org_id, ticket_id=ticket_id)
     beyond = paging.position_of(cursor, where)
-    await reached(service.projections["audit"].progress, position, "The audit log")
+    await reached(call.service.projections["audit"].progress, position, "The audit log")
     found = await to_thread.run_sync(
-        lambda: service.audit.search(where, beyond=beyond, limit=limit + 1, newest_first=False)
+        lambda: call.service.audit.search(where, beyond=beyond, limit=limit + 1, newest_first=False)
     )
     if not found and beyond is None:
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
@@ -262,7 +249,7 @@ async def ticket_history(
     more = (
         paging.cursor_after(str(found[limit - 1].position), where) if len(found) > limit else None
     )
-    return paging.page(request, items, more, {})
+    return paging.page(call.request, items, more, {})
 
 
 def _told(outcome: Outcome, status: int, headers: dict[str, str]) -> Response:
