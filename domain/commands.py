@@ -59,7 +59,8 @@ class RestoreTicket:
 
 @dataclass(frozen=True, slots=True)
 class ImportTicket:
-    """Take a legacy record over, already translated. The same content twice changes nothing."""
+    """Take a legacy record over, already translated. The same content twice changes nothing, nor
+    does a record that is older than what the ticket holds."""
 
     ticket_id: str
     imported: TicketImported

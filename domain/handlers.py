@@ -131,6 +131,8 @@ def import_ticket(
         raise TicketExists(
             f"Ticket {ticket.id} belongs to another organisation or system than the record."
         )
+    if imported.updated_at < ticket.updated_at:
+        return ()  # it was changed here since: migrating again must not undo that
     same = (
         ticket.name == imported.name
         and ticket.features == imported.features
