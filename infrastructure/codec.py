@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from eventsourcing.persistence import Notification, StoredEvent
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
 from domain.errors import REFUSALS, Fault, StoreCorrupt
@@ -54,17 +54,19 @@ def decode(stored: Notification) -> Recorded:
     try:
         envelope = from_json(stored.state)
         data, shape = envelope["data"], envelope.get("shape", 1)
-        while shape < SHAPES.get(stored.topic, 1):
-            data = UPCASTERS[stored.topic, shape](data)
-            shape += 1
+        current = SHAPES.get(stored.topic, 1)
+        if not 1 <= shape <= current:
+            raise ValueError(f"it has shape {shape}, and the newest known here is {current}")
+        for older in range(shape, current):
+            data = UPCASTERS[stored.topic, older](data)
         return Recorded(
             position=stored.id,
             ticket_id=str(stored.originator_id),
             version=stored.originator_version,
             recorded_at=_TIME.validate_python(envelope["recorded_at"]),
-            event=_EVENTS[stored.topic].validate_python(data),
+            event=_EVENTS[stored.topic].validate_python(data, extra="forbid"),
         )
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise StoreCorrupt(
             f"The event at position {stored.id} ({stored.topic}, ticket {stored.originator_id}, "
             f"version {stored.originator_version}) can not be read: {error}. "
@@ -104,11 +106,11 @@ def encode_answer(answer: Answer) -> StoredAnswer:
 
 def decode_answer(key: str, body: bytes) -> Answer:
     try:
-        stored = _ANSWER.validate_json(body)
+        stored = _ANSWER.validate_json(body, extra="forbid")
         refusal = None
         if said := stored.refusal:
             refusal = REFUSALS[said.code](said.detail, said.faults, said.version)
-    except (KeyError, ValidationError) as error:
+    except (KeyError, ValueError) as error:
         raise StoreCorrupt(f"The answer kept for key {key!r} can not be read: {error}") from error
     return Answer(
         key, stored.fingerprint, stored.ticket_id, stored.version, stored.position, refusal

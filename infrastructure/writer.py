@@ -9,7 +9,7 @@ from typing import Final
 
 from domain.catalogue import Catalogue
 from domain.commands import Command, CreateTicket
-from domain.errors import HeadMoved, KeyReused, Refusal, StoreCorrupt
+from domain.errors import HeadMoved, KeyReused, Refusal, StoreUnavailable
 from domain.events import Recorded
 from domain.handlers import decide
 from domain.origin import milliseconds
@@ -64,11 +64,11 @@ class Writer:
     """Decides submissions in arrival order, each on the state that the one before it left.
 
     It owns the positions it commits: a commit succeeds only if nobody else appended since the
-    writer last looked, so states kept in memory are exact whenever a commit succeeds. When
-    somebody else did append, it reads their events and decides the batch again. A refused
-    submission never disturbs its neighbours.
+    writer last looked, so states kept in memory are exact whenever a commit succeeds; a batch
+    that appends nothing asks the log whether that is so. When somebody else did append, it reads
+    their events and decides the batch again. A refused submission never disturbs its neighbours.
 
-    `committed` is called with each batch's events once they are durable.
+    `committed` is called with each batch's events once they are durable. It must not raise.
     """
 
     def __init__(
@@ -102,19 +102,25 @@ class Writer:
     def _settle(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Exception]:
         try:
             return self._commit(submissions)
-        except StoreCorrupt as error:  # one unreadable ticket must not fail its neighbours
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # a ticket that can not be read, or an event no store can hold
             if len(submissions) == 1:
                 return [error]
             return [result for one in submissions for result in self._settle([one])]
 
     def _commit(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Exception]:
-        first = True
+        presuming = True
         while True:
             if self._head is None:
                 self._find_head()
-            batch = self._decide(submissions, trusting=first)
-            first = False
+            batch = self._decide(submissions, presuming)
+            presuming = False
+            if batch.presumed_in_vain():
+                continue
             try:
+                if not batch.events and self._log.head() != batch.after:
+                    raise HeadMoved("what was refused may be right by now")
                 if batch.events or batch.answers:
                     self._log.commit(batch.after, batch.events, batch.answers)
             except HeadMoved:
@@ -126,48 +132,60 @@ class Writer:
             self._keep(batch)
             return batch.results
 
-    def _decide(self, submissions: Sequence[Submission], *, trusting: bool) -> "_Batch":
+    def _decide(self, submissions: Sequence[Submission], presuming: bool) -> "_Batch":
+        """When `presuming`, a ticket to be created is taken not to exist, without asking: the log
+        refuses its first event if it does, and then it is loaded."""
         assert self._head is not None
-        now = max(milliseconds(self._clock()), self._last_recorded)
-        batch = _Batch(self._head, now, self._catalogue(), self._load(submissions, trusting))
-        keys = {submission.key.value for submission in submissions if submission.key}
-        answered = {
-            key: (answer, self._recall(answer)) for key, answer in self._log.answers(keys).items()
-        }
+        commands = [command for submission in submissions for command in submission.commands]
+        wanted = {command.ticket_id for command in commands}
+        new = {c.ticket_id for c in commands if presuming and isinstance(c, CreateTicket)}
+        presumed = new - self._states.keys()
+        batch = _Batch(
+            after=self._head,
+            now=max(milliseconds(self._clock()), self._last_recorded),
+            catalogue=self._catalogue(),
+            states=self._load(wanted, presumed),
+            presumed=presumed,
+        )
+        answered = self._answered(submissions)
         for submission in submissions:
             batch.take(submission, answered)
         return batch
 
-    def _load(self, submissions: Sequence[Submission], trusting: bool) -> dict[str, "_State"]:
-        """The states the batch starts from. When `trusting`, a ticket to be created is taken not
-        to exist without asking: the log refuses the commit if it does, and then it is loaded."""
-        commands = [command for submission in submissions for command in submission.commands]
-        wanted = {command.ticket_id for command in commands}
-        created = {c.ticket_id for c in commands if trusting and isinstance(c, CreateTicket)}
-        histories = self._log.histories(wanted - created - self._states.keys())
+    def _load(self, wanted: set[str], presumed: set[str]) -> dict[str, "_State"]:
+        """The states the batch starts from, read from the log unless known or presumed new."""
+        histories = self._log.histories(wanted - presumed - self._states.keys())
         states = {ticket_id: self._states.get(ticket_id) for ticket_id in wanted}
         return {
             ticket_id: state or _state(histories.get(ticket_id, ()))
             for ticket_id, state in states.items()
         }
 
-    def _recall(self, answer: Answer) -> "Outcome | Refusal":
-        if answer.refusal:
-            return answer.refusal
-        history = self._log.histories([answer.ticket_id]).get(answer.ticket_id, ())
-        ticket = fold(recorded for recorded in history if recorded.version <= answer.version)
-        return Outcome(answer.ticket_id, ticket, answer.version, answer.position, 0, replayed=True)
+    def _answered(self, submissions: Sequence[Submission]) -> dict[str, "_Answered"]:
+        """What earlier submissions with the batch's keys were told."""
+        answers = self._log.answers({s.key.value for s in submissions if s.key})
+        told = [answer.ticket_id for answer in answers.values() if not answer.refusal]
+        histories = self._log.histories(set(told))
+        return {
+            key: (
+                answer,
+                _again(answer.refusal)
+                if answer.refusal
+                else _recall(answer, histories.get(answer.ticket_id, ())),
+            )
+            for key, answer in answers.items()
+        }
 
     def _keep(self, batch: "_Batch") -> None:
-        if batch.events:
-            self._head = batch.events[-1].position
-            self._last_recorded = batch.now
-            self._committed(batch.events)
         for ticket_id, state in batch.states.items():
             self._states[ticket_id] = state
             self._states.move_to_end(ticket_id)
         while len(self._states) > REMEMBERED:
             self._states.popitem(last=False)
+        if batch.events:
+            self._head = batch.events[-1].position
+            self._last_recorded = batch.now
+            self._committed(batch.events)
 
     def _find_head(self) -> None:
         self._head = self._log.head()
@@ -213,25 +231,35 @@ def _state(history: Iterable[Recorded]) -> _State:
     return state
 
 
+_Answered = tuple[Answer, Outcome | Refusal]
+"""What stands under a key, and how it is told again."""
+
+
 class _Batch:
     """Decisions taken together: what they append, what they answer, the states they leave."""
 
     def __init__(
-        self, after: int, now: datetime, catalogue: Catalogue, states: dict[str, _State]
+        self,
+        after: int,
+        now: datetime,
+        catalogue: Catalogue,
+        states: dict[str, _State],
+        presumed: set[str],
     ) -> None:
         self.after = after
         self.now = now
         self.catalogue = catalogue
         self.states = states
+        self.presumed = presumed
         self.events: list[Recorded] = []
         self.answers: list[Answer] = []
         self.results: list[Outcome | Exception] = []
 
-    def take(
-        self,
-        submission: Submission,
-        answered: dict[str, tuple[Answer, Outcome | Refusal]],
-    ) -> None:
+    def presumed_in_vain(self) -> bool:
+        """Whether a ticket was presumed new and then not created: nothing puts that to the test."""
+        return not self.presumed <= {recorded.ticket_id for recorded in self.events}
+
+    def take(self, submission: Submission, answered: dict[str, _Answered]) -> None:
         """Decide one submission, unless its key was answered before."""
         key = submission.key
         if key and key.value in answered:
@@ -275,9 +303,14 @@ def _answer(key: Key, submission: Submission, result: Outcome | Refusal) -> Answ
     )
 
 
+def _recall(answer: Answer, history: Iterable[Recorded]) -> Outcome:
+    ticket = fold(recorded for recorded in history if recorded.version <= answer.version)
+    return Outcome(answer.ticket_id, ticket, answer.version, answer.position, 0, replayed=True)
+
+
 def _again(result: Outcome | Refusal) -> Outcome | Refusal:
     if isinstance(result, Refusal):
-        return result
+        return type(result)(result.detail, result.faults, result.version, replayed=True)
     return Outcome(
         result.ticket_id, result.ticket, result.version, result.position, 0, replayed=True
     )
