@@ -1,5 +1,6 @@
 """`ticketbook serve`."""
 
+import signal
 import socket
 import sys
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from api.cli.output import reporting, say
+from api.cli.output import Exit, reporting, say
 from api.cli.token import EVERYTHING, EXAMPLE_ORG, new_token
 from api.composition import Service, open_service
 from api.http.app import create_app
@@ -43,7 +44,15 @@ def serve(
                     timeout_graceful_shutdown=10,
                 )
             )
+            _stop_in_order()
             server.run(sockets=[listener])
+
+
+def _stop_in_order() -> None:
+    """Once its requests are answered, uvicorn passes a signal on; the default would end the
+    process there, before the writer has finished and the leases are given up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(Exit.OK))
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -1,0 +1,212 @@
+"""The command line, as an operator runs it: a process, its output, its exit code."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final
+
+import pytest
+
+from api.composition import open_service, open_stores
+from domain.commands import CreateTicket
+from domain.origin import Origin, milliseconds
+from infrastructure.settings import load_settings
+
+COMMAND: Final = Path(sys.executable).with_name("ticketbook")
+ORG: Final = "52f22665a60c12d289185d95"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """The address of a SQLite store that holds three tickets, all projected."""
+    address = f"sqlite:///{tmp_path}/store.db"
+    with open_service(load_settings({"TICKETBOOK_STORE": address})) as service:
+        for number in range(3):
+            origin = Origin("ada", "for a test", "run-1", None, milliseconds(service.clock()))
+            ticket_id = f"{number:024x}"
+            service.writer.execute(
+                CreateTicket(ticket_id, origin, ORG, "workforce_2", f"Crew {number}", ("get_all",))
+            )
+        for running in service.projections.values():
+            assert running.progress.wait(3, timeout=10)
+    return address
+
+
+def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
+    if store:
+        kept["TICKETBOOK_STORE"] = store
+    done = subprocess.run(
+        [COMMAND, *arguments], env=kept | environment, capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "serve",
+        "token",
+        "projections status",
+        "projections rebuild",
+        "projections verify",
+        "projections retry",
+        "audit search",
+        "catalogue check",
+        "catalogue show",
+    ],
+)
+def test_every_help_has_an_example(command: str) -> None:
+    code, out, _ = run(*command.split(), "--help")
+    assert code == 0
+    assert f"Example:  ticketbook {command}" in " ".join(out.split(" "))
+
+
+def test_a_healthy_store_verifies_and_says_how_it_stands(store: str) -> None:
+    for name in ("tickets", "audit"):
+        code, out, err = run("projections", "verify", name, "--json", store=store)
+        assert (code, err) == (0, "")
+        assert json.loads(out) == {"position": 3, "rows": 3, "parked": [], "differences": []}
+
+
+def test_status_exits_with_one_when_nobody_runs_the_projections(store: str) -> None:
+    code, out, _ = run("projections", "status", "--json", store=store)
+    assert code == 1
+    assert [(one["name"], one["state"], one["position"]) for one in json.loads(out)] == [
+        ("tickets", "down", 3),
+        ("audit", "down", 3),
+    ]
+
+
+def test_a_rebuild_leaves_the_view_as_the_log_says(store: str) -> None:
+    code, out, err = run("projections", "rebuild", "audit", store=store)
+    assert (code, out) == (0, "")
+    assert "Rebuilt audit up to position 3." in err
+    assert run("projections", "verify", "audit", store=store)[0] == 0
+
+
+def test_a_dry_run_changes_nothing(store: str) -> None:
+    code, _, err = run("projections", "rebuild", "audit", "--dry-run", store=store)
+    assert code == 0
+    assert "Would rebuild audit from 3 events." in err
+
+
+def test_an_unknown_projection_is_wrong_usage_and_names_the_known(store: str) -> None:
+    code, _, err = run("projections", "verify", "ticket", store=store)
+    assert code == 2
+    assert "tickets, audit" in err
+
+
+def test_retrying_a_ticket_that_is_not_parked_is_wrong_usage(store: str) -> None:
+    code, _, err = run("projections", "retry", "tickets", f"{1:024x}", store=store)
+    assert code == 2
+    assert "no parked ticket" in err
+
+
+def test_the_audit_log_is_searched_by_any_combination(store: str) -> None:
+    code, out, err = run(
+        *("audit", "search", "--org", ORG, "--feature", "get_all", "--limit", "2", "--json"),
+        store=store,
+    )
+    assert (code, err) == (0, "")
+    assert [(entry["position"], entry["actor"], entry["reason"]) for entry in json.loads(out)] == [
+        (3, "ada", "for a test"),
+        (2, "ada", "for a test"),
+    ]
+    assert json.loads(run("audit", "search", "--actor", "bo", "--json", store=store)[1]) == []
+
+
+def test_an_unknown_setting_is_refused_with_the_right_name() -> None:
+    code, _, err = run("projections", "status", TICKETBOOK_STOER="sqlite:///x.db")
+    assert code == 3
+    assert "Did you mean TICKETBOOK_STORE?" in err
+
+
+def test_a_bad_catalogue_is_refused_with_its_line(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text('[systems.x]\ndescription = "X"\nfeatures = 3\n')
+    code, _, err = run("catalogue", "check", str(bad))
+    assert code == 3
+    assert "line 3" in err
+
+
+def test_the_bundled_catalogue_is_good_and_shown() -> None:
+    assert run("catalogue", "check")[0] == 0
+    systems = {one["name"]: one for one in json.loads(run("catalogue", "show", "--json")[1])}
+    assert set(systems) == {
+        "revolution_counter_1",
+        "workforce_2",
+        "donear_3",
+        "system_2",
+        "system_3",
+    }
+    assert list(systems["system_2"]["features"]) == [
+        *("create_item", "update_item", "delete_item", "get_items"),
+        *("create_update_ticket", "get_tickets"),
+    ]
+
+
+def test_a_store_that_does_not_answer_is_said_so_in_time() -> None:
+    unreachable = "mongodb://127.0.0.1:9/none?serverSelectionTimeoutMS=500"
+    code, _, err = run("projections", "status", store=unreachable, TICKETBOOK_AUTH_SECRET="s" * 32)
+    assert code == 4
+    assert "MongoDB does not answer" in err
+
+
+def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear all, " * 500)
+    code, _, err = run("projections", "status", store=f"sqlite:///{file}")
+    assert code == 4
+    assert "not a SQLite database" in err
+    assert file.read_text() == "Dear all, " * 500
+
+
+def test_serving_beyond_loopback_without_a_secret_is_refused(tmp_path: Path) -> None:
+    code, _, err = run("serve", "--host", "0.0.0.0", store=f"sqlite:///{tmp_path}/store.db")
+    assert code == 3
+    assert "TICKETBOOK_AUTH_SECRET" in err
+
+
+def test_serving_on_a_taken_port_says_so(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, _, err = run("serve", "--port", port, store=f"sqlite:///{tmp_path}/other.db")
+    assert code == 3
+    assert "Choose another with --port" in err
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_service_gives_its_leases_up(tmp_path: Path, stop: signal.Signals) -> None:
+    address = f"sqlite:///{tmp_path}/store.db"
+    service = subprocess.Popen(
+        [COMMAND, "serve", "--port", "0"],
+        env=os.environ | {"TICKETBOOK_STORE": address},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with open_stores(load_settings({"TICKETBOOK_STORE": address})) as stores:
+        deadline = monotonic() + 20
+        while not ((lease := stores.leases.current("audit")) and not lease.expired):
+            assert monotonic() < deadline, "nobody ever led the projection"
+            sleep(0.05)
+        service.send_signal(stop)
+        service.communicate(timeout=30)
+        lease = stores.leases.current("audit")
+    assert service.returncode == 0
+    assert lease and lease.expired
+
+
+def test_a_token_for_an_unknown_scope_suggests_the_right_one(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/store.db"
+    code, out, err = run(
+        *("token", "--sub", "ada", "--org", ORG, "--scope", "ticket:read"), store=store
+    )
+    assert (code, out) == (3, "")
+    assert "tickets:read" in err
