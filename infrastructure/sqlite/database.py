@@ -14,6 +14,9 @@ SCHEMA: Final = 1
 
 _BUSY_SECONDS: Final = 10
 
+_WRITER_KIB: Final = 32 * 1024
+"""Memory for the pages of one transaction: those that do not fit are written twice."""
+
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -48,6 +51,7 @@ class SQLiteDatabase:
             ) from error
         with _answering(path):
             self._writer = self._connect()
+            self._writer.execute(f"PRAGMA cache_size=-{_WRITER_KIB}")
             self._check_schema()
 
     def create(self, tables: str) -> None:

@@ -14,9 +14,15 @@ from projections.tickets import TICKETS, TicketFilter
 _PAGE: Final = 1_000
 
 _COLUMNS: Final = (
-    "t.id, t.org_id, t.system, t.name, t.features, t.created_at, t.updated_at, t.retired, "
-    "t.revision, t.version, t.position"
+    "t.id, t.org_id, t.system, t.name, t.retired, "
+    "t.features, t.created_at, t.updated_at, t.revision, t.version, t.position"
 )
+
+_UPDATE: Final = """
+UPDATE tickets
+SET features = ?, created_at = ?, updated_at = ?, revision = ?, version = ?, position = ?
+WHERE id = ?
+"""
 
 # `ticket_features` holds the features of tickets in use, for the filter alone.
 _TABLES: Final = """
@@ -25,10 +31,10 @@ CREATE TABLE IF NOT EXISTS tickets (
     org_id TEXT NOT NULL,
     system TEXT NOT NULL,
     name TEXT NOT NULL,
+    retired INTEGER NOT NULL,
     features TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    retired INTEGER NOT NULL,
     revision INTEGER NOT NULL,
     version INTEGER NOT NULL,
     position INTEGER NOT NULL
@@ -96,24 +102,27 @@ class SQLiteTickets(SQLiteView[Ticket]):
             last = page[-1].id
 
     def _write(self, rows: Sequence[tuple[str, Ticket | None]], connection: Connection) -> None:
-        before = {
-            key for ticket in _find(connection, [id for id, _ in rows]) for key in _keys(ticket)
-        }
-        after = {key for _, ticket in rows if ticket is not None for key in _keys(ticket)}
+        there = _find(connection, [ticket_id for ticket_id, _ in rows])
+        before = {ticket.id: ticket for ticket in there}
+        after = {ticket.id: ticket for _, ticket in rows if ticket is not None}
+        old = {key for ticket in before.values() for key in _holdings(ticket)}
+        new = {key for ticket in after.values() for key in _holdings(ticket)}
         connection.executemany(
             "DELETE FROM ticket_features WHERE feature = ? AND org_id = ? AND id = ?",
-            sorted(before - after),
+            sorted(old - new),
         )
-        connection.executemany(
-            "INSERT INTO ticket_features VALUES (?, ?, ?)", sorted(after - before)
-        )
+        connection.executemany("INSERT INTO ticket_features VALUES (?, ?, ?)", sorted(new - old))
         connection.executemany(
             "DELETE FROM tickets WHERE id = ?",
-            [(ticket_id,) for ticket_id, ticket in rows if ticket is None],
+            [(ticket_id,) for ticket_id in before if ticket_id not in after],
         )
+        # most events change nothing that is indexed, and then no index need be touched
+        light = [t for t in after.values() if t.id in before and _place(t) == _place(before[t.id])]
+        connection.executemany(_UPDATE, [(*_content(t), t.id) for t in light])
+        heavy = after.keys() - {ticket.id for ticket in light}
         connection.executemany(
             "INSERT OR REPLACE INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [_row(ticket) for _, ticket in rows if ticket is not None],
+            [(*_place(after[id_]), *_content(after[id_])) for id_ in sorted(heavy)],
         )
 
 
@@ -124,21 +133,21 @@ def _find(connection: Connection, ticket_ids: Collection[str]) -> list[Ticket]:
     ]
 
 
-def _keys(ticket: Ticket) -> list[tuple[str, str, str]]:
+def _holdings(ticket: Ticket) -> list[tuple[str, str, str]]:
     """The ticket's rows in `ticket_features`."""
     return [] if ticket.retired else [(f, ticket.org_id, ticket.id) for f in ticket.features]
 
 
-def _row(ticket: Ticket) -> tuple[Any, ...]:
+def _place(ticket: Ticket) -> tuple[Any, ...]:
+    """What the indexes are made of."""
+    return (ticket.id, ticket.org_id, ticket.system, ticket.name, ticket.retired)
+
+
+def _content(ticket: Ticket) -> tuple[Any, ...]:
     return (
-        ticket.id,
-        ticket.org_id,
-        ticket.system,
-        ticket.name,
         dumps(ticket.features, ensure_ascii=False),
         to_milliseconds(ticket.created_at),
         to_milliseconds(ticket.updated_at),
-        ticket.retired,
         ticket.revision,
         ticket.version,
         ticket.position,
@@ -151,10 +160,10 @@ def _ticket(row: Any) -> Ticket:
         org_id=row[1],
         system=row[2],
         name=row[3],
-        features=tuple(loads(row[4])),
-        created_at=from_milliseconds(row[5]),
-        updated_at=from_milliseconds(row[6]),
-        retired=bool(row[7]),
+        retired=bool(row[4]),
+        features=tuple(loads(row[5])),
+        created_at=from_milliseconds(row[6]),
+        updated_at=from_milliseconds(row[7]),
         revision=row[8],
         version=row[9],
         position=row[10],
