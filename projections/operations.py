@@ -23,7 +23,8 @@ class Step:
 
 
 def rebuild(projected: Projected[Row], holder: str, tell: Callable[[Step], None]) -> int:
-    """Empty the view and make it again from the first event; returns the position reached.
+    """Empty the view and make it again up to what is the end of the log now; returns the position
+    reached.
 
     Its runner stands by meanwhile and goes on where this stops, even if this is interrupted.
     Readers see the view fill up.
@@ -31,11 +32,10 @@ def rebuild(projected: Projected[Row], holder: str, tell: Callable[[Step], None]
     with _leading(projected, holder) as (applier, renew):
         applier.clear(renew)
         started, head = monotonic(), projected.log.head()
-        while applier.step():
+        while applier.position < head and applier.step():
             renew()
-            head = max(head, applier.position)
             rate = applier.position / max(monotonic() - started, 1e-9)
-            tell(Step(applier.position, head, rate))
+            tell(Step(applier.position, max(head, applier.position), rate))
         return applier.position
 
 
