@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Final, Generic, TypeVar
@@ -29,21 +30,35 @@ class GroupCommit(Generic[Item, Result]):
         self, settle: Callable[[Sequence[Item]], Sequence[Result | Exception]], name: str
     ) -> None:
         self._settle = settle
-        self._waiting: SimpleQueue[tuple[Item, Future[Result]] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[Item, Callable[[Result | Exception], object]] | None] = (
+            SimpleQueue()
+        )
         self._lock = Lock()
         self._closed = False
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, item: Item) -> Future[Result]:
-        """The future of the item's result."""
-        future: Future[Result] = Future()
+    def hand_in(self, item: Item, tell: Callable[[Result | Exception], object]) -> None:
+        """`tell` gets the item's result or exception, on the group's thread. It must be quick,
+        and what it raises is lost: its caller is not there any more."""
         with self._lock:
             if self._closed:
                 raise StoreUnavailable("The service is shutting down; nothing was stored.")
             if self._waiting.qsize() >= BACKLOG:
                 raise Overloaded("Too many commands are waiting; nothing was stored. Try later.")
-            self._waiting.put((item, future))
+            self._waiting.put((item, tell))
+
+    def submit(self, item: Item) -> Future[Result]:
+        """The future of the item's result, for callers that can block."""
+        future: Future[Result] = Future()
+
+        def tell(result: Result | Exception) -> None:
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+        self.hand_in(item, tell)
         return future
 
     def close(self) -> None:
@@ -57,7 +72,7 @@ class GroupCommit(Generic[Item, Result]):
     def _run(self) -> None:
         last = False
         while not last:
-            batch: list[tuple[Item, Future[Result]]] = []
+            batch = []
             entry = self._waiting.get()
             while entry is not None:
                 batch.append(entry)
@@ -71,15 +86,12 @@ class GroupCommit(Generic[Item, Result]):
             if batch:
                 self._answer(batch)
 
-    def _answer(self, batch: list[tuple[Item, Future[Result]]]) -> None:
+    def _answer(self, batch: list[tuple[Item, Callable[[Result | Exception], object]]]) -> None:
+        results: Sequence[Result | Exception]
         try:
             results = self._settle([item for item, _ in batch])
         except Exception as error:  # the thread must outlive any batch; each caller hears of it
             results = [error] * len(batch)
-        for (_, future), result in zip(batch, results, strict=True):
-            if not future.set_running_or_notify_cancel():
-                continue  # the caller went away; what was stored stays stored
-            if isinstance(result, Exception):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
+        for (_, tell), result in zip(batch, results, strict=True):
+            with suppress(Exception):
+                tell(result)

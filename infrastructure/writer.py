@@ -87,6 +87,12 @@ class Writer:
         self._states: OrderedDict[str, _State] = OrderedDict()
         self._group = GroupCommit(self._settle, name="writer")
 
+    def hand_in(
+        self, submission: Submission, tell: Callable[[Outcome | Exception], object]
+    ) -> None:
+        """`tell` gets the outcome or the exception, on the writer's thread; it must be quick."""
+        self._group.hand_in(submission, tell)
+
     def submit(self, submission: Submission) -> Future[Outcome]:
         """The future outcome, or its `Refusal`, `KeyReused`, `StoreUnavailable`."""
         return self._group.submit(submission)
@@ -139,7 +145,7 @@ class Writer:
         commands = [command for submission in submissions for command in submission.commands]
         wanted = {command.ticket_id for command in commands}
         new = {c.ticket_id for c in commands if presuming and isinstance(c, CreateTicket)}
-        presumed = new - self._states.keys()
+        presumed = {ticket_id for ticket_id in new if ticket_id not in self._states}
         batch = _Batch(
             after=self._head,
             now=max(milliseconds(self._clock()), self._last_recorded),
@@ -154,7 +160,9 @@ class Writer:
 
     def _load(self, wanted: set[str], presumed: set[str]) -> dict[str, "_State"]:
         """The states the batch starts from, read from the log unless known or presumed new."""
-        histories = self._log.histories(wanted - presumed - self._states.keys())
+        # not `wanted - self._states.keys()`: that walks all the states, for every batch
+        unknown = {ticket_id for ticket_id in wanted - presumed if ticket_id not in self._states}
+        histories = self._log.histories(unknown)
         states = {ticket_id: self._states.get(ticket_id) for ticket_id in wanted}
         return {
             ticket_id: state or _state(histories.get(ticket_id, ()))

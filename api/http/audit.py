@@ -1,11 +1,12 @@
 """`/v1/audit`: who changed what, when and why."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 from starlette.responses import Response
 
 from api.http import paging
@@ -18,7 +19,19 @@ from projections.audit import AuditFilter
 router = APIRouter(prefix="/v1/audit", tags=["Audit"])
 
 Text = Annotated[str | None, Query(max_length=200)]
-Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 with a time zone")]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("beyond the years 1 to 9999 in UTC") from None
+
+
+Moment = Annotated[
+    Annotated[AwareDatetime, AfterValidator(_in_utc)] | None,
+    Query(description="ISO 8601 with a time zone"),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 last resort when something fails that nobody foresaw."""
 
 import re
+from secrets import token_hex
 from time import perf_counter
 from typing import Final
-from uuid import uuid4
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,6 +40,7 @@ class Envelope:
             ["method", "route"],
             registry=registry,
         )
+        self._known: dict[tuple[str, str | None, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,11 +56,9 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update(echoed)
-                route = getattr(scope.get("route"), "path", "unmatched")
-                method = scope["method"] if route != "unmatched" else "ANY"
-                self._requests.labels(method, route, str(status)).inc()
-                self._seconds.labels(method, route).observe(perf_counter() - started)
+                message["headers"].extend(echoed)
+                route = getattr(scope.get("route"), "path", None)
+                self._measure(scope["method"], route, status, perf_counter() - started)
             await send(message)
 
         length = headers.get("content-length", "0")
@@ -74,6 +73,17 @@ class Envelope:
                 raise
             detail = f"The failure is in the service's log under {request_id}."
             await problems.response("internal-error", detail)(scope, receive, answer)
+
+    def _measure(self, method: str, route: str | None, status: int, seconds: float) -> None:
+        key = (method, route, status)
+        if key not in self._known:
+            # made-up methods and paths must not make a time series each
+            method, route = (method, route) if route else ("ANY", "unmatched")
+            counter = self._requests.labels(method, route, str(status))
+            self._known[key] = counter, self._seconds.labels(method, route)
+        counter, histogram = self._known[key]
+        counter.inc()
+        histogram.observe(seconds)
 
 
 class _Limited:
@@ -91,7 +101,7 @@ class _Limited:
         return message
 
 
-def _correlation(headers: Headers) -> tuple[str, dict[str, str]]:
+def _correlation(headers: Headers) -> tuple[str, list[tuple[bytes, bytes]]]:
     """The request's id (the caller's own, else its trace's, else a new one), and what to echo."""
     given = headers.get("x-request-id", "")
     parent = headers.get("traceparent", "")
@@ -99,8 +109,8 @@ def _correlation(headers: Headers) -> tuple[str, dict[str, str]]:
     if _REQUEST_ID.fullmatch(given):
         request_id = given
     else:
-        request_id = traced.group(1) if traced else uuid4().hex
-    echoed = {"X-Request-ID": request_id}
+        request_id = traced.group(1) if traced else token_hex(16)
+    echoed = [(b"x-request-id", request_id.encode())]
     if traced:
-        echoed["traceparent"] = parent
+        echoed.append((b"traceparent", parent.encode()))
     return request_id, echoed

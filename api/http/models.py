@@ -16,9 +16,7 @@ ID_PATTERN = "^[0-9a-f]{24}$"
 
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds: 2025-10-28T09:30:00.123Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + (
-        f"{moment.microsecond // 1000:03d}Z"
-    )
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 Time = Annotated[

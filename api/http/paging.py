@@ -1,5 +1,6 @@
 """Pages and their cursors."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from fastapi import Query, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from api.http.models import ID_PATTERN
 from api.http.problems import Problem
 from domain.errors import Fault
 
@@ -28,8 +30,19 @@ def cursor_after(key: str, question: Any) -> str:
     return urlsafe_b64encode(f"{_digest(question)}{key}".encode()).decode().rstrip("=")
 
 
-def key_of(cursor: str | None, question: Any) -> str | None:
-    """Where the page before ended. A cursor of another question is a problem, not a page."""
+def id_of(cursor: str | None, question: Any) -> str | None:
+    """The id where the page before ended."""
+    return _key(cursor, question, ID_PATTERN)
+
+
+def position_of(cursor: str | None, question: Any) -> int | None:
+    """The same, for pages that end at a position of the log."""
+    key = _key(cursor, question, r"[0-9]{1,15}")
+    return None if key is None else int(key)
+
+
+def _key(cursor: str | None, question: Any, pattern: str) -> str | None:
+    """What the cursor holds. One of another question, or made up, is a problem and not a page."""
     if cursor is None:
         return None
     try:
@@ -37,17 +50,11 @@ def key_of(cursor: str | None, question: Any) -> str | None:
     except (NotBase64, ValueError):
         text = ""
     digest, key = text[:16], text[16:]
-    if digest != _digest(question) or not key:
+    if digest != _digest(question) or not re.fullmatch(pattern, key):
         detail = "The cursor does not belong to these filters. Start again without a cursor."
         fault = Fault("/query/cursor", "invalid-cursor", detail)
         raise Problem("invalid-parameter", detail, (fault,))
     return key
-
-
-def position_of(cursor: str | None, question: Any) -> int | None:
-    """The same, for pages that end at a position of the log."""
-    key = key_of(cursor, question)
-    return int(key) if key and key.isdigit() else None
 
 
 def page(

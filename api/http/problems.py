@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import ErrorDetails, to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from domain.errors import (
     ConfigurationError,
@@ -215,20 +216,19 @@ async def _ours(_: Request, error: Exception) -> Response:
     raise error
 
 
-async def _validation(request: Request, error: Exception) -> Response:
+async def _validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors: Sequence[ErrorDetails] = error.errors()
     first = errors[0]
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", first["msg"])
         return response("malformed-json", f"The body is not JSON: {reason}.")
-    in_body = first["loc"][0] == "body"
-    if in_body and "json" not in request.headers.get("content-type", "application/json"):
+    if isinstance(error.body, bytes):  # FastAPI hands over what is not called JSON as it came
         return response(
             "unsupported-media-type", "Send the body as JSON, with Content-Type: application/json."
         )
     faults = [Fault(_pointer(e["loc"]), e["type"].replace("_", "-"), e["msg"]) for e in errors]
-    code = "invalid-body" if in_body else "invalid-parameter"
+    code = "invalid-body" if first["loc"][0] == "body" else "invalid-parameter"
     detail = "; ".join(f"{fault.pointer or 'body'}: {fault.detail}" for fault in faults[:3])
     return response(code, detail, faults)
 
@@ -245,12 +245,38 @@ async def _http(request: Request, error: Exception) -> Response:
     code = _STATUS_CODES.get(error.status_code)
     if code is None:
         code = "malformed-json" if error.status_code < 500 else "internal-error"
-    detail = {
-        "body-too-large": str(error.detail),
-        "not-found": f"There is nothing at {request.url.path}. The routes are listed at /docs.",
-        "method-not-allowed": f"{request.method} is not possible at {request.url.path}.",
-    }.get(code, str(error.detail))
-    return response(code, detail, headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    detail = str(error.detail)
+    match code:
+        case "not-found":
+            detail = f"There is nothing at {request.url.path}. The routes are listed at /docs."
+        case "method-not-allowed":
+            headers["Allow"] = ", ".join(_methods(request))
+            detail = f"{request.method} is not possible at {request.url.path}."
+        case "malformed-json":
+            detail = f"The body is not JSON: {_unreadable(error.__cause__)}."
+    return response(code, detail, headers=headers)
+
+
+def _methods(request: Request) -> Sequence[str]:
+    """Every method that some route has at this address."""
+    scope, routes = request.scope, request.app.router.routes
+    return [
+        method
+        for method in sorted(HTTPMethod)
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+
+
+def _unreadable(cause: BaseException | None) -> str:
+    """Why a body could not be parsed, where it is not its syntax."""
+    match cause:
+        case UnicodeDecodeError():
+            return "it is not UTF-8"
+        case RecursionError():
+            return "it is nested too deeply"
+        case _:
+            return "a value in it can not be read"
 
 
 def schemas() -> dict[str, Any]:

@@ -110,7 +110,7 @@ async def list_tickets(
 ) -> Response:
     """The organisation's tickets in use, by id."""
     where = TicketFilter(call.caller.org_id, system, name, feature)
-    after_id = paging.key_of(cursor, where)
+    after_id = paging.id_of(cursor, where)
     await reached(call.service.projections["tickets"].progress, position, "The view of tickets")
     found = await to_thread.run_sync(call.service.tickets.find, where, after_id, limit + 1)
     items = [ticket_json(ticket) for ticket in found[:limit]]
