@@ -16,7 +16,7 @@ _WATCHED: Final[list[Document]] = [
 ]
 _LOOK: Final = 0.1
 """Seconds between looks at whether to stop."""
-_GATHER: Final = 0.005
+_GATHER: Final = 0.02
 """Least seconds between two items: under load, most commits need not be heard of one by one."""
 
 
