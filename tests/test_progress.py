@@ -1,0 +1,112 @@
+"""How far something has come, and being told of it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event, Thread
+
+import pytest
+
+from projections.progress import Progress
+
+
+def test_it_only_grows() -> None:
+    progress = Progress(5)
+    progress.advance(3)
+    assert progress.position == 5
+    progress.advance(8)
+    assert progress.position == 8
+
+
+def test_it_starts_again_from_a_lower_position_when_told() -> None:
+    progress = Progress(5)
+    progress.reset(2)
+    assert progress.position == 2
+
+
+@pytest.mark.parametrize("position", [4, 5])
+def test_who_asks_for_what_is_reached_is_told_at_once(position: int) -> None:
+    told: list[int] = []
+    Progress(5).when(position, lambda: told.append(position))
+    assert told == [position]
+
+
+def test_everybody_is_told_once_and_as_soon_as_their_position_is_reached() -> None:
+    progress, told = Progress(), list[str]()
+    for position, name in ((3, "c"), (1, "a"), (3, "d"), (2, "b"), (9, "never")):
+        progress.when(position, lambda name=name: told.append(name))  # type: ignore[misc]
+    progress.advance(1)
+    assert told == ["a"]
+    progress.advance(4)
+    assert told == ["a", "b", "c", "d"]
+    progress.advance(8)
+    assert told == ["a", "b", "c", "d"]
+
+
+def test_who_cancels_is_not_told_and_the_others_are() -> None:
+    progress, told = Progress(), list[int]()
+    cancels = [progress.when(n, lambda n=n: told.append(n)) for n in (4, 2, 6, 1, 3)]  # type: ignore[misc]
+    cancels[3]()
+    cancels[0]()
+    cancels[0]()
+    progress.advance(9)
+    assert told == [2, 3, 6]
+    cancels[2]()
+
+
+def test_who_waits_through_a_reset_is_told_when_the_position_is_reached_again() -> None:
+    progress, told = Progress(5), list[int]()
+    progress.when(7, lambda: told.append(7))
+    progress.reset(0)
+    progress.advance(6)
+    assert told == []
+    progress.advance(7)
+    assert told == [7]
+
+
+def test_who_is_told_may_ask_again_from_within() -> None:
+    progress, told = Progress(), list[int]()
+
+    def again() -> None:
+        told.append(progress.position)
+        if progress.position < 3:
+            progress.when(progress.position + 1, again)
+
+    progress.when(1, again)
+    for position in (1, 2, 3, 4):
+        progress.advance(position)
+    assert told == [1, 2, 3]
+
+
+def test_waiting_ends_when_the_position_is_reached() -> None:
+    progress, waiting = Progress(), Event()
+
+    def advance() -> None:
+        waiting.wait()
+        progress.advance(2)
+
+    thread = Thread(target=advance)
+    thread.start()
+    waiting.set()
+    assert progress.wait(2, timeout=30)
+    thread.join()
+    assert progress.wait(1, timeout=0)
+
+
+def test_waiting_for_what_does_not_come_ends_with_the_timeout_and_leaves_nothing() -> None:
+    progress = Progress()
+    assert not progress.wait(1, timeout=0.01)
+    assert progress._waiting == []
+
+
+def test_of_many_threads_that_wait_and_advance_each_is_told_exactly_once() -> None:
+    progress, told, ready = Progress(), list[int](), Barrier(8)
+
+    def work(thread: int) -> None:
+        ready.wait()
+        for n in range(thread, 800, 8):
+            progress.when(n, lambda n=n: told.append(n))  # type: ignore[misc]
+            progress.advance(n)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+    assert progress.position == 799
+    assert sorted(told) == list(range(800))
