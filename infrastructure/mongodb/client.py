@@ -40,6 +40,8 @@ _TRANSIENT_CODES: Final = frozenset(
         91,  # ShutdownInProgress
         112,  # WriteConflict
         189,  # PrimarySteppedDown
+        239,  # SnapshotTooOld
+        246,  # SnapshotUnavailable, while a collection or an index is being made
         10107,  # NotWritablePrimary
         11600,  # InterruptedAtShutdown
         11602,  # InterruptedDueToReplStateChange

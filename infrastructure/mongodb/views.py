@@ -7,7 +7,7 @@ what makes two writers collide, and lets only one of them pass.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final, Generic
+from typing import Final, Generic
 
 import pymongo
 from pymongo import DeleteMany, ReplaceOne, ReturnDocument
@@ -128,16 +128,18 @@ class MongoDBView(ABC, Generic[Row]):
     ) -> None:
         while True:
             with answering():
-                some = [found["_id"] for found in collection.find(where, {"_id": 1}, limit=_SWEEP)]
-            if not some:
-                return
+                ids = collection.find(where, {"_id": 1}, sort=[("_id", 1)])
+                last = next(ids.skip(_SWEEP - 1).limit(1), None)
+            some = where if last is None else where | {"_id": {"$lte": last["_id"]}}
 
-            def work(session: ClientSession, ids: list[Any] = some) -> None:
+            def work(session: ClientSession, some: Document = some) -> None:
                 self._advance(fence, {"clearing": True}, {}, session)
-                collection.delete_many({"_id": {"$in": ids}}, session=session)
+                collection.delete_many(some, session=session)
 
             self._transaction(work)
             renew()
+            if last is None:
+                return
 
     def _unfinished(self, fence: int) -> bool:
         """Whether a `clear` was interrupted that this fence may finish."""
