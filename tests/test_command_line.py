@@ -122,6 +122,19 @@ def test_the_audit_log_is_searched_by_any_combination(store: str) -> None:
     assert json.loads(run("audit", "search", "--actor", "bo", "--json", store=store)[1]) == []
 
 
+def test_what_callers_wrote_can_not_disturb_a_terminal(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/store.db"
+    with open_service(load_settings({"TICKETBOOK_STORE": address})) as service:
+        origin = Origin("ada", "\x1b[2J[red]\nno", "run-1", None, milliseconds(service.clock()))
+        service.writer.execute(CreateTicket(f"{1:024x}", origin, ORG, "workforce_2", "[b]x", ()))
+        assert service.projections["audit"].progress.wait(1, timeout=10)
+    code, out, _ = run("audit", "search", store=address)
+    assert code == 0
+    assert len(out.splitlines()) == 2
+    assert "'[b]x'" in out
+    assert r"\x1b[2J[red]\nno" in out
+
+
 def test_an_unknown_setting_is_refused_with_the_right_name() -> None:
     code, _, err = run("projections", "status", TICKETBOOK_STOER="sqlite:///x.db")
     assert code == 3

@@ -4,12 +4,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from pydantic_core import to_json
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from domain.errors import (
     ConfigurationError,
@@ -46,6 +47,8 @@ _CODES: dict[type[TicketbookError], Exit] = {
     TicketNotParked: Exit.USAGE,
 }
 
+_WIDE: Final = 10_000
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -59,17 +62,24 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _printable(text: str) -> str:
+    """What callers wrote must not move an operator's cursor, or break a line in two."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def print_json(value: Any) -> None:
     print(to_json(value, indent=2).decode())
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A plain table on stdout, never cut to the terminal's width when piped."""
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    """A plain table on stdout; what is piped is never folded to a terminal's width."""
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    console.print(table)
+        table.add_row(*(Text(_printable(str(cell))) for cell in row))
+    with console.capture() as printed:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 @contextmanager
