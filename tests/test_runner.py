@@ -147,9 +147,7 @@ def tamper(house: House, sql: str, collection: str, update: dict[str, Any] | Non
         with closing(sqlite3.connect(store.path)) as connection, connection:
             assert connection.execute(sql).rowcount == 1
         return
-    first: dict[str, Any] = {"tickets": {"_id": bson.ObjectId(id_(1))}, "audit": {"_id": 1}}[
-        collection
-    ]
+    first: dict[str, Any] = {"_id": 1 if collection == "audit" else bson.ObjectId(id_(1))}
     with MongoClient[dict[str, Any]](store.uri) as client:
         where = client[store.database][collection]
         if update is None:
