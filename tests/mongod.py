@@ -35,12 +35,12 @@ class ReplicaSet:
     def __init__(self, folder: Path, members: int = 3) -> None:
         self._folder = folder
         self._program = mongod()
-        self._ports = _free_ports(members)
+        self.ports = _free_ports(members)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         try:
-            for port in self._ports:
+            for port in self.ports:
                 self._start(port)
-            for port in self._ports:
+            for port in self.ports:
                 self._wait_until_started(port)
             self._initiate()
             self.wait_until_writable(members)
@@ -50,7 +50,7 @@ class ReplicaSet:
 
     @property
     def uri(self) -> str:
-        hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self.ports)
         return f"mongodb://{hosts}/?replicaSet=rs0"
 
     def wait_until_writable(self, members: int | None = None) -> None:
@@ -82,12 +82,16 @@ class ReplicaSet:
             client.admin.command("replSetStepDown", 5, secondaryCatchUpPeriodSecs=5)
         self.wait_until_writable()
 
-    def kill_primary(self) -> int:
-        """Kill the primary as `kill -9` does; returns its port, for `revive`."""
-        port = self.primary()
+    def kill(self, port: int) -> None:
+        """Kill a member as `kill -9` does."""
         process = self._processes.pop(port)
         process.kill()
         process.wait()
+
+    def kill_primary(self) -> int:
+        """Kill the primary; returns its port, for `revive`."""
+        port = self.primary()
+        self.kill(port)
         return port
 
     def revive(self, port: int) -> None:
@@ -95,7 +99,7 @@ class ReplicaSet:
         self._start(port)
 
     def freeze(self) -> None:
-        """Stop every member answering, with its connections open, until `thaw`."""
+        """Stop the members answering, with their connections open, until `thaw`."""
         for process in self._processes.values():
             process.send_signal(signal.SIGSTOP)
 
@@ -133,11 +137,11 @@ class ReplicaSet:
 
     def _initiate(self) -> None:
         members = [
-            {"_id": number, "host": f"127.0.0.1:{port}"} for number, port in enumerate(self._ports)
+            {"_id": number, "host": f"127.0.0.1:{port}"} for number, port in enumerate(self.ports)
         ]
         settings = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
         configuration = {"_id": "rs0", "members": members, "settings": settings}
-        first = f"mongodb://127.0.0.1:{self._ports[0]}/?directConnection=true"
+        first = f"mongodb://127.0.0.1:{self.ports[0]}/?directConnection=true"
         with _client(first) as client:
             client.admin.command("replSetInitiate", configuration)
 
