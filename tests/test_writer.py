@@ -14,6 +14,7 @@ from domain.commands import Command
 from domain.errors import (
     InvalidName,
     KeyReused,
+    Overloaded,
     Refusal,
     StoreCorrupt,
     StoreUnavailable,
@@ -26,6 +27,7 @@ from domain.errors import (
 from domain.events import Recorded, TicketRenamed
 from domain.ports import Answer, EventLog
 from domain.ticket import fold
+from infrastructure import group_commit
 from infrastructure.codec import encode
 from infrastructure.ordered_log import OrderedLog
 from infrastructure.ticket_log import TicketLog
@@ -627,3 +629,63 @@ def test_each_batch_is_told_once_it_is_durable(ordered_log: OrderedLog, clock: C
             writer.execute(create(id_(1)))
         writer.execute(rename("Chief", id_(2)))
     assert told == [1, 2, 3]
+
+
+# The queue before the writer, and the log's memory behind it
+
+
+def test_more_than_can_wait_is_turned_away_and_what_waits_is_stored(
+    open_writer: Opens, ordered_log: OrderedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "BACKLOG", 5)
+    gate = Gate(TicketLog(ordered_log))
+    writer = open_writer(gate)
+    writer.submit(one(create(id_(100))))
+    assert gate.arrived.wait(30)
+    waiting = [writer.submit(one(create(id_(n)))) for n in range(5)]
+    with pytest.raises(Overloaded, match="nothing was stored"):
+        writer.submit(one(create(id_(5))))
+    gate.opened.set()
+    assert [future.result().position for future in waiting] == [2, 3, 4, 5, 6]
+
+
+def test_a_caller_who_goes_away_disturbs_nobody(
+    open_writer: Opens, ordered_log: OrderedLog
+) -> None:
+    gate = Gate(TicketLog(ordered_log))
+    writer = open_writer(gate)
+    gone = writer.submit(one(create(id_(1))))
+    assert gate.arrived.wait(30)
+    also_gone = writer.submit(one(create(id_(2))))
+    assert gone.cancel()
+    assert also_gone.cancel()
+    stays = writer.submit(one(create(id_(3))))
+    gate.opened.set()
+    assert stays.result().position == 3
+    assert writer.execute(rename("Chief", id_(1))).version == 2
+
+
+def test_batches_of_any_size_keep_the_order_of_arrival(
+    open_writer: Opens, ordered_log: OrderedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "BATCH", 3)
+    results = together(
+        open_writer, TicketLog(ordered_log), [one(create(id_(n))) for n in range(10)]
+    )
+    assert [r.position for r in results if isinstance(r, Outcome)] == list(range(2, 12))
+
+
+def test_what_a_log_remembers_is_what_the_store_holds(ordered_log: OrderedLog) -> None:
+    mine, other = TicketLog(ordered_log), TicketLog(ordered_log)
+    for position, log in enumerate((mine, mine, other, mine, other, other, mine, mine)):
+        recorded = Recorded(position + 1, id_(position), 1, START, imported(name=str(position)))
+        log.commit(position, [recorded], [])
+        for reader in (mine, other):
+            for after in range(position + 1):
+                found = list(reader.read(after, 100))
+                while found[-1].position <= position:
+                    found += reader.read(found[-1].position, 100)
+                assert found == list(TicketLog(ordered_log).read(after, 100))
+            assert [r.position for r in reader.read(0, 2)] == [1, 2][: position + 1]
+            assert reader.read(position + 1, 100) == []
+            assert reader.read(0, 0) == []
