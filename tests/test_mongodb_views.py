@@ -211,3 +211,19 @@ def test_a_store_of_a_newer_schema_is_refused_with_what_to_do(
     mongodb_database["ticketbook"].update_one({"_id": "schema"}, {"$set": {"version": 2}})
     with pytest.raises(StoreTooNew, match=r"schema 2.*Upgrade ticketbook"):
         check_schema(mongodb_database)
+
+
+def test_what_somebody_else_put_in_the_place_of_a_new_row_gives_way_to_the_log(
+    mongodb_database: Database[Document], tickets: MongoDBTickets
+) -> None:
+    audit = MongoDBAudit(mongodb_database)
+    mongodb_database["tickets"].insert_one({"_id": ObjectId(id_(1)), "name": "mine"})
+    mongodb_database["audit"].insert_one({"_id": 1, "actor": "nobody"})
+
+    first, second = entry(1), entry(2, ticket_id=id_(2))
+    tickets.apply(step(0, 2, ticket(1), ticket(2)), 0)
+    audit.apply(entries(0, [first, second]), 0)
+
+    assert tickets.get(id_(1)) == ticket(1)
+    assert dict(audit.latest([id_(1), id_(2)])) == {id_(1): first, id_(2): second}
+    assert tickets.checkpoint() == audit.checkpoint() == 2

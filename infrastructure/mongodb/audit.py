@@ -75,14 +75,15 @@ class MongoDBAudit(MongoDBView[AuditEntry]):
             ):
                 yield document["ticketId"], _entry(document)
 
-    def _write(self, rows: Sequence[tuple[str, AuditEntry | None]], session: ClientSession) -> None:
-        writes = [
-            ReplaceOne({"_id": entry.position}, _document(entry), upsert=True)
-            for _, entry in rows
-            if entry is not None
-        ]
-        if writes:
+    def _write(
+        self, rows: Sequence[tuple[str, AuditEntry | None]], session: ClientSession, *, over: bool
+    ) -> None:
+        documents = [_document(entry) for _, entry in rows if entry is not None]
+        if documents and over:
+            writes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in documents]
             self._entries.bulk_write(writes, ordered=False, session=session)
+        elif documents:
+            self._entries.insert_many(documents, ordered=False, session=session)
 
     def _first(self, moment: datetime | None) -> int | None:
         """The first position recorded at `moment` or later. Times grow with positions, so a range

@@ -8,6 +8,7 @@ from bson.codec_options import CodecOptions
 from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
+    BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
@@ -33,6 +34,8 @@ _TIMEZONE_AWARE: Final = CodecOptions[Document](tz_aware=True, uuid_representati
 
 UNREACHABLE: Final = (ConnectionFailure, ExecutionTimeout, NetworkTimeout, WTimeoutError)
 """The store did not answer; the same request may work in a moment."""
+
+_DUPLICATE_KEY: Final = 11000
 
 _TRANSIENT_CODES: Final = frozenset(
     {
@@ -88,6 +91,14 @@ def is_transient(error: PyMongoError) -> bool:
             or error.has_error_label("UnknownTransactionCommitResult")
         )
     return False
+
+
+def is_duplicate(error: PyMongoError) -> bool:
+    """Whether a unique key stood in the way."""
+    if isinstance(error, BulkWriteError):
+        return any(e["code"] == _DUPLICATE_KEY for e in error.details["writeErrors"])
+    # inside a transaction the server may report it as a failed command
+    return isinstance(error, OperationFailure) and error.code == _DUPLICATE_KEY
 
 
 @contextmanager

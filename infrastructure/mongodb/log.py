@@ -19,10 +19,17 @@ from eventsourcing.persistence import Notification, StoredEvent
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from domain.errors import HeadMoved, StoreUnavailable
-from infrastructure.mongodb.client import DURABLE, SETTLED, Document, answering, is_transient
+from infrastructure.mongodb.client import (
+    DURABLE,
+    SETTLED,
+    Document,
+    answering,
+    is_duplicate,
+    is_transient,
+)
 from infrastructure.ordered_log import KeyTaken, StoredAnswer, StreamTaken, check_batch
 
 COMMIT_BYTES: Final = 8 * 1024 * 1024
@@ -36,7 +43,6 @@ PATIENCE: Final = 30.0
 """Seconds a commit keeps trying while the replica set has no primary."""
 
 _PAUSE: Final = 0.02
-_DUPLICATE_KEY: Final = 11000
 _PLACES: Final = {"events.id": 1, "events.version": 1}
 
 Alongside = Callable[[ClientSession], None]
@@ -126,7 +132,7 @@ class MongoDBLog:
                     self._insert(documents, alongside)
                 break
             except PyMongoError as error:
-                if _is_duplicate(error):
+                if is_duplicate(error):
                     if self._is_stored(documents[0], events, answers):
                         break
                 elif not is_transient(error):
@@ -213,13 +219,6 @@ class MongoDBLog:
             return []
         commit = self._commits.find_one({"_id": holder["_id"]}, {"events": 1})
         return list(commit["events"]) if commit else []
-
-
-def _is_duplicate(error: PyMongoError) -> bool:
-    # inside a transaction the server may report it as a failed command instead
-    return isinstance(error, DuplicateKeyError) or (
-        isinstance(error, OperationFailure) and error.code == _DUPLICATE_KEY
-    )
 
 
 def _documents(

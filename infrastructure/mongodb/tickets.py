@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bson import ObjectId
-from pymongo import DeleteMany, ReplaceOne
+from pymongo import DeleteMany, InsertOne, ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
@@ -22,6 +22,8 @@ from infrastructure.mongodb.views import SNAPSHOT, MongoDBView
 from projections.tickets import TICKETS, TicketFilter
 
 _PAGE: Final = 1_000
+
+_Write = InsertOne[Document] | ReplaceOne[Document] | DeleteMany
 
 _INDEXES: Final = (
     # The organisation last: with one, every filter finds its page in `_id` order. Without one
@@ -116,24 +118,30 @@ class MongoDBTickets(MongoDBView[Ticket]):
         with answering():
             return list(collection.with_options(read_concern=SNAPSHOT).aggregate(pipeline))
 
-    def _write(self, rows: Sequence[tuple[str, Ticket | None]], session: ClientSession) -> None:
+    def _write(
+        self, rows: Sequence[tuple[str, Ticket | None]], session: ClientSession, *, over: bool
+    ) -> None:
         out_of_use: list[ObjectId] = []
         gone: list[ObjectId] = []
-        contents: list[ReplaceOne[Document] | DeleteMany] = []
-        versions: list[ReplaceOne[Document] | DeleteMany] = []
+        contents: list[_Write] = []
+        versions: list[_Write] = []
         for ticket_id, ticket in rows:
             if ticket is None:
                 gone += _object_ids((ticket_id,))
                 continue
             document = _document(ticket)
-            key = {"_id": document["_id"]}
-            known = {"version": ticket.version, "position": ticket.position}
-            retired = document if ticket.retired else None
-            versions.append(ReplaceOne(key, known | {"retired": retired}, upsert=True))
+            known = {
+                "_id": document["_id"],
+                "version": ticket.version,
+                "position": ticket.position,
+                "retired": document if ticket.retired else None,
+            }
+            begins = ticket.version == 1 and not over
+            versions.append(_put(known, begins))
             if ticket.retired:
                 out_of_use.append(document["_id"])
             else:
-                contents.append(ReplaceOne(key, document, upsert=True))
+                contents.append(_put(document, begins))
         if gone or out_of_use:
             contents.append(DeleteMany({"_id": {"$in": gone + out_of_use}}))
         if gone:
@@ -142,6 +150,12 @@ class MongoDBTickets(MongoDBView[Ticket]):
             self._tickets.bulk_write(contents, ordered=False, session=session)
         if versions:
             self._versions.bulk_write(versions, ordered=False, session=session)
+
+
+def _put(document: Document, begins: bool) -> _Write:
+    if begins:
+        return InsertOne(document)
+    return ReplaceOne({"_id": document["_id"]}, document, upsert=True)
 
 
 def _match(where: TicketFilter) -> Document:

@@ -7,6 +7,7 @@ what makes two writers collide, and lets only one of them pass.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Final, Generic
 
 import pymongo
@@ -14,10 +15,17 @@ from pymongo import DeleteMany, ReplaceOne, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from domain.errors import Fenced
-from infrastructure.mongodb.client import DURABLE, SETTLED, Document, answering
+from infrastructure.mongodb.client import (
+    DURABLE,
+    SETTLED,
+    Document,
+    answering,
+    is_duplicate,
+)
 from projections.projection import Change, Parked, Row
 
 PATIENCE: Final = 30.0
@@ -50,8 +58,11 @@ class MongoDBView(ABC, Generic[Row]):
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, Row]: ...
 
     @abstractmethod
-    def _write(self, rows: Sequence[tuple[str, Row | None]], session: ClientSession) -> None:
-        """Store the rows, in a transaction."""
+    def _write(
+        self, rows: Sequence[tuple[str, Row | None]], session: ClientSession, *, over: bool
+    ) -> None:
+        """Store the rows, in a transaction. With `over` anything may be there already; without, a
+        row that begins something may be inserted, which costs the server half of an upsert."""
 
     def checkpoint(self) -> int:
         with answering():
@@ -84,7 +95,7 @@ class MongoDBView(ABC, Generic[Row]):
             }
 
     def apply(self, change: Change[Row], fence: int) -> None:
-        def work(session: ClientSession) -> None:
+        def work(session: ClientSession, over: bool = False) -> None:
             self._advance(
                 fence,
                 {"position": change.after, "clearing": False},
@@ -92,7 +103,7 @@ class MongoDBView(ABC, Generic[Row]):
                 session,
             )
             if change.rows:
-                self._write(change.rows, session)
+                self._write(change.rows, session, over=over)
             if change.parked or change.released:
                 self._park(change, session)
 
@@ -103,6 +114,11 @@ class MongoDBView(ABC, Generic[Row]):
                 raise
             self._sweep(fence)
             self._transaction(work)
+        except PyMongoError as error:
+            if not is_duplicate(error):
+                raise
+            # something put there what only we write; what the log says prevails
+            self._transaction(partial(work, over=True))
 
     def clear(self, fence: int, renew: Callable[[], None]) -> None:
         # Not one transaction: millions of deletes would not fit. Until the last row is gone,
