@@ -1,7 +1,7 @@
 """The one table a benchmark run ends with."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.table import Table
@@ -33,16 +33,14 @@ def shown(what: str, ours: Sample) -> Row:
     return Row(what, f"{ours.rate:,.0f}/s, p50 {ours.p50:.1f} ms, p99 {ours.p99:.1f} ms")
 
 
+def compared(what: str, ours: Sample, baseline: Sample) -> Row:
+    ratio = f"{ours.rate / baseline.rate:.1f}"
+    return Row(what, f"{ours.rate:,.0f}/s", f"{baseline.rate:,.0f}/s", ratio)
+
+
 def faster(what: str, ours: Sample, baseline: Sample, times: float) -> Row:
-    ratio = ours.rate / baseline.rate
-    return Row(
-        what,
-        f"{ours.rate:,.0f}/s",
-        f"{baseline.rate:,.0f}/s",
-        f"{ratio:.1f}",
-        f">= {times:g} x",
-        ratio >= times,
-    )
+    held = ours.rate >= times * baseline.rate
+    return replace(compared(what, ours, baseline), target=f">= {times:g} x", held=held)
 
 
 def at_most(what: str, ours: float, baseline: float, times: float) -> Row:
