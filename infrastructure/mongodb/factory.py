@@ -28,10 +28,10 @@ class MongoDBFactory(InfrastructureFactory[MongoDBTrackingRecorder]):
     def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)
         uri, name = self._setting(self.MONGODB_URI), self._setting(self.MONGODB_DBNAME)
-        self._client = connect(uri)
-        self._database = database(self._client, name)
+        client = connect(uri)
+        self._database = database(client, name)
         # the library forgets some factories without closing them, and goes on using the recorder
-        finalize(self._database, self._client.close)
+        self._disconnect = finalize(self._database, client.close)
         self._prefix = self.env.name.lower() or "stored"
         self._open: list[MongoDBApplicationRecorder] = []
 
@@ -64,7 +64,7 @@ class MongoDBFactory(InfrastructureFactory[MongoDBTrackingRecorder]):
         """Store what was handed over, then disconnect."""
         for recorder in self._open:
             recorder.close()
-        self._client.close()
+        self._disconnect()
 
     def _setting(self, key: str) -> str:
         value = self.env.get(key)

@@ -22,6 +22,7 @@ from infrastructure.mongodb.client import DURABLE, SETTLED, Document
 from infrastructure.mongodb.library_errors import translating_errors
 from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.mongodb.subscription import MongoDBSubscription
+from infrastructure.mongodb.watch import MongoDBWatcher
 
 
 class MongoDBAggregateRecorder(AggregateRecorder):
@@ -129,8 +130,8 @@ class MongoDBApplicationRecorder(ApplicationRecorder):
     def subscribe(
         self, gt: int | None = None, topics: Sequence[str] = ()
     ) -> "MongoDBSubscription[MongoDBApplicationRecorder]":
-        commits = self._database[self._collection]
-        subscription = MongoDBSubscription(self, commits, gt=gt, topics=topics)
+        watcher = MongoDBWatcher(self._database, collections=[self._collection])
+        subscription = MongoDBSubscription(self, watcher, gt=gt, topics=topics)
         self._subscriptions.add(subscription)
         return subscription
 

@@ -1,6 +1,6 @@
 """Hearing of what other processes did, by a change stream."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from threading import Event, Thread
 from time import monotonic
 from typing import Final
@@ -10,10 +10,7 @@ from pymongo.errors import PyMongoError
 
 from infrastructure.mongodb.client import Document
 
-_WATCHED: Final[list[Document]] = [
-    {"$match": {"ns.coll": {"$in": ["commits", "checkpoints"]}}},
-    {"$project": {"_id": 1}},  # that it happened is all we need: no document travels
-]
+_WATCHED: Final = ("commits", "checkpoints")
 _LOOK: Final = 0.1
 """Seconds between looks at whether to stop."""
 _GATHER: Final = 0.02
@@ -21,13 +18,23 @@ _GATHER: Final = 0.02
 
 
 class MongoDBWatcher:
-    """A `Watcher` on one change stream over the log and the checkpoints, with a poll behind it."""
+    """A `Watcher` on one change stream over the log and the checkpoints (or the collections
+    named), with a poll behind it."""
 
-    def __init__(self, database: Database[Document], poll: float = 0.5) -> None:
+    def __init__(
+        self,
+        database: Database[Document],
+        poll: float = 0.5,
+        collections: Sequence[str] = _WATCHED,
+    ) -> None:
         self._database = database
         self._poll = poll
+        self._pipeline: list[Document] = [
+            {"$match": {"ns.coll": {"$in": list(collections)}}},
+            {"$project": {"_id": 1}},  # that it happened is all we need: no document travels
+        ]
 
-    def changes(self, stop: Event) -> Iterator[None]:
+    def changes(self, stop: Event) -> Generator[None, None, None]:
         # A thread of its own reads the stream: whatever it hears while the caller is busy is one
         # item afterwards, and no trouble it has with the replica set holds up the poll.
         heard, done = Event(), Event()
@@ -48,7 +55,7 @@ class MongoDBWatcher:
         while not done.is_set():
             try:
                 with self._database.watch(
-                    _WATCHED, max_await_time_ms=round(_LOOK * 1000)
+                    self._pipeline, max_await_time_ms=round(_LOOK * 1000)
                 ) as stream:
                     heard.set()  # what happened before it was open
                     while not done.is_set():
