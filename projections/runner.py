@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Final, Generic
 
 from domain.errors import Fenced, StoreUnavailable, TicketbookError
-from projections.applier import Applier
+from projections.applier import BATCH, Applier
 from projections.progress import Progress
 from projections.projection import Projected, Row
 
@@ -15,6 +15,12 @@ LEASE_SECONDS: Final = 3.0
 
 HEARTBEAT: Final = 1.0
 """Seconds between renewals, and at most between looks at the log."""
+
+BUSY: Final = 16
+GATHER: Final = 0.01
+"""A step of `BUSY` events or more is followed by a rest of so many seconds, in which the next
+step's events gather, unless the view is far behind: a transaction costs a store as much as some
+hundred events in it."""
 
 _STANDBY: Final = 0.25
 
@@ -83,6 +89,8 @@ class Runner(Generic[Row]):
                 self._progress.advance(applier.position)
                 if not applied:
                     self._sleep(applier.position, renew_at - monotonic())
+                elif BUSY <= applied < BATCH:
+                    self._stop.wait(GATHER)
         finally:
             self.leading = False
             self._give_up()
