@@ -44,6 +44,12 @@ def mongodb_database(mongodb_client: MongoClient[Document]) -> Iterator[Database
     mongodb_client.drop_database(name)
 
 
+@pytest.fixture
+def mongodb_url(mongodb_uri: str, mongodb_database: Database[Document]) -> str:
+    """`TICKETBOOK_STORE` for an empty database."""
+    return urlsplit(mongodb_uri)._replace(path=f"/{mongodb_database.name}").geturl()
+
+
 @pytest.fixture(params=["sqlite", "mongodb"])
 def store(request: pytest.FixtureRequest) -> str:
     """The kind of store: a test that asks for it, or for what follows, runs once for each."""
@@ -56,9 +62,8 @@ def store_url(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> str
     """`TICKETBOOK_STORE` for an empty store."""
     if store == "sqlite":
         return f"sqlite:///{tmp_path / 'ticketbook.db'}"
-    uri: str = request.getfixturevalue("mongodb_uri")
-    name = request.getfixturevalue("mongodb_database").name
-    return urlsplit(uri)._replace(path=f"/{name}").geturl()
+    url: str = request.getfixturevalue("mongodb_url")
+    return url
 
 
 @pytest.fixture

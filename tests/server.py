@@ -1,16 +1,20 @@
 """The service as its clients meet it: over a real socket, in this process or in one of its own."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from queue import Queue
 from threading import Thread
 from time import monotonic, sleep
 from typing import IO, Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 import uvicorn
@@ -96,6 +100,43 @@ def refused(answer: httpx.Response, status: int, code: str, *pointers: str) -> d
     assert [fault["pointer"] for fault in problem["errors"]] == list(pointers)
     assert all(fault["code"] and fault["detail"] for fault in problem["errors"])
     return problem
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Wire:
+    """One connection, for tests that send very much: a tenth of the work of a `Client`."""
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        host, port = urlsplit(url).netloc.split(":")
+        self._connection = HTTPConnection(host, int(port), timeout=60)
+        self._headers = {"Content-Type": "application/json", **headers}
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> None:
+        """Send a request; `answer` waits for what comes back."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        content = None if body is None else json.dumps(body)
+        self._connection.request(method, path, content, self._headers | named)
+
+    def answer(self) -> Answer:
+        """Raises `OSError` or `HTTPException` when the other side is gone."""
+        answer = self._connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        self.send(method, path, body, **headers)
+        return self.answer()
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 class Served:
