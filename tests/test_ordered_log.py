@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Timer
 from time import monotonic
 from typing import Any
 
@@ -428,3 +428,14 @@ def test_a_locked_sqlite_file_is_said_to_be_unavailable(
             log.commit(0, [event("a", 1)])
         other.rollback()
         log.commit(0, [event("a", 1)])
+
+
+def test_a_new_sqlite_file_that_another_process_is_opening_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with closing(sqlite3.connect(path, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        letting_go = Timer(0.2, other.rollback)
+        letting_go.start()
+        with closing(SQLiteDatabase(path)) as opened:
+            SQLiteLog(opened).commit(0, [event("a", 1)])
+        letting_go.join()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock, local
+from time import monotonic, sleep
 from typing import Final
 
 from domain.errors import ConfigurationError, StoreCorrupt, StoreTooNew, StoreUnavailable
@@ -96,10 +97,10 @@ class SQLiteDatabase:
         connection = sqlite3.connect(
             self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")  # acknowledged means on the disk
         with self._opening:
             self._opened.append(connection)
+        _write_ahead(connection)
+        connection.execute("PRAGMA synchronous=FULL")  # acknowledged means on the disk
         return connection
 
     def _check_schema(self) -> None:
@@ -111,6 +112,20 @@ class SQLiteDatabase:
             )
         self._writer.executescript(_TABLES)
         self._writer.execute(f"PRAGMA user_version={SCHEMA}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Readers and the writer do not wait for each other. SQLite does not wait for its turn to
+    switch a new file over, so several processes that open one together do it here."""
+    deadline = monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+        sleep(0.01)
 
 
 @contextmanager
