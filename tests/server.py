@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
 from queue import Queue
@@ -105,7 +106,7 @@ def refused(answer: httpx.Response, status: int, code: str, *pointers: str) -> d
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     def json(self) -> Any:
@@ -214,15 +215,14 @@ class ServerProcess:
         self._process.kill()
         self._ended()
 
-    def stop(self) -> int:
-        """Ask it to end; its exit code."""
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
         self._process.terminate()
-        return self._ended()
+        self._ended()
 
-    def _ended(self) -> int:
-        code = self._process.wait(_START_SECONDS)
+    def _ended(self) -> None:
+        self._process.wait(_START_SECONDS)
         self._reader.join()
-        return code
 
     def _answers(self) -> bool:
         try:
@@ -238,7 +238,7 @@ def serving_apart(store_url: str, *command: str) -> Iterator[ServerProcess]:
     try:
         yield server
     finally:
-        server.kill()
+        server.stop()
 
 
 def until(happened: Callable[[], bool], seconds: float = _START_SECONDS) -> float:
