@@ -2,7 +2,7 @@
 last resort when something fails that nobody foresaw."""
 
 import re
-from secrets import token_hex
+from random import getrandbits
 from time import perf_counter
 from typing import Final
 
@@ -109,7 +109,7 @@ def _correlation(headers: Headers) -> tuple[str, list[tuple[bytes, bytes]]]:
     if _REQUEST_ID.fullmatch(given):
         request_id = given
     else:
-        request_id = traced.group(1) if traced else token_hex(16)
+        request_id = traced.group(1) if traced else f"{getrandbits(128):032x}"
     echoed = [(b"x-request-id", request_id.encode())]
     if traced:
         echoed.append((b"traceparent", parent.encode()))
