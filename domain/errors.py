@@ -16,6 +16,7 @@ TicketbookError
 ├── Overloaded              too much is waiting already; nothing was stored
 ├── StoreTooNew             the store was written by a newer version of this program
 ├── StoreCorrupt            the store holds something this program can not read
+│   └── EventUnreadable       one event, of one ticket
 ├── Fenced                  another runner holds the projection now
 ├── TicketNotParked         there is nothing to retry
 ├── ProjectionBehind        a view did not reach the asked position in time
@@ -136,6 +137,15 @@ class StoreTooNew(TicketbookError):
 
 class StoreCorrupt(TicketbookError):
     """Something stored can not be read back."""
+
+
+class EventUnreadable(StoreCorrupt):
+    """The event at `position` can not be read back: that concerns `ticket_id` alone."""
+
+    def __init__(self, detail: str, position: int, ticket_id: str) -> None:
+        super().__init__(detail)
+        self.position = position
+        self.ticket_id = ticket_id
 
 
 class Fenced(TicketbookError):

@@ -41,10 +41,12 @@ class EventLog(Protocol):
         """Position of the last event that can not be lost any more; 0 for an empty log."""
 
     def read(self, after: int, limit: int) -> Sequence[Recorded]:
-        """Up to `limit` events that follow position `after`, in order."""
+        """Up to `limit` events that follow position `after`, in order; fewer before one that can
+        not be read. Raises `EventUnreadable` when the very next one can not."""
 
     def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
-        """Every event of each ticket, oldest first; tickets without events are left out."""
+        """Every event of each ticket, oldest first; tickets without events are left out.
+        Raises `EventUnreadable`."""
 
     def answers(self, keys: Collection[str]) -> Mapping[str, Answer]:
         """The answers stored under these idempotency keys."""

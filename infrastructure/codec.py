@@ -17,7 +17,7 @@ from eventsourcing.persistence import Notification, StoredEvent
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
-from domain.errors import REFUSALS, Fault, StoreCorrupt
+from domain.errors import REFUSALS, EventUnreadable, Fault, StoreCorrupt
 from domain.events import EVENT_TYPES, Event, Recorded
 from domain.ports import Answer
 from infrastructure.ordered_log import StoredAnswer
@@ -50,7 +50,7 @@ def encode(recorded: Recorded) -> StoredEvent:
 
 
 def decode(stored: Notification) -> Recorded:
-    """Raises `StoreCorrupt`, naming the position, when the bytes are not what `encode` wrote."""
+    """Raises `EventUnreadable` when the bytes are not what `encode` wrote."""
     try:
         envelope = from_json(stored.state)
         data, shape = envelope["data"], envelope.get("shape", 1)
@@ -67,10 +67,12 @@ def decode(stored: Notification) -> Recorded:
             event=_EVENTS[stored.topic].validate_python(data, extra="forbid"),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreCorrupt(
+        raise EventUnreadable(
             f"The event at position {stored.id} ({stored.topic}, ticket {stored.originator_id}, "
             f"version {stored.originator_version}) can not be read: {error}. "
-            "It was written by a newer version, or damaged."
+            "It was written by a newer version, or damaged.",
+            stored.id,
+            str(stored.originator_id),
         ) from error
 
 

@@ -6,6 +6,7 @@ from itertools import islice
 from threading import Lock
 from typing import Final
 
+from domain.errors import EventUnreadable
 from domain.events import Recorded
 from domain.ports import Answer
 from infrastructure import codec
@@ -34,7 +35,15 @@ class TicketLog:
         remembered = self._remembered(after, limit)
         if remembered:
             return remembered
-        return [codec.decode(stored) for stored in self._store.read(after, limit)]
+        found: list[Recorded] = []
+        for stored in self._store.read(after, limit):
+            try:
+                found.append(codec.decode(stored))
+            except EventUnreadable:
+                if not found:
+                    raise
+                break
+        return found
 
     def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
         histories: dict[str, list[Recorded]] = {}

@@ -3,13 +3,14 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from domain.catalogue import Catalogue
 from domain.commands import Command, CreateTicket
-from domain.errors import HeadMoved, KeyReused, Refusal, StoreUnavailable
+from domain.errors import EventUnreadable, HeadMoved, KeyReused, Refusal, StoreUnavailable
 from domain.events import Recorded
 from domain.handlers import decide
 from domain.origin import milliseconds
@@ -198,7 +199,8 @@ class Writer:
     def _find_head(self) -> None:
         self._head = self._log.head()
         if self._head:
-            self._last_recorded = self._log.read(self._head - 1, 1)[0].recorded_at
+            with suppress(EventUnreadable):  # only its time was wanted
+                self._last_recorded = self._log.read(self._head - 1, 1)[0].recorded_at
 
     def _rebase(self, submissions: Sequence[Submission]) -> None:
         """Take in what others appended; look at this batch's tickets afresh."""
@@ -206,7 +208,12 @@ class Writer:
         for submission in submissions:
             for command in submission.commands:
                 self._states.pop(command.ticket_id, None)
-        foreign = self._log.read(self._head, _CATCH_UP)
+        try:
+            foreign = self._log.read(self._head, _CATCH_UP)
+        except EventUnreadable as error:
+            self._states.pop(error.ticket_id, None)
+            self._head = error.position
+            return
         if len(foreign) == _CATCH_UP:
             self._forget()
             return

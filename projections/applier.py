@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, Generic
 
-from domain.errors import Fenced, StoreUnavailable, TicketNotParked
+from domain.errors import EventUnreadable, Fenced, StoreUnavailable, TicketNotParked
 from domain.events import Recorded
 from projections.projection import Change, Parked, Projected, Row
 
@@ -32,7 +32,11 @@ class Applier(Generic[Row]):
 
     def step(self, limit: int = BATCH) -> int:
         """Apply the next events, at most `limit`; how many there were. Raises `Fenced`."""
-        events = self._log.read(self.position, limit)
+        try:
+            events = self._log.read(self.position, limit)
+        except EventUnreadable as error:
+            self._pass_over(error.ticket_id, error.position, error)
+            return 1
         if events:
             self._apply(events)
         return len(events)
@@ -59,7 +63,7 @@ class Applier(Generic[Row]):
             try:
                 row = self._projection.project(row, recorded)
             except Exception as error:
-                still.append(self._park(recorded, error))
+                still.append(self._park(ticket_id, recorded.position, error))
                 break
             rows.append((ticket_id, row))
         released = () if still else (ticket_id,)
@@ -77,9 +81,12 @@ class Applier(Generic[Row]):
                 for recorded in events:
                     self._apply([recorded])
                 return
-            self._commit(
-                Change(self.position, events[0].position, (), [self._park(events[0], error)]), {}
-            )
+            self._pass_over(events[0].ticket_id, events[0].position, error)
+
+    def _pass_over(self, ticket_id: str, position: int, error: Exception) -> None:
+        """Go past one event, whose ticket waits for somebody to retry it."""
+        parked = [] if ticket_id in self._parked else [self._park(ticket_id, position, error)]
+        self._commit(Change(self.position, position, (), parked), {})
 
     def _project(self, events: Sequence[Recorded]) -> tuple[Change[Row], dict[str, Row | None]]:
         flowing = [recorded for recorded in events if recorded.ticket_id not in self._parked]
@@ -93,7 +100,7 @@ class Applier(Generic[Row]):
             try:
                 row = self._projection.project(current.get(ticket_id), recorded)
             except Exception as error:  # whatever it raises concerns this ticket alone
-                parked[ticket_id] = self._park(recorded, error)
+                parked[ticket_id] = self._park(ticket_id, recorded.position, error)
                 continue
             current[ticket_id] = row
             rows.append((ticket_id, row))
@@ -112,9 +119,9 @@ class Applier(Generic[Row]):
     def _kept(self, rows: list[tuple[str, Row | None]]) -> Sequence[tuple[str, Row | None]]:
         return rows if self._projection.every else list(dict(rows).items())
 
-    def _park(self, recorded: Recorded, error: Exception) -> Parked:
+    def _park(self, ticket_id: str, position: int, error: Exception) -> Parked:
         said = f"{type(error).__name__}: {error}"[:1_000]
-        return Parked(recorded.ticket_id, recorded.position, said, self._clock())
+        return Parked(ticket_id, position, said, self._clock())
 
     def _commit(self, change: Change[Row], rows: dict[str, Row | None]) -> None:
         self._view.apply(change, self._fence)

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from time import monotonic
 from typing import Any, Literal, cast
 
-from domain.errors import Fenced
+from domain.errors import EventUnreadable, Fenced
 from projections.applier import BATCH, Applier
 from projections.projection import Lease, Parked, Projected, Row
 from projections.runner import HEARTBEAT, LEASE_SECONDS
@@ -119,7 +118,12 @@ def _expected(projected: Projected[Row], upto: int) -> dict[tuple[str, int], int
     broken: set[str] = set()
     position = 0
     while position < upto:
-        events = projected.log.read(position, min(BATCH, upto - position))
+        try:
+            events = projected.log.read(position, min(BATCH, upto - position))
+        except EventUnreadable as error:
+            position = error.position
+            broken.add(error.ticket_id)
+            continue
         if not events:
             break  # the log ends before the view does: every row beyond is one too many
         for recorded in events:
@@ -190,9 +194,8 @@ def status(projected: Projected[Row]) -> ProjectionStatus:
     name, log = projected.projection.name, projected.log
     position, lease = projected.view.checkpoint(), projected.leases.current(name)
     head = log.head()
-    waiting = log.read(position, 1) if position < head else ()
-    lag = _seconds(projected.clock(), waiting[0].recorded_at) if waiting else 0.0
-    state: Literal["current", "behind", "down"] = "behind" if waiting else "current"
+    lag = _waiting(projected, position) if position < head else 0.0
+    state: Literal["current", "behind", "down"] = "behind" if position < head else "current"
     if lease is None or lease.expired:
         state = "down"
     parked = sorted(projected.view.parked().values(), key=lambda p: p.position)
@@ -201,5 +204,11 @@ def status(projected: Projected[Row]) -> ProjectionStatus:
     )
 
 
-def _seconds(now: datetime, then: datetime) -> float:
-    return max((now - then).total_seconds(), 0.0)
+def _waiting(projected: Projected[Row], position: int) -> float:
+    """Seconds since the event after `position` was recorded."""
+    try:
+        oldest = projected.log.read(position, 1)
+    except EventUnreadable:
+        return 0.0  # nobody can tell; the runner passes it over
+    seconds = [(projected.clock() - recorded.recorded_at).total_seconds() for recorded in oldest]
+    return max([*seconds, 0.0])

@@ -12,7 +12,7 @@ from eventsourcing.persistence import Notification, StoredEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import REFUSALS, Fault, Refusal, StoreCorrupt, VersionConflict
+from domain.errors import REFUSALS, EventUnreadable, Fault, Refusal, StoreCorrupt, VersionConflict
 from domain.events import (
     EVENT_TYPES,
     Event,
@@ -134,8 +134,9 @@ def test_an_event_of_the_current_shape_is_stored_as_exactly_the_golden_bytes(nam
     ],
 )
 def test_bytes_that_were_never_written_are_refused_with_their_position(state: bytes) -> None:
-    with pytest.raises(StoreCorrupt) as refused:
+    with pytest.raises(EventUnreadable) as refused:
         codec.decode(stored(state))
+    assert (refused.value.position, refused.value.ticket_id) == (41, FOREMAN)
     assert f"position 41 (ticket.renamed, ticket {FOREMAN}, version 3)" in str(refused.value)
 
 

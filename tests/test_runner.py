@@ -12,11 +12,12 @@ import bson
 import pytest
 from pymongo import MongoClient
 
-from domain.errors import Fenced, StoreUnavailable, TicketNotParked
+from domain.errors import EventUnreadable, Fenced, StoreUnavailable, TicketNotParked
 from domain.events import Recorded
 from domain.ports import EventLog
 from domain.ticket import Ticket, fold
 from infrastructure.addresses import SQLiteStore, parse_store
+from infrastructure.codec import encode
 from infrastructure.stores import Stores
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
@@ -38,6 +39,7 @@ from tests.stories import (
     minute,
     quarantine,
     rename,
+    renamed,
     restore,
     retire,
     take_over,
@@ -362,6 +364,33 @@ def test_a_row_that_the_store_refuses_parks_its_ticket_alone(house: House, limit
     assert (parked.ticket_id, parked.position) == (id_(2), 2)
     assert parked.error.startswith("OverflowError: ")
     assert shown(house) == tickets_at([r for r in house.past() if r.ticket_id != id_(2)])
+
+
+@BOTH
+@pytest.mark.parametrize("limit", [1, 100])
+def test_an_event_that_can_not_be_read_parks_its_ticket_alone(
+    house: House, projection: Projection[Any], limit: int
+) -> None:
+    house.fill()
+    for n, (ticket_id, version) in enumerate([(id_(2), 3), (id_(3), 3), (id_(2), 4)]):
+        whole = encode(Recorded(13 + n, ticket_id, version, START, renamed("Chief")))
+        house.stores.log.commit(12 + n, [replace(whole, state=b"damaged") if n != 1 else whole])
+    house.writer.execute(rename("Last", id_(1)))
+    projected = house.projected(projection)
+    applier = lead(projected)
+    while applier.step(limit):
+        assert status(projected).position == applier.position
+
+    assert projected.view.checkpoint() == 16
+    (parked,) = projected.view.parked().values()
+    assert (parked.ticket_id, parked.position) == (id_(2), 13)
+    assert parked.error.startswith("EventUnreadable: The event at position 13 ")
+    assert projected.view.latest([id_(1)])[id_(1)].version == 6
+    assert projected.view.latest([id_(2)])[id_(2)].version == 2
+    found = verify(projected)
+    assert (found.differences, found.parked) == ([], [id_(2)])
+    with pytest.raises(EventUnreadable):
+        retry(projected, id_(2), "operator")
 
 
 def test_a_row_damaged_by_something_else_parks_its_ticket_alone(house: House) -> None:

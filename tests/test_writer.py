@@ -12,11 +12,11 @@ import pytest
 
 from domain.commands import Command
 from domain.errors import (
+    EventUnreadable,
     InvalidName,
     KeyReused,
     Overloaded,
     Refusal,
-    StoreCorrupt,
     StoreUnavailable,
     TicketExists,
     TicketIsRetired,
@@ -350,7 +350,20 @@ def test_a_ticket_that_can_not_be_read_fails_alone(
         TicketLog(ordered_log),
         [one(rename("Chief", id_(2))), one(rename("Chief", id_(1))), one(create())],
     )
-    assert [type(result) for result in results] == [Outcome, StoreCorrupt, Outcome]
+    assert [type(result) for result in results] == [Outcome, EventUnreadable, Outcome]
+
+
+def test_an_event_that_can_not_be_read_stops_nobody_but_its_ticket(
+    writer: Writer, open_writer: Opens, ordered_log: OrderedLog
+) -> None:
+    writer.execute(create(id_(1)), create(id_(2)))
+    newer = encode(Recorded(3, id_(1), 2, START, imported()))
+    ordered_log.commit(2, [replace(newer, state=b"of a newer version")])
+
+    for node, version in ((writer, 2), (open_writer(), 3)):
+        assert node.execute(rename(f"Name {version}", id_(2), expected=version - 1))
+        with pytest.raises(EventUnreadable, match="position 3"):
+            node.execute(rename("Chief", id_(1)))
 
 
 # Idempotency keys

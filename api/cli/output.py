@@ -89,7 +89,8 @@ def reporting() -> Iterator[None]:
         yield
     except TicketbookError as error:
         say(f"ticketbook: {error}")
-        raise typer.Exit(_CODES.get(type(error), Exit.DIFFERENT)) from error
+        codes = [_CODES[kind] for kind in type(error).__mro__ if kind in _CODES]
+        raise typer.Exit((codes or [Exit.DIFFERENT])[0]) from error
 
 
 def example(text: str) -> str:
