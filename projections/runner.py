@@ -17,7 +17,7 @@ HEARTBEAT: Final = 1.0
 """Seconds between renewals, and at most between looks at the log."""
 
 BUSY: Final = 16
-GATHER: Final = 0.01
+GATHER: Final = 0.02
 """A step of `BUSY` events or more is followed by a rest of so many seconds, in which the next
 step's events gather, unless the view is far behind: a transaction costs a store as much as some
 hundred events in it."""
