@@ -131,11 +131,8 @@ class Writer:
                 if batch.events or batch.answers:
                     self._log.commit(batch.after, batch.events, batch.answers)
             except HeadMoved:
-                self._rebase(submissions)
+                self._rebase()
                 continue
-            except Exception:
-                self._forget()  # whether it was stored is unknown: start from the log again
-                raise
             self._keep(batch)
             return batch.results
 
@@ -202,29 +199,23 @@ class Writer:
             with suppress(EventUnreadable):  # only its time was wanted
                 self._last_recorded = self._log.read(self._head - 1, 1)[0].recorded_at
 
-    def _rebase(self, submissions: Sequence[Submission]) -> None:
-        """Take in what others appended; look at this batch's tickets afresh."""
+    def _rebase(self) -> None:
+        """Take in what others appended, or a commit of ours whose acknowledgement got lost."""
         assert self._head is not None
-        for submission in submissions:
-            for command in submission.commands:
-                self._states.pop(command.ticket_id, None)
         try:
             foreign = self._log.read(self._head, _CATCH_UP)
         except EventUnreadable as error:
             self._states.pop(error.ticket_id, None)
             self._head = error.position
             return
-        if len(foreign) == _CATCH_UP:
-            self._forget()
+        if len(foreign) == _CATCH_UP:  # far behind: start from the head again
+            self._head = None
+            self._states.clear()
             return
         for recorded in foreign:
             if state := self._states.get(recorded.ticket_id):
                 self._states[recorded.ticket_id] = state.after(recorded)
             self._head, self._last_recorded = recorded.position, recorded.recorded_at
-
-    def _forget(self) -> None:
-        self._head = None
-        self._states.clear()
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,9 +298,10 @@ def test_the_same_record_twice_changes_nothing() -> None:
         imported(features=("get_all", "delete_area"), updated=5),
         imported(updated=5),
         imported(revision=8),
+        replace(imported(), created_at=minute(-5)),
         imported(name="mended otherwise"),
     ],
-    ids=["name", "features", "time", "revision", "repairs"],
+    ids=["name", "features", "time", "revision", "birth", "repairs"],
 )
 def test_a_record_that_changed_since_replaces_the_ticket_s_content(newer: Event) -> None:
     assert newer != imported()

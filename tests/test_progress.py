@@ -1,6 +1,8 @@
 """How far something has come, and being told of it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import permutations
 from threading import Barrier, Event, Thread
 
 import pytest
@@ -32,7 +34,7 @@ def test_who_asks_for_what_is_reached_is_told_at_once(position: int) -> None:
 def test_everybody_is_told_once_and_as_soon_as_their_position_is_reached() -> None:
     progress, told = Progress(), list[str]()
     for position, name in ((3, "c"), (1, "a"), (3, "d"), (2, "b"), (9, "never")):
-        progress.when(position, lambda name=name: told.append(name))  # type: ignore[misc]
+        progress.when(position, partial(told.append, name))
     progress.advance(1)
     assert told == ["a"]
     progress.advance(4)
@@ -43,13 +45,23 @@ def test_everybody_is_told_once_and_as_soon_as_their_position_is_reached() -> No
 
 def test_who_cancels_is_not_told_and_the_others_are() -> None:
     progress, told = Progress(), list[int]()
-    cancels = [progress.when(n, lambda n=n: told.append(n)) for n in (4, 2, 6, 1, 3)]  # type: ignore[misc]
+    cancels = [progress.when(n, partial(told.append, n)) for n in (4, 2, 6, 1, 3)]
     cancels[3]()
     cancels[0]()
     cancels[0]()
     progress.advance(9)
     assert told == [2, 3, 6]
     cancels[2]()
+
+
+def test_whoever_cancels_the_others_are_told_in_time() -> None:
+    for *order, gone in permutations(range(1, 7)):
+        progress, told = Progress(), list[int]()
+        cancels = {n: progress.when(n, partial(told.append, n)) for n in (*order, gone)}
+        cancels[gone]()
+        for position in range(1, 7):
+            progress.advance(position)
+            assert told == [n for n in range(1, position + 1) if n != gone]
 
 
 def test_who_waits_through_a_reset_is_told_when_the_position_is_reached_again() -> None:
@@ -103,7 +115,7 @@ def test_of_many_threads_that_wait_and_advance_each_is_told_exactly_once() -> No
     def work(thread: int) -> None:
         ready.wait()
         for n in range(thread, 800, 8):
-            progress.when(n, lambda n=n: told.append(n))  # type: ignore[misc]
+            progress.when(n, partial(told.append, n))
             progress.advance(n)
 
     with ThreadPoolExecutor(8) as threads:

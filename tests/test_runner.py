@@ -1,7 +1,7 @@
 """Keeping views current, and what operators do to them, on each real store."""
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Event, Thread
@@ -21,6 +21,7 @@ from infrastructure.codec import encode
 from infrastructure.stores import Stores
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
+from projections import runner as runner_module
 from projections.applier import Applier
 from projections.audit import AUDIT, AuditEntry, entry_of
 from projections.operations import Step, rebuild, retry, status, verify
@@ -336,6 +337,47 @@ def test_a_retry_without_a_fix_parks_the_ticket_where_it_fails_now(
     assert row.version == 1
 
 
+@BOTH
+def test_a_retry_goes_no_further_than_the_view_has_come(
+    house: House, projection: Projection[Any]
+) -> None:
+    house.fill()
+    poison = Poison(id_(3), once_renamed=True)
+    faulty = house.projected(poison.of(projection))
+    catch_up(lead(faulty))
+    house.writer.execute(change("delete_area", ticket_id=id_(3)))
+    house.writer.execute(retire(id_(3)))
+    poison.ticket_ids.clear()
+    assert retry(faulty, id_(3), "operator") is None
+    assert faulty.view.latest([id_(3)])[id_(3)].version == 2
+    catch_up(lead(faulty))
+    assert verify(faulty).differences == []
+
+
+def test_a_ticket_flows_again_once_a_retry_succeeds_and_not_before(house: House) -> None:
+    house.fill()
+    poison = Poison(id_(3), once_renamed=True)
+    applier = lead(house.projected(poison.of(TICKETS)))
+    catch_up(applier)
+    for version, fixed in ((3, False), (4, True), (5, True)):
+        if fixed:
+            poison.ticket_ids.clear()
+        if id_(3) in house.stores.tickets.parked():
+            applier.retry(id_(3))
+        house.writer.execute(rename(f"Name {version}", id_(3)))
+        catch_up(applier)
+        assert house.stores.tickets.latest([id_(3)])[id_(3)].version == (version if fixed else 1)
+        assert (id_(3) in house.stores.tickets.parked()) is not fixed
+
+
+def test_an_entry_needs_the_ticket_that_its_event_is_about(house: House) -> None:
+    orphan = encode(Recorded(1, id_(9), 1, START, renamed("Nobody")))
+    house.stores.log.commit(0, [orphan])
+    catch_up(lead(house.audit))
+    parked = house.stores.audit.parked()[id_(9)]
+    assert parked.error == "ValueError: ticket.renamed at position 1 has no ticket"
+
+
 def test_there_is_nothing_to_retry_of_a_ticket_that_is_not_parked(house: House) -> None:
     house.fill()
     with pytest.raises(TicketNotParked, match=id_(1)):
@@ -344,11 +386,12 @@ def test_there_is_nothing_to_retry_of_a_ticket_that_is_not_parked(house: House) 
 
 def test_an_operator_s_retry_leaves_the_lease_free(house: House) -> None:
     house.fill()
-    with pytest.raises(TicketNotParked):
-        retry(house.tickets, id_(1), "operator")
+    faulty = house.projected(Poison(id_(1)).of(TICKETS))
+    catch_up(lead(faulty))
+    assert retry(faulty, id_(1), "operator")
     lease = house.stores.leases.current("tickets")
     assert lease
-    assert lease.expired
+    assert (lease.holder, lease.expired) == ("operator", True)
 
 
 @pytest.mark.parametrize("limit", [1, 100])
@@ -679,6 +722,13 @@ def test_a_runner_stands_aside_for_an_operator_and_comes_back(house: House) -> N
     assert verify(house.audit).differences == []
 
 
+def until(reached: Callable[[], bool]) -> None:
+    deadline = monotonic() + SOON
+    while not reached():
+        assert monotonic() < deadline
+        sleep(0.01)
+
+
 class Ailing:
     """A log that fails in the way it is told."""
 
@@ -712,13 +762,57 @@ def test_a_runner_says_what_ails_it_and_goes_on_when_that_is_over(
     log.failure = failure
     running = Runner(replace(house.tickets, log=log), house.head, Progress(), "one")
     running.start()
-    deadline = monotonic() + SOON
-    while running.problem is None and monotonic() < deadline:
-        sleep(0.01)
-    assert running.problem == says
+    until(lambda: running.problem == says)
     log.failure = None
     assert reached(running, 12)
     assert running.problem is None
+    running.stop()
+
+
+def test_a_runner_wakes_by_the_commit_and_not_by_its_heartbeat(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "HEARTBEAT", 10 * SOON)
+    running = runner(house, "one")
+    running.start()
+    for n in range(5):
+        assert reached(running, house.writer.execute(create(id_(n))).position)
+    running.stop()
+
+
+def test_a_runner_renews_its_lease_for_as_long_as_it_leads(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "HEARTBEAT", 0.1)
+    house.fill()
+    running = runner(house, "one")
+    running.start()
+    assert reached(running, 12)
+    first = house.stores.leases.current("tickets")
+    assert first
+
+    def renewed() -> bool:
+        lease = house.stores.leases.current("tickets")
+        assert lease
+        assert lease.fence == first.fence
+        return lease.expires_at > first.expires_at
+
+    until(renewed)
+    running.stop()
+
+
+def test_a_runner_that_takes_over_a_view_being_rebuilt_says_how_far_that_is(house: House) -> None:
+    house.fill()
+    log = Ailing(house.log)
+    running = Runner(replace(house.tickets, log=log), house.head, Progress(), "one")
+    running.start()
+    assert reached(running, 12)
+    log.failure = StoreUnavailable("no primary")
+    lead(house.tickets, "operator").clear(lambda: None)
+    house.stores.leases.release("tickets", "operator")
+    until(lambda: running._progress.position == 0)
+    log.failure = None
+    assert reached(running, 12)
     running.stop()
 
 
@@ -746,8 +840,8 @@ def test_status_tells_how_the_view_stands_against_the_log(house: House) -> None:
 
 def test_status_names_the_parked_tickets_oldest_first(house: House) -> None:
     house.fill()
-    catch_up(lead(house.projected(Poison(id_(4), id_(2), id_(3)).of(TICKETS))))
-    assert [parked.position for parked in status(house.tickets).parked] == [2, 4, 11]
+    catch_up(lead(house.projected(Poison(id_(4), id_(2), "no hex at all").of(TICKETS))))
+    assert [parked.position for parked in status(house.tickets).parked] == [2, 5, 11]
 
 
 def test_a_lease_outlasts_several_heartbeats() -> None:

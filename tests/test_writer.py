@@ -28,6 +28,7 @@ from domain.events import Recorded, TicketRenamed
 from domain.ports import Answer, EventLog
 from domain.ticket import fold
 from infrastructure import group_commit
+from infrastructure import writer as writer_module
 from infrastructure.codec import encode
 from infrastructure.ordered_log import OrderedLog
 from infrastructure.ticket_log import TicketLog
@@ -65,12 +66,14 @@ class Gate:
         self._log = log
         self.arrived = Event()
         self.opened = Event()
+        self.sizes: list[int] = []
         self.head, self.read = log.head, log.read
         self.histories, self.answers = log.histories, log.answers
 
     def commit(self, after: int, events: Sequence[Recorded], answers: Sequence[Answer]) -> None:
         self.arrived.set()
         assert self.opened.wait(30)
+        self.sizes.append(len(events))
         self._log.commit(after, events, answers)
 
 
@@ -80,6 +83,8 @@ class Flaky:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self.silent = False
+        self.silent_after_next = False
+        self.refused = 0
         self.stores_silently = False
         self.answers = log.answers
 
@@ -101,9 +106,11 @@ class Flaky:
             raise StoreUnavailable("the acknowledgement got lost")
         self._speak()
         self._log.commit(after, events, answers)
+        self.silent = self.silent_after_next
 
     def _speak(self) -> None:
         if self.silent:
+            self.refused += 1
             raise StoreUnavailable("no answer")
 
 
@@ -576,6 +583,20 @@ def test_more_foreign_events_than_are_read_at_once_are_caught_up_with(
     assert len(everything(ordered_log)) == 1_103
 
 
+def test_who_is_far_behind_starts_from_the_head_instead_of_reading_everything(
+    open_writer: Opens, ordered_log: OrderedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "_CATCH_UP", 10)
+    log = Gate(TicketLog(ordered_log))
+    log.opened.set()
+    writer, other = open_writer(log), open_writer()
+    writer.execute(create())
+    other.execute(*(create(id_(n)) for n in range(500)), rename("Theirs"))
+    outcome = writer.execute(rename("Ours"))
+    assert (outcome.version, outcome.position) == (3, 503)
+    assert log.sizes == [1, 1, 1]
+
+
 # The store does not answer
 
 
@@ -591,6 +612,16 @@ def test_a_store_that_does_not_answer_is_said_to_everybody_and_then_the_writer_g
     log.silent = False
     assert writer.execute(rename("Chief", expected=1)).position == 2
     assert len(everything(ordered_log)) == 2
+
+
+def test_a_store_that_does_not_answer_is_asked_once_for_a_whole_batch(
+    open_writer: Opens, ordered_log: OrderedLog
+) -> None:
+    log = Flaky(TicketLog(ordered_log))
+    log.silent_after_next = True
+    results = together(open_writer, log, [one(create(id_(n))) for n in range(20)])
+    assert {type(result) for result in results} == {StoreUnavailable}
+    assert log.refused == 1
 
 
 def test_a_lost_acknowledgement_is_found_again_by_the_key(
@@ -622,11 +653,13 @@ def test_recorded_times_never_decrease_whatever_the_clock_does(
     open_writer().execute(create(id_(4)))
     writer.execute(create(id_(5)))
     clock.now = START + timedelta(hours=2)
-    writer.execute(create(id_(6)))
+    open_writer().execute(create(id_(6)))
+    clock.now = START
+    writer.execute(create(id_(7)))
 
     hour = START + timedelta(hours=1, milliseconds=1)
     times = [recorded.recorded_at for recorded in everything(ordered_log)]
-    assert times == [START, hour, hour, hour, hour, START + timedelta(hours=2)]
+    assert times == [START, *[hour] * 4, *[START + timedelta(hours=2)] * 2]
 
 
 def test_each_batch_is_told_once_it_is_durable(ordered_log: OrderedLog, clock: Clock) -> None:
@@ -682,10 +715,29 @@ def test_batches_of_any_size_keep_the_order_of_arrival(
     open_writer: Opens, ordered_log: OrderedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "BATCH", 3)
-    results = together(
-        open_writer, TicketLog(ordered_log), [one(create(id_(n))) for n in range(10)]
-    )
-    assert [r.position for r in results if isinstance(r, Outcome)] == list(range(2, 12))
+    gate = Gate(TicketLog(ordered_log))
+    writer = open_writer(gate)
+    futures = [writer.submit(one(create(id_(100))))]
+    assert gate.arrived.wait(30)
+    futures += [writer.submit(one(create(id_(n)))) for n in range(10)]
+    gate.opened.set()
+    assert [future.result().position for future in futures] == list(range(1, 12))
+    assert gate.sizes == [1, 3, 3, 3, 1]
+
+
+def test_what_was_just_committed_is_read_without_asking_the_store(
+    ordered_log: OrderedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = TicketLog(ordered_log)
+    recorded = [Recorded(n, id_(n), 1, START, imported()) for n in range(1, 4)]
+    log.commit(0, recorded[:2], [])
+    log.commit(2, recorded[2:], [])
+    monkeypatch.delattr(type(ordered_log), "read")
+    assert [list(log.read(after, 2)) for after in range(3)] == [
+        recorded[:2],
+        recorded[1:],
+        recorded[2:],
+    ]
 
 
 def test_what_a_log_remembers_is_what_the_store_holds(ordered_log: OrderedLog) -> None:
