@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Literal, cast
 
-from domain.errors import EventUnreadable, Fenced
+from domain.errors import EventUnreadable, Fenced, TicketNotParked
 from projections.applier import BATCH, Applier
 from projections.projection import Lease, Parked, Projected, Row
 from projections.runner import HEARTBEAT, LEASE_SECONDS
@@ -41,6 +41,9 @@ def rebuild(projected: Projected[Row], holder: str, tell: Callable[[Step], None]
 def retry(projected: Projected[Row], ticket_id: str, holder: str) -> Parked | None:
     """Apply what waits of a parked ticket; None when it is parked no longer, else how it failed.
     Raises `TicketNotParked`."""
+    if ticket_id not in projected.view.parked():  # the runner need not be disturbed to know
+        name = projected.projection.name
+        raise TicketNotParked(f"{name} has no parked ticket {ticket_id}.")
     with _leading(projected, holder) as (applier, _):
         applier.retry(ticket_id)
     return projected.view.parked().get(ticket_id)

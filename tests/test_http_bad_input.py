@@ -368,6 +368,7 @@ def test_head_is_405_without_a_body(client: Client) -> None:
         ("/v1/audit", "since=2025-13-01T00:00:00Z", "/query/since"),
         ("/v1/audit", "before=" + "9" * 40, "/query/before"),
         ("/v1/audit", "since=NaN", "/query/since"),
+        ("/v1/audit", "since=1761643800", "/query/since"),
     ],
 )
 def test_a_wrong_query_is_refused(client: Client, path: str, query: str, pointer: str) -> None:

@@ -61,9 +61,20 @@ def _document(app: FastAPI) -> None:
             for operation in operations.values():
                 if "401" in operation["responses"]:
                     operation["security"] = [{"bearer": []}]
+                for parameter in operation.get("parameters", ()):
+                    parameter["schema"] = _sendable(parameter["schema"])
                 answer = operation["responses"].get("422", {})
                 if "application/json" in answer.get("content", {}):
                     del operation["responses"]["422"]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to change it
+
+
+def _sendable(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter without null: a parameter is left out, or has a value."""
+    match schema:
+        case {"anyOf": [kind, {"type": "null"}], **rest}:
+            return {**kind, **rest}
+        case _:
+            return schema

@@ -1,12 +1,13 @@
 """`/v1/audit`: who changed what, when and why."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from starlette.responses import Response
 
 from api.http import paging
@@ -21,6 +22,13 @@ router = APIRouter(prefix="/v1/audit", tags=["Audit"])
 Text = Annotated[str | None, Query(max_length=200)]
 
 
+def _written(given: str) -> str:
+    """Not a bare number: pydantic would take it for seconds."""
+    if not re.match(r"\d{4}-\d\d-\d\d", given):
+        raise ValueError("write it like 2025-10-28T09:30:00Z")
+    return given
+
+
 def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
@@ -29,7 +37,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 Moment = Annotated[
-    Annotated[AwareDatetime, AfterValidator(_in_utc)] | None,
+    Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)] | None,
     Query(description="ISO 8601 with a time zone"),
 ]
 

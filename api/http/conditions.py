@@ -21,7 +21,11 @@ _LARGEST: Final = 2**53
 
 IfMatch = Annotated[
     str | None,
-    Header(alias="If-Match", description='The ETag that was read, like `"3"`, or `*` for any'),
+    Header(
+        alias="If-Match",
+        description='The ETag that was read, like `"3"`, or `*` for any',
+        json_schema_extra={"pattern": r'^("[0-9]{1,15}"|\*)$'},  # checked in `expected_version`
+    ),
 ]
 IfNoneMatch = Annotated[
     str | None, Header(alias="If-None-Match", description="304 when the ETag is still the same")

@@ -31,11 +31,17 @@ Reason = Annotated[
 ]
 Name = Annotated[
     StrictStr,
-    Field(description=f"1 to {NAME_LENGTH} characters, no control characters, not only spaces"),
+    Field(
+        description=f"1 to {NAME_LENGTH} characters, no control characters, not only spaces",
+        json_schema_extra={"minLength": 1, "maxLength": NAME_LENGTH},  # checked in the domain
+    ),
 ]
 Features = Annotated[
     list[StrictStr],
-    Field(description=f"At most {FEATURES_PER_TICKET} names, each one of the system's features"),
+    Field(
+        description=f"At most {FEATURES_PER_TICKET} names, each one of the system's features",
+        json_schema_extra={"maxItems": FEATURES_PER_TICKET},  # checked in the domain
+    ),
 ]
 
 
