@@ -159,10 +159,12 @@ class Served:
 
 
 @contextmanager
-def serving(store_url: str) -> Iterator[Served]:
+def serving(store_url: str, **settings: str) -> Iterator[Served]:
     """Serve until the block ends, in a thread of this process."""
     with ExitStack() as stack:
-        service = stack.enter_context(open_service(load_settings(environment(store_url))))
+        service = stack.enter_context(
+            open_service(load_settings(environment(store_url) | settings))
+        )
         config = uvicorn.Config(
             create_app(service), port=0, access_log=False, log_config=None, server_header=False
         )

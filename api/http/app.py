@@ -25,7 +25,6 @@ def create_app(service: Service) -> FastAPI:
         responses=problems.documented("internal-error"),
     )
     registry = CollectorRegistry()
-    registry.register(health.ServiceCollector(service))
     app.state.service = service
     app.state.submitter = Submitter(service)
     app.state.registry = registry

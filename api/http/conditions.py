@@ -4,8 +4,9 @@ import asyncio
 import re
 from contextlib import suppress
 from hashlib import sha256
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
+from anyio import to_thread
 from fastapi import Header
 
 from api.http.callers import Call
@@ -13,6 +14,7 @@ from api.http.problems import Problem
 from domain.errors import Fault, ProjectionBehind
 from infrastructure.writer import Key
 from projections.progress import Progress
+from projections.projection import View
 
 WAIT_SECONDS: Final = 5.0
 """How long a read waits for its view to reach `Min-Event-Position`."""
@@ -116,3 +118,16 @@ async def reached(progress: Progress, position: int | None, what: str) -> None:
         ) from None
     finally:
         cancel()
+
+
+async def not_parked(view: View[Any], ticket_id: str, found: int, position: int | None) -> None:
+    """Refuse what was `found` in a view that passed over the events of a parked ticket: it is
+    older than `position`, and not because nothing happened to the ticket since."""
+    if position is None or found >= position:
+        return
+    parked = (await to_thread.run_sync(view.parked)).get(ticket_id)
+    if parked and parked.position <= position:
+        raise ProjectionBehind(
+            f"Ticket {ticket_id} is parked at position {parked.position}: what happened to it "
+            "since is stored, and shows once an operator has looked at /v1/projections."
+        )

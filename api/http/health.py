@@ -1,8 +1,9 @@
 """Whether the service lives, whether it is fit to serve, and its figures for Prometheus."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
-from anyio import to_thread
+from anyio import fail_after, to_thread
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -14,10 +15,13 @@ from starlette.responses import Response
 from api.composition import Service
 from api.http.callers import service_of
 from api.http.projections import statuses
-from domain.errors import TicketbookError
+from domain.errors import StoreUnavailable, TicketbookError
 from projections.operations import ProjectionStatus
 
 router = APIRouter(tags=["Health"])
+
+PATIENCE: Final = 5.0
+"""Seconds the store has to answer. It may be silent for much longer, and health can not wait."""
 
 
 class HealthModel(BaseModel):
@@ -53,7 +57,11 @@ async def healthz() -> HealthModel:
 )
 async def readyz(request: Request) -> Response:
     """Whether the store answers and every projection has a live runner."""
-    readiness = await to_thread.run_sync(_readiness, service_of(request))
+    service = service_of(request)
+    try:
+        readiness = _readiness(service, await _statuses(service))
+    except TicketbookError as error:
+        readiness = ReadinessModel(status="unready", projections=[], problems=[str(error)])
     code = 503 if readiness.status == "unready" else 200
     return Response(to_json(readiness), code, media_type="application/json")
 
@@ -62,16 +70,26 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Figures in Prometheus' text format."""
     registry: CollectorRegistry = request.app.state.registry
-    body = await to_thread.run_sync(generate_latest, registry)
+    try:
+        found = await _statuses(service_of(request))
+    except TicketbookError:
+        found = ()
+    body = generate_latest(registry) + generate_latest(_Figures(found))
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 
-def _readiness(service: Service) -> ReadinessModel:
-    problems: list[str] = []
+async def _statuses(service: Service) -> Sequence[ProjectionStatus]:
+    """Read from the store. Raises `StoreUnavailable` in bounded time."""
     try:
-        found = statuses(service)
-    except TicketbookError as error:
-        return ReadinessModel(status="unready", projections=[], problems=[str(error)])
+        with fail_after(PATIENCE):
+            return await to_thread.run_sync(statuses, service, abandon_on_cancel=True)
+    except TimeoutError:
+        raise StoreUnavailable(f"The store does not answer within {PATIENCE:.0f} s.") from None
+
+
+def _readiness(service: Service, found: Sequence[ProjectionStatus]) -> ReadinessModel:
+    service.catalogue.current()  # looks at the file
+    problems: list[str] = []
     for status in found:
         runner = service.projections[status.name].runner
         if status.state == "down":
@@ -101,29 +119,20 @@ def _health(status: ProjectionStatus) -> ProjectionHealth:
     )
 
 
-class ServiceCollector(Collector):
-    """Figures that are read from the store when somebody asks for them."""
+class _Figures(Collector):
+    """What the store tells; nothing when it does not answer."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def describe(self) -> Iterable[Metric]:
-        return ()  # nothing to ask the store before the first scrape
+    def __init__(self, found: Sequence[ProjectionStatus]) -> None:
+        self._found = found
 
     def collect(self) -> Iterable[Metric]:
-        up = GaugeMetricFamily("ticketbook_store_up", "1 when the store answers.")
-        try:
-            found = statuses(self._service)
-        except TicketbookError:
-            up.add_metric([], 0)
-            yield up
-            return
-        up.add_metric([], 1)
-        yield up
         yield GaugeMetricFamily(
-            "ticketbook_log_head", "Position of the last event.", value=found[0].head
+            "ticketbook_store_up", "1 when the store answers.", value=1 if self._found else 0
         )
-        yield from _gauges(found)
+        if self._found:
+            head = max(status.head for status in self._found)
+            yield GaugeMetricFamily("ticketbook_log_head", "Position of the last event.", head)
+            yield from _gauges(self._found)
 
 
 def _gauges(found: Sequence[ProjectionStatus]) -> Iterable[Metric]:

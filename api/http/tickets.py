@@ -19,6 +19,7 @@ from api.http.conditions import (
     etag,
     expected_version,
     idempotency_key,
+    not_parked,
     reached,
     unchanged,
 )
@@ -133,8 +134,12 @@ async def get_ticket(
     position: MinEventPosition = None,
 ) -> Response:
     """What the ticket holds now."""
-    await reached(call.service.projections["tickets"].progress, position, "The view of tickets")
+    running = call.service.projections["tickets"]
+    await reached(running.progress, position, "The view of tickets")
     ticket = await to_thread.run_sync(call.service.tickets.get, ticket_id)
+    if ticket is None or call.caller.org_id in (None, ticket.org_id):
+        shown = ticket.position if ticket else 0
+        await not_parked(running.projected.view, ticket_id, shown, position)
     if ticket is None or call.caller.org_id not in (None, ticket.org_id):
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
     headers = {"ETag": etag(ticket.version), "Event-Position": str(ticket.position)}
@@ -239,10 +244,14 @@ async def ticket_history(
     """Everything that happened to the ticket, oldest first."""
     where = AuditFilter(call.caller.org_id, ticket_id=ticket_id)
     beyond = paging.position_of(cursor, where)
-    await reached(call.service.projections["audit"].progress, position, "The audit log")
+    running = call.service.projections["audit"]
+    await reached(running.progress, position, "The audit log")
     found = await to_thread.run_sync(
         lambda: call.service.audit.search(where, beyond=beyond, limit=limit + 1, newest_first=False)
     )
+    if len(found) <= limit:
+        shown = found[-1].position if found else beyond or 0
+        await not_parked(running.projected.view, ticket_id, shown, position)
     if not found and beyond is None:
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
     items = [entry_json(entry) for entry in found[:limit]]
