@@ -17,14 +17,14 @@ from projections.projection import Projection
 from projections.tickets import TICKETS
 
 LONGEST: Final = 0.03
-"""Seconds that one event in ten is held up for, at most."""
+"""Seconds that one event in twenty is held up for, at most."""
 
 Row = TypeVar("Row")
 
 
 def dawdling(projection: Projection[Row]) -> Projection[Row]:
     def project(row: Row | None, recorded: Recorded) -> Row | None:
-        if random() < 0.1:
+        if random() < 0.05:
             sleep(random() * LONGEST)
         return projection.project(row, recorded)
 
