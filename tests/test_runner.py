@@ -367,7 +367,8 @@ def test_a_ticket_flows_again_once_a_retry_succeeds_and_not_before(house: House)
         house.writer.execute(rename(f"Name {version}", id_(3)))
         catch_up(applier)
         assert house.stores.tickets.latest([id_(3)])[id_(3)].version == (version if fixed else 1)
-        assert (id_(3) in house.stores.tickets.parked()) is not fixed
+        parked = house.stores.tickets.parked().get(id_(3))
+        assert (parked and parked.position) == (None if fixed else 8)
 
 
 def test_an_entry_needs_the_ticket_that_its_event_is_about(house: House) -> None:
@@ -475,6 +476,20 @@ def test_a_rebuild_gives_the_same_audit_rows_byte_for_byte(house: House) -> None
     assert rebuild(house.audit, "operator", steps.append) == 12
     assert raw_audit(house) == first
     assert (steps[-1].position, steps[-1].head) == (12, 12)
+
+
+@BOTH
+def test_a_cleared_view_is_made_again_from_nothing_that_is_remembered(
+    house: House, projection: Projection[Any]
+) -> None:
+    house.fill()
+    projected = house.projected(projection)
+    applier = lead(projected)
+    for _ in range(2):
+        applier.clear(lambda: None)
+        assert list(projected.view.rows()) == []
+        catch_up(applier)
+        assert verify(projected).differences == []
 
 
 @BOTH
