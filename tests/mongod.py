@@ -121,8 +121,6 @@ class ReplicaSet:
             *("--replSet", "rs0", "--bind_ip", "127.0.0.1", "--port", str(port)),
             *("--dbpath", str(folder), "--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "512"),
             *("--nounixsocket", "--setParameter", "diagnosticDataCollectionEnabled=false"),
-            # what a killed process left open in a transaction is locked for so long, not a minute
-            *("--setParameter", "transactionLifetimeLimitSeconds=10"),
             *("--logpath", str(folder / "mongod.log"), "--logappend"),
         ]
         self._processes[port] = subprocess.Popen(

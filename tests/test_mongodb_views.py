@@ -1,8 +1,12 @@
 """What the views on MongoDB promise besides: the shape others read, and no harm from failures."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from threading import Event, Thread
+from time import monotonic
+from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
@@ -227,3 +231,39 @@ def test_what_somebody_else_put_in_the_place_of_a_new_row_gives_way_to_the_log(
     assert tickets.get(id_(1)) == ticket(1)
     assert dict(audit.latest([id_(1), id_(2)])) == {id_(1): first, id_(2): second}
     assert tickets.checkpoint() == audit.checkpoint() == 2
+
+
+_KILLED_INSIDE_A_TRANSACTION: Final = """
+import sys, time
+from infrastructure.mongodb.client import connect, database
+from infrastructure.mongodb.tickets import MongoDBTickets
+from tests.view_rows import step, ticket
+
+class Dawdling(MongoDBTickets):
+    def _write(self, rows, session, *, over):
+        super()._write(rows, session, over=over)
+        print("inside", flush=True)
+        time.sleep(120)
+
+view = Dawdling(database(connect(sys.argv[1]), sys.argv[2]))
+view.take_over(1)
+view.apply(step(0, 1, ticket(1)), 1)
+"""
+
+
+def test_a_writer_killed_inside_a_transaction_holds_nobody_up(
+    mongodb_uri: str, mongodb_database: Database[Document], tickets: MongoDBTickets
+) -> None:
+    command = [sys.executable, "-c", _KILLED_INSIDE_A_TRANSACTION]
+    with subprocess.Popen(
+        [*command, mongodb_uri, mongodb_database.name], stdout=subprocess.PIPE, text=True
+    ) as killed:
+        assert killed.stdout and killed.stdout.readline() == "inside\n"
+        killed.kill()
+
+    started = monotonic()
+    assert tickets.take_over(2) == 0
+    tickets.apply(step(0, 1, ticket(1)), 2)
+
+    assert monotonic() - started < 10  # MongoDB itself would give up after 60
+    assert tickets.get(id_(1)) == ticket(1)

@@ -1,21 +1,28 @@
 """What the views on MongoDB share: checkpoint, fence, parked tickets and the transaction.
 
-Each view has one document in `checkpoints`: `{_id: name, position, fence, writes, clearing}`.
+Each view has one document in `checkpoints`:
+`{_id: name, position, fence, writes, clearing, session}`.
 Every transaction of a view changes it, and counts in `writes` so that it really changes: that is
 what makes two writers collide, and lets only one of them pass.
+
+A process that is killed in the middle of a transaction leaves it open, and the checkpoint locked,
+until MongoDB gives up on it a minute later. So whoever writes a view says first in which session,
+and whoever takes over ends that session.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Final, Generic
 
 import pymongo
+from bson import Binary
 from pymongo import DeleteMany, ReplaceOne, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from domain.errors import Fenced
@@ -49,6 +56,7 @@ class MongoDBView(ABC, Generic[Row]):
         self._client = database.client
         self._checkpoints = database["checkpoints"]
         self._parked = database["parked"]
+        self._sessions: dict[int, ClientSession] = {}
         beginning = {"position": 0, "fence": 0, "writes": 0, "clearing": False}
         with answering():
             self._parked.create_index("_id.view")
@@ -71,9 +79,15 @@ class MongoDBView(ABC, Generic[Row]):
 
     def take_over(self, fence: int) -> int:
         with answering():
+            self._end_former(fence)
+            session = self._client.start_session()
+            self._sessions = {fence: session}
             found = self._checkpoints.find_one_and_update(
                 {"_id": self._name, "fence": {"$lte": fence}},
-                {"$set": {"fence": fence}, "$inc": {"writes": 1}},
+                {
+                    "$set": {"fence": fence, "session": session.session_id["id"]},
+                    "$inc": {"writes": 1},
+                },
                 return_document=ReturnDocument.AFTER,
             )
         if found is None:
@@ -81,6 +95,14 @@ class MongoDBView(ABC, Generic[Row]):
         if found["clearing"]:
             self._sweep(fence)
         return int(found["position"])
+
+    def _end_former(self, fence: int) -> None:
+        """End what the writer before left open, if anything."""
+        found = self._checkpoints.find_one({"_id": self._name}, {"fence": 1, "session": 1})
+        if found and found["fence"] <= fence and "session" in found:
+            with suppress(OperationFailure):  # not allowed: then MongoDB ends it in a minute
+                session = Binary.from_uuid(found["session"])
+                self._client.admin.command("killSessions", [{"id": session}])
 
     def parked(self) -> Mapping[str, Parked]:
         with answering():
@@ -108,17 +130,17 @@ class MongoDBView(ABC, Generic[Row]):
                 self._park(change, session)
 
         try:
-            self._transaction(work)
+            self._transaction(work, fence)
         except Fenced:
             if not self._unfinished(fence):
                 raise
             self._sweep(fence)
-            self._transaction(work)
+            self._transaction(work, fence)
         except PyMongoError as error:
             if not is_duplicate(error):
                 raise
             # something put there what only we write; what the log says prevails
-            self._transaction(partial(work, over=True))
+            self._transaction(partial(work, over=True), fence)
 
     def clear(self, fence: int, renew: Callable[[], None]) -> None:
         # Not one transaction: millions of deletes would not fit. Until the last row is gone,
@@ -152,7 +174,7 @@ class MongoDBView(ABC, Generic[Row]):
                 self._advance(fence, {"clearing": True}, {}, session)
                 collection.delete_many(some, session=session)
 
-            self._transaction(work)
+            self._transaction(work, fence)
             renew()
             if last is None:
                 return
@@ -196,6 +218,11 @@ class MongoDBView(ABC, Generic[Row]):
             )
         self._parked.bulk_write(writes, session=session)
 
-    def _transaction(self, work: Callable[[ClientSession], None]) -> None:
-        with answering(), pymongo.timeout(PATIENCE), self._client.start_session() as session:
+    def _transaction(self, work: Callable[[ClientSession], None], fence: int) -> None:
+        with ExitStack() as stack:
+            stack.enter_context(answering())
+            stack.enter_context(pymongo.timeout(PATIENCE))
+            session = self._sessions.get(fence)
+            if session is None:
+                session = stack.enter_context(self._client.start_session())
             session.with_transaction(work, read_concern=SETTLED, write_concern=DURABLE)
