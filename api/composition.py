@@ -9,12 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import structlog
 
-from domain.errors import TicketbookError
 from domain.ports import Clock
 from infrastructure.addresses import MongoDBStore, SQLiteStore
 from infrastructure.catalogue_file import CatalogueFile
@@ -32,6 +31,9 @@ from projections.progress import Progress
 from projections.projection import Projected
 from projections.runner import Runner
 from projections.tickets import TICKETS, TicketReader
+
+_PAUSE: Final = 0.2
+"""Seconds before listening again after a failure."""
 
 _log = structlog.get_logger(__name__)
 
@@ -163,14 +165,19 @@ def _watch(
     """Learn of what other processes do: their commits, and the views they keep current."""
     stop = Event()
 
-    def watch() -> None:
+    def look() -> None:
         for _ in stores.watcher.changes(stop):
+            head.advance(log.head())
+            for running in projections.values():
+                running.look()
+
+    def watch() -> None:
+        while not stop.is_set():
             try:
-                head.advance(log.head())
-                for running in projections.values():
-                    running.look()
-            except TicketbookError as error:
+                look()
+            except Exception as error:  # deaf, this process would serve on and never catch up
                 _log.warning("watch.failed", problem=str(error))
+                stop.wait(_PAUSE)
 
     thread = Thread(target=watch, name="watcher", daemon=True)
     thread.start()

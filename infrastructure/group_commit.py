@@ -83,15 +83,33 @@ class GroupCommit(Generic[Item, Result]):
                 except Empty:
                     break
             last = entry is None
-            if batch:
-                self._answer(batch)
+            if batch and not self._answer(batch):
+                last = self._turn_away() or last
 
-    def _answer(self, batch: list[tuple[Item, Callable[[Result | Exception], object]]]) -> None:
+    def _turn_away(self) -> bool:
+        """Tell everybody who waits that the store does not answer: else each batch would find out
+        anew, and the last of them hear of it after minutes. Whether the end was among them."""
+        last = False
+        with suppress(Empty):
+            while True:
+                entry = self._waiting.get_nowait()
+                if entry is None:
+                    last = True
+                else:
+                    with suppress(Exception):
+                        entry[1](StoreUnavailable("The store does not answer; nothing was stored."))
+        return last
+
+    def _answer(self, batch: list[tuple[Item, Callable[[Result | Exception], object]]]) -> bool:
+        """Whether the store answered."""
         results: Sequence[Result | Exception]
+        answered = True
         try:
             results = self._settle([item for item, _ in batch])
         except Exception as error:  # the thread must outlive any batch; each caller hears of it
             results = [error] * len(batch)
+            answered = not isinstance(error, StoreUnavailable)
         for (_, tell), result in zip(batch, results, strict=True):
             with suppress(Exception):
                 tell(result)
+        return answered

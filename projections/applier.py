@@ -54,7 +54,12 @@ class Applier(Generic[Row]):
         parked = self._parked.get(ticket_id)
         if parked is None:
             raise TicketNotParked(f"{self._projection.name} has no parked ticket {ticket_id}.")
-        history = self._log.histories([ticket_id]).get(ticket_id, ())
+        try:
+            history = self._log.histories([ticket_id]).get(ticket_id, ())
+        except EventUnreadable as error:
+            again = self._park(ticket_id, parked.position, error)
+            self._commit(Change(self.position, self.position, (), [again]), {})
+            return
         waiting = [r for r in history if parked.position <= r.position <= self.position]
         row = self._view.latest([ticket_id]).get(ticket_id)
         rows: list[tuple[str, Row | None]] = []

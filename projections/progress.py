@@ -1,6 +1,7 @@
 """How far something has come, and a way to be told when it comes further."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
 from threading import Event, Lock
@@ -11,7 +12,8 @@ class Progress:
 
     def __init__(self, position: int = 0) -> None:
         self._position = position
-        self._waiting: list[tuple[int, int, Callable[[], None]]] = []
+        self._waiting: list[_Wait] = []
+        self._cancelled = 0
         self._order = count()
         self._lock = Lock()
 
@@ -24,8 +26,8 @@ class Progress:
         due: list[Callable[[], None]] = []
         with self._lock:
             self._position = max(self._position, position)
-            while self._waiting and self._waiting[0][0] <= self._position:
-                due.append(heappop(self._waiting)[2])
+            while self._waiting and self._waiting[0].position <= self._position:
+                due.append(heappop(self._waiting).callback)
         for callback in due:
             callback()
 
@@ -39,9 +41,9 @@ class Progress:
         What is returned cancels that."""
         with self._lock:
             if self._position < position:
-                entry = (position, next(self._order), callback)
-                heappush(self._waiting, entry)
-                return lambda: self._cancel(entry)
+                wait = _Wait(position, next(self._order), callback)
+                heappush(self._waiting, wait)
+                return lambda: self._cancel(wait)
         callback()
         return lambda: None
 
@@ -56,8 +58,22 @@ class Progress:
         cancel()
         return False
 
-    def _cancel(self, entry: tuple[int, int, Callable[[], None]]) -> None:
+    def _cancel(self, wait: "_Wait") -> None:
         with self._lock:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
+            wait.callback = _nothing
+            self._cancelled += 1
+            if 2 * self._cancelled > len(self._waiting):  # now and then: one by one costs O(n) each
+                self._waiting = [w for w in self._waiting if w.callback is not _nothing]
                 heapify(self._waiting)
+                self._cancelled = 0
+
+
+@dataclass(order=True, slots=True)
+class _Wait:
+    position: int
+    order: int
+    callback: Callable[[], None] = field(compare=False)
+
+
+def _nothing() -> None:
+    """What a cancelled wait calls back."""

@@ -30,7 +30,7 @@ class Runner(Generic[Row]):
 
     `head` is how far the log is known to go: the runner wakes as soon as it grows. `progress` is
     told how far the view has come. Failures of the store are waited out; nothing but `stop`
-    ends the thread. `problem` says what it is waiting for, or None.
+    ends the thread. `problem` says why its last try failed, or None when that went well.
     """
 
     def __init__(
@@ -75,17 +75,18 @@ class Runner(Generic[Row]):
             self._stop.wait(_STANDBY)
 
     def _lead(self, fence: int) -> None:
-        applier = Applier(self._projected, fence)
-        self.leading, self.problem = True, None
-        self._progress.reset(applier.position)
-        renew_at = monotonic() + HEARTBEAT
         try:
+            applier = Applier(self._projected, fence)
+            self.leading = True
+            self._progress.reset(applier.position)
+            renew_at = monotonic() + HEARTBEAT
             while not self._stop.is_set():
                 if monotonic() >= renew_at:
                     if self._leases.acquire(self._name, self._holder, LEASE_SECONDS) != fence:
                         return
                     renew_at = monotonic() + HEARTBEAT
                 applied = applier.step()
+                self.problem = None
                 self._progress.advance(applier.position)
                 if not applied:
                     self._sleep(applier.position, renew_at - monotonic())

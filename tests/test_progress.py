@@ -122,3 +122,13 @@ def test_of_many_threads_that_wait_and_advance_each_is_told_exactly_once() -> No
         list(threads.map(work, range(8)))
     assert progress.position == 799
     assert sorted(told) == list(range(800))
+
+
+def test_those_who_gave_up_are_forgotten() -> None:
+    progress = Progress()
+    for _ in range(1_000):
+        progress.when(2**53, lambda: None)()
+    stayed = progress.when(2**53, lambda: None)
+    assert len(progress._waiting) == 1
+    stayed()
+    assert progress._waiting == []

@@ -40,11 +40,18 @@ _DUPLICATE_KEY: Final = 11000
 _TRANSIENT_CODES: Final = frozenset(
     {
         50,  # MaxTimeMSExpired, while waiting for a majority
+        6,  # HostUnreachable
+        7,  # HostNotFound
+        89,  # NetworkTimeout
         91,  # ShutdownInProgress
         112,  # WriteConflict
+        134,  # ReadConcernMajorityNotAvailableYet
         189,  # PrimarySteppedDown
         239,  # SnapshotTooOld
         246,  # SnapshotUnavailable, while a collection or an index is being made
+        262,  # ExceededTimeLimit
+        9001,  # SocketException
+        10058,  # NotPrimaryError of older servers
         10107,  # NotWritablePrimary
         11600,  # InterruptedAtShutdown
         11602,  # InterruptedDueToReplStateChange

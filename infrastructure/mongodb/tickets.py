@@ -61,7 +61,8 @@ class MongoDBTickets(MongoDBView[Ticket]):
             for keys in _INDEXES:
                 self._tickets.create_index(keys)
             self._versions.create_index("retired._id", partialFilterExpression=_RETIRED)
-        super().__init__(database, TICKETS.name, (self._tickets, self._versions))
+        # versions are cleared first: without one a document is no ticket of ours to a reader
+        super().__init__(database, TICKETS.name, (self._versions, self._tickets))
 
     def get(self, ticket_id: str) -> Ticket | None:
         return self.latest((ticket_id,)).get(ticket_id)
