@@ -25,10 +25,11 @@ from pymongo.database import Database
 
 from domain.commands import Command
 from domain.errors import KeyReused, Refusal
+from infrastructure.batch import Key
 from infrastructure.mongodb.client import Document
 from infrastructure.stores import Stores
 from infrastructure.ticket_log import TicketLog
-from infrastructure.writer import Key, Writer
+from infrastructure.writer import Writer
 from projections.applier import Applier
 from projections.audit import AUDIT, AuditFilter
 from projections.operations import verify

@@ -29,10 +29,11 @@ from domain.ports import Answer, EventLog
 from domain.ticket import fold
 from infrastructure import group_commit
 from infrastructure import writer as writer_module
+from infrastructure.batch import Key, Outcome, Submission
 from infrastructure.codec import encode
 from infrastructure.ordered_log import OrderedLog
 from infrastructure.ticket_log import TicketLog
-from infrastructure.writer import Key, Outcome, Submission, Writer
+from infrastructure.writer import Writer
 from tests.stories import (
     FOREMAN,
     START,

@@ -12,7 +12,7 @@ from fastapi import Header
 from api.http.callers import Call
 from api.http.problems import Problem
 from domain.errors import Fault, ProjectionBehind
-from infrastructure.writer import Key
+from infrastructure.batch import Key
 from projections.progress import Progress
 from projections.projection import View
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from api.composition import Service
 from api.http.problems import Problem
-from infrastructure.writer import Outcome, Submission
+from infrastructure.batch import Outcome, Submission
 
 RUNNING_SECONDS: Final = 5.0
 """How long a command waits for the first one with its idempotency key before it gets 409."""

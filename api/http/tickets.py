@@ -38,7 +38,7 @@ from api.http.models import (
 from api.http.problems import CALLER, READ, Problem, documented
 from domain.commands import ChangeFeatures, CreateTicket, RenameTicket, RestoreTicket, RetireTicket
 from domain.errors import Fault
-from infrastructure.writer import Outcome, Submission
+from infrastructure.batch import Outcome, Submission
 from projections.audit import AuditFilter
 from projections.tickets import TicketFilter
 
