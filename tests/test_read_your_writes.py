@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from api.http import conditions
+from api.http import freshness
 from tests.server import (
     TICKET,
     Answer,
@@ -116,7 +116,7 @@ READS: Final = ("/v1/tickets", "/v1/tickets/{id}", "/v1/tickets/{id}/history", "
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[float]:
     seconds = 0.2
-    monkeypatch.setattr(conditions, "WAIT_SECONDS", seconds)
+    monkeypatch.setattr(freshness, "WAIT_SECONDS", seconds)
     yield seconds
 
 

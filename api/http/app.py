@@ -11,6 +11,7 @@ from api.composition import Service
 from api.http import audit, health, problems, projections, systems, tickets
 from api.http.callers import SECURITY
 from api.http.envelope import Envelope
+from api.http.express import Express
 from api.http.submission import Submitter
 
 
@@ -28,7 +29,8 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     app.state.submitter = Submitter(service)
     app.state.registry = registry
-    app.add_middleware(Envelope, registry=registry)
+    app.add_middleware(Express)
+    app.add_middleware(Envelope, registry=registry)  # added last: around everything
     problems.install(app)
     for module in (tickets, systems, audit, projections, health):
         app.include_router(module.router)

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from anyio import to_thread
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from starlette.responses import Response
 
-from api.http import paging
+from api.http import freshness, paging
 from api.http.callers import Auditing
-from api.http.conditions import MinEventPosition, reached
+from api.http.freshness import MinEventPosition
 from api.http.models import ID_PATTERN, AuditPage, entry_json
 from api.http.problems import READ, documented
 from projections.audit import AuditFilter
@@ -77,11 +76,14 @@ async def search_audit(
     newest_first = order == "newest"
     question = _Question(where, newest_first)
     beyond = paging.position_of(cursor, question)
-    await reached(call.service.projections["audit"].progress, position, "The audit log")
-    found = await to_thread.run_sync(
+    found = await freshness.read(
+        call,
+        "audit",
+        position,
         lambda: call.service.audit.search(
             where, beyond=beyond, limit=limit + 1, newest_first=newest_first
-        )
+        ),
+        ticket_id=ticket,
     )
     items = [entry_json(entry) for entry in found[:limit]]
     more = len(found) > limit

@@ -1,25 +1,17 @@
-"""The conditions a request carries: which version, which key, which position."""
+"""The conditions a request carries: which version, and which key."""
 
-import asyncio
 import re
-from contextlib import suppress
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from anyio import to_thread
 from fastapi import Header
 
 from api.http.callers import Call
 from api.http.problems import Problem
-from domain.errors import Fault, ProjectionBehind
+from domain.errors import Fault
 from infrastructure.batch import Key
-from projections.progress import Progress
-from projections.projection import View
 
-WAIT_SECONDS: Final = 5.0
-"""How long a read waits for its view to reach `Min-Event-Position`."""
-
-_LARGEST: Final = 2**53
+KEY_PATTERN: Final = r"^[\x21-\x7e]{1,200}$"
 
 IfMatch = Annotated[
     str | None,
@@ -32,20 +24,11 @@ IfMatch = Annotated[
 IfNoneMatch = Annotated[
     str | None, Header(alias="If-None-Match", description="304 when the ETag is still the same")
 ]
-MinEventPosition = Annotated[
-    int | None,
-    Header(
-        alias="Min-Event-Position",
-        ge=0,
-        le=_LARGEST,
-        description="Wait until the view shows this position of the log, or answer 503",
-    ),
-]
 IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        pattern=r"^[\x21-\x7e]{1,200}$",
+        pattern=KEY_PATTERN,
         description="Makes repeating the command harmless: it answers as it did the first time",
     ),
 ]
@@ -91,43 +74,3 @@ async def idempotency_key(call: Call, value: str | None) -> Key | None:
     print_ = sha256(repr(parts).encode() + await request.body()).hexdigest()
     owner = sha256(f"{caller.org_id or '*'} {caller.subject}".encode()).hexdigest()[:32]
     return Key(f"{owner} {value}", print_)
-
-
-async def reached(progress: Progress, position: int | None, what: str) -> None:
-    """Wait until the view stands at `position`; raises `ProjectionBehind` when it takes long."""
-    if position is None or progress.position >= position:
-        return
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def settle() -> None:
-        if not done.done():
-            done.set_result(None)
-
-    def tell() -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle)
-
-    cancel = progress.when(position, tell)
-    try:
-        await asyncio.wait_for(done, WAIT_SECONDS)
-    except TimeoutError:
-        raise ProjectionBehind(
-            f"{what} stands at position {progress.position}, not yet at {position}. "
-            "Try again in a moment; if it stays behind, see /v1/projections."
-        ) from None
-    finally:
-        cancel()
-
-
-async def not_parked(view: View[Any], ticket_id: str, found: int, position: int | None) -> None:
-    """Refuse what was `found` in a view that passed over the events of a parked ticket: it is
-    older than `position`, and not because nothing happened to the ticket since."""
-    if position is None or found >= position:
-        return
-    parked = (await to_thread.run_sync(view.parked)).get(ticket_id)
-    if parked and parked.position <= position:
-        raise ProjectionBehind(
-            f"Ticket {ticket_id} is parked at position {parked.position}: what happened to it "
-            "since is stored, and shows once an operator has looked at /v1/projections."
-        )

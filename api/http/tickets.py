@@ -3,26 +3,23 @@
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from anyio import to_thread
 from bson import ObjectId
 from fastapi import APIRouter, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.http import paging
-from api.http.callers import Reading, Writing
+from api.http import freshness, paging
+from api.http.callers import Call, Reading, Writing
 from api.http.conditions import (
     IdempotencyKey,
     IfMatch,
     IfNoneMatch,
-    MinEventPosition,
     etag,
     expected_version,
     idempotency_key,
-    not_parked,
-    reached,
     unchanged,
 )
+from api.http.freshness import MinEventPosition
 from api.http.models import (
     ID_PATTERN,
     REASON_LENGTH,
@@ -36,8 +33,16 @@ from api.http.models import (
     ticket_json,
 )
 from api.http.problems import CALLER, READ, Problem, documented
-from domain.commands import ChangeFeatures, CreateTicket, RenameTicket, RestoreTicket, RetireTicket
+from domain.commands import (
+    ChangeFeatures,
+    Command,
+    CreateTicket,
+    RenameTicket,
+    RestoreTicket,
+    RetireTicket,
+)
 from domain.errors import Fault
+from domain.ticket import Ticket
 from infrastructure.batch import Outcome, Submission
 from projections.audit import AuditFilter
 from projections.tickets import TicketFilter
@@ -94,8 +99,7 @@ async def create_ticket(
         name=body.name,
         features=tuple(body.features),
     )
-    key_ = await idempotency_key(call, key)
-    outcome = await call.submitter.submit(Submission((command,), key_))
+    outcome = await _submitted(call, key, command)
     return _told(outcome, 201, {"Location": f"/v1/tickets/{outcome.ticket_id}"})
 
 
@@ -112,8 +116,10 @@ async def list_tickets(
     """The organisation's tickets in use, by id."""
     where = TicketFilter(call.caller.org_id, system, name, feature)
     after_id = paging.id_of(cursor, where)
-    await reached(call.service.projections["tickets"].progress, position, "The view of tickets")
-    found = await to_thread.run_sync(call.service.tickets.find, where, after_id, limit + 1)
+    find = call.service.tickets.find
+    found = await freshness.read(
+        call, "tickets", position, lambda: find(where, after_id, limit + 1)
+    )
     items = [ticket_json(ticket) for ticket in found[:limit]]
     more = paging.cursor_after(found[limit - 1].id, where) if len(found) > limit else None
     return paging.page(call.request, items, more, {})
@@ -134,13 +140,20 @@ async def get_ticket(
     position: MinEventPosition = None,
 ) -> Response:
     """What the ticket holds now."""
-    running = call.service.projections["tickets"]
-    await reached(running.progress, position, "The view of tickets")
-    ticket = await to_thread.run_sync(call.service.tickets.get, ticket_id)
-    if ticket is None or call.caller.org_id in (None, ticket.org_id):
-        shown = ticket.position if ticket else 0
-        await not_parked(running.projected.view, ticket_id, shown, position)
-    if ticket is None or call.caller.org_id not in (None, ticket.org_id):
+
+    def find() -> Ticket | None:
+        found = call.service.tickets.get(ticket_id)
+        return found if found and call.caller.org_id in (None, found.org_id) else None
+
+    ticket = await freshness.read(
+        call,
+        "tickets",
+        position,
+        find,
+        ticket_id=ticket_id,
+        shows=lambda found: found.position if found else 0,
+    )
+    if ticket is None:
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
     headers = {"ETag": etag(ticket.version), "Event-Position": str(ticket.position)}
     if ticket.retired:
@@ -187,8 +200,7 @@ async def change_ticket(
         detail = "Send name, features, or both: there is nothing to change."
         raise Problem("invalid-body", detail, (Fault("", "nothing-to-change", detail),))
     first = replace(commands[0], expected_version=expected)  # the second builds on the first
-    key_ = await idempotency_key(call, key)
-    outcome = await call.submitter.submit(Submission((first, *commands[1:]), key_))
+    outcome = await _submitted(call, key, first, *commands[1:])
     return _told(outcome, 200, {})
 
 
@@ -203,8 +215,7 @@ async def retire_ticket(
     """Retire the ticket: it grants nothing any more, and its history stays."""
     origin = call.origin(reason)
     command = RetireTicket(ticket_id, origin, call.caller.org_id, expected_version(if_match))
-    key_ = await idempotency_key(call, key)
-    outcome = await call.submitter.submit(Submission((command,), key_))
+    outcome = await _submitted(call, key, command)
     return Response(status_code=204, headers=_headers(outcome))
 
 
@@ -224,8 +235,7 @@ async def restore_ticket(
     origin = call.origin(body.reason if body else None)
     expected = None if if_match is None else expected_version(if_match)
     command = RestoreTicket(ticket_id, origin, call.caller.org_id, expected)
-    key_ = await idempotency_key(call, key)
-    outcome = await call.submitter.submit(Submission((command,), key_))
+    outcome = await _submitted(call, key, command)
     return _told(outcome, 200, {})
 
 
@@ -244,14 +254,15 @@ async def ticket_history(
     """Everything that happened to the ticket, oldest first."""
     where = AuditFilter(call.caller.org_id, ticket_id=ticket_id)
     beyond = paging.position_of(cursor, where)
-    running = call.service.projections["audit"]
-    await reached(running.progress, position, "The audit log")
-    found = await to_thread.run_sync(
-        lambda: call.service.audit.search(where, beyond=beyond, limit=limit + 1, newest_first=False)
+    found = await freshness.read(
+        call,
+        "audit",
+        position,
+        lambda: call.service.audit.search(
+            where, beyond=beyond, limit=limit + 1, newest_first=False
+        ),
+        ticket_id=ticket_id,
     )
-    if len(found) <= limit:
-        shown = found[-1].position if found else beyond or 0
-        await not_parked(running.projected.view, ticket_id, shown, position)
     if not found and beyond is None:
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
     items = [entry_json(entry) for entry in found[:limit]]
@@ -259,6 +270,10 @@ async def ticket_history(
         paging.cursor_after(str(found[limit - 1].position), where) if len(found) > limit else None
     )
     return paging.page(call.request, items, more, {})
+
+
+async def _submitted(call: Call, key: str | None, *commands: Command) -> Outcome:
+    return await call.submitter.submit(Submission(commands, await idempotency_key(call, key)))
 
 
 def _told(outcome: Outcome, status: int, headers: dict[str, str]) -> Response:

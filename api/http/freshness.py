@@ -1,0 +1,136 @@
+"""Reads that name a position of the log: they wait for their view to reach it, and what they then
+show is never older."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Annotated, Any, Final, TypeVar
+
+from anyio import to_thread
+from fastapi import Header
+
+from api.http.callers import Call
+from domain.errors import ProjectionBehind, StoreCorrupt
+from domain.ticket import fold
+from projections.progress import Progress
+from projections.projection import View
+
+WAIT_SECONDS: Final = 5.0
+"""How long a read waits for its view to reach `Min-Event-Position`."""
+
+_LARGEST: Final = 2**53
+_TITLES: Final = {"tickets": "The view of tickets", "audit": "The audit log"}
+
+MinEventPosition = Annotated[
+    int | None,
+    Header(
+        alias="Min-Event-Position",
+        ge=0,
+        le=_LARGEST,
+        description="Wait until the view shows this position of the log, or answer 503",
+    ),
+]
+
+Found = TypeVar("Found")
+
+
+async def read(
+    call: Call,
+    name: str,
+    position: int | None,
+    find: Callable[[], Found],
+    *,
+    ticket_id: str | None = None,
+    shows: Callable[[Found], int] | None = None,
+) -> Found:
+    """What `find` finds in the view `name`, once that shows everything up to `position`.
+
+    `ticket_id` says that it is about one ticket alone. `shows` tells the position that an answer
+    is known to show by itself: one that reaches `position` needs no further proof. Raises
+    `ProjectionBehind`, also where a ticket of the caller's is parked.
+    """
+    if position is None:
+        return await to_thread.run_sync(find)
+    running = call.service.projections[name]
+    await _reached(running.progress, position, _TITLES[name])
+    view, asked = running.projected.view, position
+
+    def proven() -> Found:
+        if shows is not None:
+            found = find()
+            if shows(found) >= asked:
+                return found
+        # before, or a rebuild could end just after `find`; after, or one could begin just before
+        _refuse_if_behind(view, asked, _TITLES[name])
+        _refuse_if_parked(call, view, asked, ticket_id)
+        found = find()
+        _refuse_if_behind(view, asked, _TITLES[name])
+        return found
+
+    return await to_thread.run_sync(proven)
+
+
+async def _reached(progress: Progress, position: int, title: str) -> None:
+    """Wait until the view is known to stand at `position`."""
+    if progress.position >= position:
+        return
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle)
+
+    cancel = progress.when(position, tell)
+    try:
+        await asyncio.wait_for(done, WAIT_SECONDS)
+    except TimeoutError:
+        raise _behind(title, progress.position, position) from None
+    finally:
+        cancel()
+
+
+def _refuse_if_behind(view: View[Any], position: int, title: str) -> None:
+    """Ask the view itself: what this process knows of it is old for a moment when another one
+    begins to rebuild it."""
+    stands = view.checkpoint()
+    if stands < position:
+        raise _behind(title, stands, position)
+
+
+def _behind(title: str, stands: int, position: int) -> ProjectionBehind:
+    return ProjectionBehind(
+        f"{title} stands at position {stands}, not yet at {position}. "
+        "Try again in a moment; if it stays behind, see /v1/projections."
+    )
+
+
+def _refuse_if_parked(call: Call, view: View[Any], position: int, ticket_id: str | None) -> None:
+    """A view passes over the events of a parked ticket, so its checkpoint proves nothing there."""
+    for parked in view.parked().values():
+        asked = ticket_id in (None, parked.ticket_id) and parked.position <= position
+        if asked and _may_see(call, parked.ticket_id):
+            raise ProjectionBehind(
+                f"Ticket {parked.ticket_id} is parked at position {parked.position}: what happened "
+                "to it since is stored, and shows once an operator has looked at /v1/projections."
+            )
+
+
+def _may_see(call: Call, ticket_id: str) -> bool:
+    """Whether the ticket is of the caller's organisation. One that was parked at its very first
+    event has no row, and one that something else damaged has none that can be read: then the log
+    tells whose it is."""
+    org_id, service = call.caller.org_id, call.service
+    if org_id is None:
+        return True
+    with suppress(StoreCorrupt):
+        if ticket := service.tickets.get(ticket_id):
+            return ticket.org_id == org_id
+    with suppress(StoreCorrupt):
+        ticket = fold(service.log.histories([ticket_id]).get(ticket_id, ())[:1])
+        return ticket is not None and ticket.org_id == org_id
+    return False
