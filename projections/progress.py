@@ -16,6 +16,8 @@ class Progress:
         self._cancelled = 0
         self._order = count()
         self._lock = Lock()
+        self.awaited = Event()
+        """Set when somebody has begun to wait; whoever makes the progress clears it."""
 
     @property
     def position(self) -> int:
@@ -43,6 +45,7 @@ class Progress:
             if self._position < position:
                 wait = _Wait(position, next(self._order), callback)
                 heappush(self._waiting, wait)
+                self.awaited.set()
                 return lambda: self._cancel(wait)
         callback()
         return lambda: None

@@ -16,11 +16,9 @@ LEASE_SECONDS: Final = 3.0
 HEARTBEAT: Final = 1.0
 """Seconds between renewals, and at most between looks at the log."""
 
-BUSY: Final = 16
 GATHER: Final = 0.02
-"""A step of `BUSY` events or more is followed by a rest of so many seconds, in which the next
-step's events gather, unless the view is far behind: a transaction costs a store as much as some
-hundred events in it."""
+"""Seconds in which events gather after a step, unless somebody waits for them or the view is far
+behind: a transaction costs a store as much as some hundred events in it."""
 
 _STANDBY: Final = 0.25
 
@@ -90,8 +88,9 @@ class Runner(Generic[Row]):
                 self._progress.advance(applier.position)
                 if not applied:
                     self._sleep(applier.position, renew_at - monotonic())
-                elif BUSY <= applied < BATCH:
-                    self._stop.wait(GATHER)
+                elif applied < BATCH:
+                    self._progress.awaited.wait(GATHER)
+                    self._progress.awaited.clear()
         finally:
             self.leading = False
             self._give_up()

