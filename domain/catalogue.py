@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Final
 
 from domain.errors import Fault, UnknownFeature, UnknownSystem
+
+_TOLD: Final = 20
+"""Most unknown features that are told one by one: finding the nearest spelling takes a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +28,34 @@ class Catalogue:
         """The system called `name`; raises `UnknownSystem` with the nearest valid spelling."""
         system = self.systems.get(name)
         if system is None:
-            detail = f"There is no system {name!r}.{_nearest(name, self.systems)}"
+            detail = f"There is no system {_short(name)}.{_nearest(name, self.systems)}"
             raise UnknownSystem(detail, (Fault("/system", UnknownSystem.code, detail),))
         return system
 
     def check(self, system_name: str, features: Sequence[str]) -> None:
         """Raise `UnknownFeature`, with one fault per feature the system does not have."""
         known = self.system(system_name).features
+        unknown = [(i, feature) for i, feature in enumerate(features) if feature not in known]
         faults = tuple(
             Fault(
                 f"/features/{index}",
                 UnknownFeature.code,
-                f"{system_name} has no feature {feature!r}.{_nearest(feature, known)}",
+                f"{system_name} has no feature {_short(feature)}.{_nearest(feature, known)}",
             )
-            for index, feature in enumerate(features)
-            if feature not in known
+            for index, feature in unknown[:_TOLD]
         )
+        if len(unknown) > _TOLD:
+            more = f"{len(unknown) - _TOLD} more are unknown."
+            faults = (*faults, Fault("/features", UnknownFeature.code, more))
         if faults:
             raise UnknownFeature(" ".join(fault.detail for fault in faults[:3]), faults)
 
 
+def _short(name: str) -> str:
+    """The name in quotes, no longer than any name in a catalogue: refusals are kept for ever."""
+    return repr(name if len(name) <= 64 else name[:63] + "…")
+
+
 def _nearest(name: str, names: Mapping[str, object]) -> str:
-    close = get_close_matches(name[:200], names, n=1)
+    close = get_close_matches(name[:64], names, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -39,6 +39,9 @@ from domain.ticket import Ticket
 NAME_LENGTH = 200
 """Most characters in a ticket's name."""
 
+_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Controls that turn the direction of the text around them, also of what stands beside a name."""
+
 FEATURES_PER_TICKET = 500
 """Most features in one command."""
 
@@ -177,11 +180,12 @@ def _active(command: _Change, ticket: Ticket | None) -> Ticket:
 
 
 def _check_name(name: str) -> None:
-    if not name.strip():
+    kinds = {unicodedata.category(character) for character in name}
+    if kinds <= {"Zs", "Cf"}:  # nothing in it can be seen
         fault = "The name is empty."
     elif len(name) > NAME_LENGTH:
         fault = f"The name has {len(name)} characters; at most {NAME_LENGTH} are allowed."
-    elif any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+    elif kinds & {"Cc", "Cs", "Zl", "Zp"} or any(c in _DIRECTIONS for c in name):
         fault = "The name holds control characters."
     else:
         return

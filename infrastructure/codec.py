@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from eventsourcing.persistence import Notification, StoredEvent
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from domain.errors import REFUSALS, EventUnreadable, Fault, StoreCorrupt
@@ -69,11 +69,19 @@ def decode(stored: Notification) -> Recorded:
     except (KeyError, TypeError, ValueError) as error:
         raise EventUnreadable(
             f"The event at position {stored.id} ({stored.topic}, ticket {stored.originator_id}, "
-            f"version {stored.originator_version}) can not be read: {error}. "
+            f"version {stored.originator_version}) can not be read: {_without_data(error)}. "
             "It was written by a newer version, or damaged.",
             stored.id,
             str(stored.originator_id),
         ) from error
+
+
+def _without_data(error: Exception) -> str:
+    """What is wrong, without quoting what is stored: messages go where the data may not."""
+    if isinstance(error, ValidationError):
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in faults[:3])
+    return str(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from time import monotonic
 from typing import Any, Final
 
 import httpx
@@ -579,3 +580,18 @@ def test_every_problem_is_explained_at_its_type(client: Client) -> None:
 
     explained = client.get(problem["type"]).json()
     assert explained == {"code": problem["code"], "status": 400, "title": problem["title"]}
+
+
+def test_half_a_million_wrong_features_are_answered_quickly_and_briefly(client: Client) -> None:
+    started = monotonic()
+    answer = client.post("/v1/tickets", json=TICKET | {"features": [1] * 300_000})
+    assert answer.status_code == 422
+    assert len(answer.content) < 10_000
+    assert monotonic() - started < 5
+
+
+def test_an_absurd_name_of_a_system_or_a_feature_is_not_given_back_whole(client: Client) -> None:
+    features = ["x" * 2_000 + str(number) for number in range(400)]
+    answer = client.post("/v1/tickets", json=TICKET | {"features": features})
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown-feature")
+    assert len(answer.content) < 10_000

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Barrier, Timer
+from threading import Barrier, Thread, Timer
 from time import monotonic
 from typing import Any
 
@@ -439,3 +439,13 @@ def test_a_new_sqlite_file_that_another_process_is_opening_is_waited_for(tmp_pat
         with closing(SQLiteDatabase(path)) as opened:
             SQLiteLog(opened).commit(0, [event("a", 1)])
         letting_go.join()
+
+
+def test_readers_that_come_and_go_leave_no_connections_behind(tmp_path: Path) -> None:
+    with closing(SQLiteDatabase(tmp_path / "store.db")) as database:
+        log = SQLiteLog(database)
+        for _ in range(50):
+            reader = Thread(target=log.head)
+            reader.start()
+            reader.join()
+        assert len(database._opened) == 2  # one that writes, one that reads

@@ -21,7 +21,7 @@ def token(
     sub: Annotated[str, typer.Option(help="Who: the actor in the audit log.")],
     org: Annotated[str, typer.Option(help="Organisation, 24 hex digits; * for platform staff.")],
     scope: Annotated[str, typer.Option(help=f"Any of: {EVERYTHING}.")],
-    hours: Annotated[float, typer.Option(min=0.01, help="How long it is good.")] = 12,
+    hours: Annotated[float, typer.Option(min=0.01, max=8760, help="How long it is good.")] = 12,
 ) -> None:
     """Print a token signed with the configured secret."""
     with reporting():

@@ -90,10 +90,13 @@ async def _statuses(service: Service) -> Sequence[ProjectionStatus]:
 def _readiness(service: Service, found: Sequence[ProjectionStatus]) -> ReadinessModel:
     service.catalogue.current()  # looks at the file
     problems: list[str] = []
+    down = False
     for status in found:
         runner = service.projections[status.name].runner
-        if status.state == "down":
-            why = (runner and runner.problem) or "no runner holds its lease"
+        failing = runner and runner.problem
+        if status.state == "down" or failing:
+            down = True
+            why = failing or "no runner holds its lease"
             problems.append(f"Projection {status.name} is down: {why}.")
         if status.parked:
             problems.append(
@@ -102,7 +105,6 @@ def _readiness(service: Service, found: Sequence[ProjectionStatus]) -> Readiness
             )
     if service.catalogue.problem:
         problems.append(f"The catalogue in force is an old one: {service.catalogue.problem}")
-    down = any(status.state == "down" for status in found)
     status_ = "unready" if down else "degraded" if problems else "ready"
     return ReadinessModel(
         status=status_, projections=[_health(one) for one in found], problems=problems

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StrictStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StrictStr
+from pydantic_core import PydanticCustomError
 
 from domain.handlers import FEATURES_PER_TICKET, NAME_LENGTH
 from domain.ticket import Ticket
@@ -36,8 +37,20 @@ Name = Annotated[
         json_schema_extra={"minLength": 1, "maxLength": NAME_LENGTH},  # checked in the domain
     ),
 ]
+_ABSURD = 5_000
+
+
+def _not_absurd(features: Any) -> Any:
+    """Else half a million wrong items would be half a million errors, one by one."""
+    if isinstance(features, list) and len(features) > _ABSURD:
+        said = "{count} features are far too many"
+        raise PydanticCustomError("too_long", said, {"count": len(features)})
+    return features
+
+
 Features = Annotated[
     list[StrictStr],
+    BeforeValidator(_not_absurd),
     Field(
         description=f"At most {FEATURES_PER_TICKET} names, each one of the system's features",
         json_schema_extra={"maxItems": FEATURES_PER_TICKET},  # checked in the domain
@@ -51,7 +64,7 @@ class _Request(BaseModel):
 
 class CreateTicketBody(_Request):
     name: Name
-    system: StrictStr
+    system: Annotated[StrictStr, Field(max_length=200)]
     features: Features = []
     reason: Reason = None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from http import HTTPMethod, HTTPStatus
 from typing import Any, Final
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
@@ -15,7 +16,6 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from domain.errors import (
-    ConfigurationError,
     Fault,
     Fenced,
     KeyReused,
@@ -93,8 +93,20 @@ _ERROR_CODES: Final[dict[type[TicketbookError], str]] = {
     TicketNotParked: "ticket-not-parked",
     Fenced: "projection-taken-over",
     StoreCorrupt: "internal-error",
-    ConfigurationError: "internal-error",
+    TicketbookError: "internal-error",
 }
+
+
+_NEUTRAL: Final = {
+    "internal-error": "The service could not do it. Its log says why, under the X-Request-ID.",
+    "store-unavailable": "The store does not answer. Try again; a command may or may not have been "
+    "stored: repeat it with the same Idempotency-Key.",
+}
+
+MOST_FAULTS: Final = 20
+"""Most faults in one answer: a body of wrong items must not come back fifty times its size."""
+
+_log = structlog.get_logger(__name__)
 
 
 class FaultModel(BaseModel):
@@ -143,6 +155,9 @@ def response(
     headers: dict[str, str] | None = None,
 ) -> Response:
     kind = KINDS[code]
+    if len(faults) > MOST_FAULTS:
+        more = f"and {len(faults) - MOST_FAULTS} more like these"
+        faults = [*faults[:MOST_FAULTS], Fault("", "more", more)]
     body: dict[str, Any] = {
         "type": f"/problems/{code}",
         "title": kind.title,
@@ -204,22 +219,23 @@ async def _problem(_: Request, error: Exception) -> Response:
     return response(error.kind.code, error.detail, error.faults, headers=error.headers)
 
 
-async def _ours(_: Request, error: Exception) -> Response:
+async def _ours(request: Request, error: Exception) -> Response:
     if isinstance(error, Refusal):
         headers = {"Idempotent-Replayed": "true"} if error.replayed else {}
         return response(
             error.code, error.detail, error.faults, version=error.version, headers=headers
         )
-    for ancestor in type(error).__mro__:
-        if ancestor in _ERROR_CODES:
-            return response(_ERROR_CODES[ancestor], str(error))
-    raise error
+    code = next(_ERROR_CODES[kind] for kind in type(error).__mro__ if kind in _ERROR_CODES)
+    said = _NEUTRAL.get(code)
+    if said:  # the error's own words may hold an address, or another organisation's data
+        _log.error("request.failed", problem=str(error), request_id=request.state.correlation_id)
+    return response(code, said or str(error))
 
 
 async def _validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors: Sequence[ErrorDetails] = error.errors()
-    first = errors[0]
+    first, more = errors[0], max(len(errors) - MOST_FAULTS, 0)
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", first["msg"])
         return response("malformed-json", f"The body is not JSON: {reason}.")
@@ -227,7 +243,12 @@ async def _validation(_: Request, error: Exception) -> Response:
         return response(
             "unsupported-media-type", "Send the body as JSON, with Content-Type: application/json."
         )
-    faults = [Fault(_pointer(e["loc"]), e["type"].replace("_", "-"), e["msg"]) for e in errors]
+    faults = [
+        Fault(_pointer(e["loc"]), e["type"].replace("_", "-"), e["msg"])
+        for e in errors[:MOST_FAULTS]
+    ]
+    if more:
+        faults.append(Fault("", "more", f"and {more} more like these"))
     code = "invalid-body" if first["loc"][0] == "body" else "invalid-parameter"
     detail = "; ".join(f"{fault.pointer or 'body'}: {fault.detail}" for fault in faults[:3])
     return response(code, detail, faults)

@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock, local
+from queue import Empty, SimpleQueue
+from threading import Lock
 from time import monotonic, sleep
 from typing import Final
 
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, body BLOB NOT NULL) WI
 
 
 class SQLiteDatabase:
-    """Connections to one file: a connection per thread for reading, one for writing.
+    """Connections to one file: as many for reading as read at once, one for writing.
 
     Writers of this process take turns on a lock of ours: SQLite's own busy handler sleeps and
     polls. Writers of other processes are waited for up to ten seconds.
@@ -40,7 +41,7 @@ class SQLiteDatabase:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._readers = local()
+        self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._opened: list[sqlite3.Connection] = []
         self._opening = Lock()
         self._turn = Lock()
@@ -76,15 +77,19 @@ class SQLiteDatabase:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """One consistent snapshot of what is committed."""
-        connection = getattr(self._readers, "connection", None)
+        # a pool, not a connection per thread: threads come and go, and would leave theirs open
         with _answering(self.path):
-            if connection is None:
-                connection = self._readers.connection = self._connect()
-            connection.execute("BEGIN")
             try:
+                connection = self._idle.get_nowait()
+            except Empty:
+                connection = self._connect()
+            try:
+                connection.execute("BEGIN")
                 yield connection
             finally:
-                connection.execute("COMMIT")
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+                self._idle.put(connection)
 
     def close(self) -> None:
         """Close every connection. Nothing may be in use."""
