@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -223,3 +224,13 @@ def test_a_token_for_an_unknown_scope_suggests_the_right_one(tmp_path: Path) -> 
     )
     assert (code, out) == (3, "")
     assert "tickets:read" in err
+
+
+def test_a_file_of_a_newer_version_is_refused_and_left_alone(store: str) -> None:
+    with sqlite3.connect(store.removeprefix("sqlite:///")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    code, _, err = run("projections", "status", store=store)
+    assert code == 4
+    assert "schema 99" in err
+    assert "Upgrade ticketbook" in err

@@ -143,7 +143,13 @@ def test_a_name_like_no_other_gets_no_suggestion() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "   ", "\t", "x" * (NAME_LENGTH + 1), "two\nlines", "bell\x07", "lone \ud800"]
+    "name",
+    [
+        *("", "   ", "\t", "\u200b\u200b"),
+        "x" * (NAME_LENGTH + 1),
+        *("two\nlines", "two\u2028lines", "two\u2029paragraphs"),
+        *("bell\x07", "lone \ud800", "turned \u202e round"),
+    ],
 )
 def test_a_name_must_be_short_and_visible(name: str) -> None:
     for story in (given().when(create(name=name)), given(created()).when(rename(name))):

@@ -47,6 +47,23 @@ def test_it_names_every_route(tmp_path: Path) -> None:
     assert missing == []
 
 
+def test_the_curl_that_serve_prints_creates_a_ticket(tmp_path: Path) -> None:
+    server = subprocess.Popen(
+        [Path(sys.executable).with_name("ticketbook"), "serve", "--port", "0"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stderr
+        curl = next(line for line in server.stderr if line.startswith("curl "))
+        done = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, timeout=60)
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+    assert done.stdout.startswith("HTTP/1.1 201 Created")
+
+
 def test_its_session_prints_what_it_says(tmp_path: Path) -> None:
     session = re.search(r"```console\n(.*?)```", README, re.DOTALL)
     assert session

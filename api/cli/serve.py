@@ -4,7 +4,7 @@ import gc
 import signal
 import socket
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 import uvicorn
@@ -17,6 +17,8 @@ from domain.errors import ConfigurationError
 from infrastructure.addresses import is_loopback
 from infrastructure.logging import configure_logging
 from infrastructure.settings import Settings, load_settings
+
+_BACKLOG: Final = 2_048
 
 
 def serve(
@@ -73,6 +75,7 @@ def _listening(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # from now on nobody is refused, only kept waiting a moment
     except OSError as error:
         listener.close()
         raise ConfigurationError(

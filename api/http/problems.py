@@ -155,9 +155,6 @@ def response(
     headers: dict[str, str] | None = None,
 ) -> Response:
     kind = KINDS[code]
-    if len(faults) > MOST_FAULTS:
-        more = f"and {len(faults) - MOST_FAULTS} more like these"
-        faults = [*faults[:MOST_FAULTS], Fault("", "more", more)]
     body: dict[str, Any] = {
         "type": f"/problems/{code}",
         "title": kind.title,
@@ -250,6 +247,8 @@ async def _validation(_: Request, error: Exception) -> Response:
     if more:
         faults.append(Fault("", "more", f"and {more} more like these"))
     code = "invalid-body" if first["loc"][0] == "body" else "invalid-parameter"
+    if all((e["loc"], e["type"]) == (("body", "features"), "too_long") for e in errors):
+        code = "invalid-features"
     detail = "; ".join(f"{fault.pointer or 'body'}: {fault.detail}" for fault in faults[:3])
     return response(code, detail, faults)
 
