@@ -63,7 +63,7 @@ BODIES: Final[dict[str, tuple[dict[str, Any], str, list[str]]]] = {
     "half a surrogate pair in the name": ({"name": "a\ud800b"}, "invalid-name", ["/name"]),
     "half a surrogate pair in a feature": (
         {"features": ["\udfff"]},
-        "unknown-feature",
+        "invalid-body",
         ["/features/0"],
     ),
     "half a surrogate pair in the reason": ({"reason": "\ud83d"}, "invalid-body", ["/reason"]),
@@ -609,7 +609,7 @@ def test_a_body_that_is_all_wrong_is_answered_briefly_and_keeps_nobody_waiting(
     client: Client, fields: dict[str, Any], code: str
 ) -> None:
     body = json.dumps(TICKET | fields, separators=(",", ":"))
-    assert BODY_BYTES * 0.9 < len(body) <= BODY_BYTES
+    assert BODY_BYTES * 0.85 < len(body) <= BODY_BYTES
     slowest, answered = 0.0, Event()
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(client.post, "/v1/tickets", content=body, headers=JSON)
