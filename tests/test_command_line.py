@@ -234,3 +234,18 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(store: str) -> None
     assert code == 4
     assert "schema 99" in err
     assert "Upgrade ticketbook" in err
+
+
+@pytest.mark.parametrize("command", ["audit search", "projections status"])
+def test_a_store_that_is_not_there_is_told_and_not_made(tmp_path: Path, command: str) -> None:
+    code, out, err = run(*command.split(), store=f"sqlite:///{tmp_path}/typo.db")
+    assert (code, out) == (3, "")
+    assert "There is no store at" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_id_is_wrong_usage_and_not_an_empty_answer(store: str) -> None:
+    for option in ("--org", "--ticket"):
+        code, out, err = run("audit", "search", option, "nonsense", store=store)
+        assert (code, out) == (2, "")
+        assert "24 lower-case hexadecimal digits" in " ".join(err.split())

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from api.cli.output import Json, example, log_for_people, print_json, print_table, reporting
-from api.composition import open_service
+from api.cli.opened import hexadecimal, opened
+from api.cli.output import Json, example, print_json, print_table
 from api.http.models import entry_json, iso
-from infrastructure.settings import load_settings
 from projections.audit import AuditEntry, AuditFilter
 
 app = typer.Typer(help="The audit log.", no_args_is_help=True)
@@ -21,9 +20,9 @@ def group() -> None:
 
 @app.command("search", epilog=example("ticketbook audit search --feature delete_machine --limit 5"))
 def search(
-    org: Annotated[str | None, typer.Option(help="Organisation.")] = None,
+    org: Annotated[str | None, typer.Option(help="Organisation.", callback=hexadecimal)] = None,
     system: Annotated[str | None, typer.Option(help="System.")] = None,
-    ticket: Annotated[str | None, typer.Option(help="Ticket id.")] = None,
+    ticket: Annotated[str | None, typer.Option(help="Ticket id.", callback=hexadecimal)] = None,
     actor: Annotated[str | None, typer.Option(help="Who did it.")] = None,
     action: Annotated[str | None, typer.Option(help="Like ticket.renamed.")] = None,
     feature: Annotated[str | None, typer.Option(help="Granted or revoked.")] = None,
@@ -35,11 +34,10 @@ def search(
     json: Json = False,
 ) -> None:
     """Print the entries that match every option given."""
-    log_for_people()
     where = AuditFilter(
         org, system, ticket, actor, action, feature, correlation, _utc(since), _utc(before)
     )
-    with reporting(), open_service(load_settings(), run_projections=False) as service:
+    with opened() as service:
         found = service.audit.search(where, beyond=None, limit=limit, newest_first=not oldest_first)
     if json:
         print_json([entry_json(entry) for entry in found])

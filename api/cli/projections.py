@@ -1,26 +1,23 @@
 """`ticketbook projections`: how the views stand, and what to do about it."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from api.cli.opened import opened
 from api.cli.output import (
     Exit,
     Json,
     example,
-    log_for_people,
     print_json,
     print_table,
-    reporting,
     say,
 )
-from api.composition import Service, holder, open_service
+from api.composition import Service, holder
 from api.http.models import status_json
-from infrastructure.settings import load_settings
 from projections.operations import Step, rebuild, retry, status, verify
 from projections.projection import Projected
 
@@ -33,7 +30,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; 
 @app.command("status", epilog=example("ticketbook projections status --json"))
 def show_status(json: Json = False) -> None:
     """Where each projection stands. Exits with 1 when one is down or has parked tickets."""
-    with _opened() as service:
+    with opened() as service:
         found = [status(running.projected) for running in service.projections.values()]
     if json:
         print_json([status_json(one) for one in found])
@@ -67,7 +64,7 @@ def rebuild_view(name: Name, dry_run: DryRun = False) -> None:
 
     Safe to interrupt: the service goes on where it stopped, or run it again.
     """
-    with _opened() as service:
+    with opened() as service:
         projected = _named(service, name)
         if dry_run:
             say(f"Would rebuild {name} from {service.log.head()} events.")
@@ -83,7 +80,7 @@ def rebuild_view(name: Name, dry_run: DryRun = False) -> None:
 @app.command("verify", epilog=example("ticketbook projections verify audit --json"))
 def verify_view(name: Name, json: Json = False) -> None:
     """Compare a view with the log. Exits with 1 when they differ."""
-    with _opened() as service:
+    with opened() as service:
         found = verify(_named(service, name))
     if json:
         print_json(asdict(found))
@@ -108,7 +105,7 @@ def retry_parked(
     dry_run: DryRun = False,
 ) -> None:
     """Apply what waits of a parked ticket. Exits with 1 when it fails again."""
-    with _opened() as service:
+    with opened() as service:
         projected = _named(service, name)
         if dry_run:
             parked = projected.view.parked().get(ticket_id)
@@ -119,13 +116,6 @@ def retry_parked(
         say(f"Parked again at {failed.position}: {failed.error}")
         raise typer.Exit(Exit.DIFFERENT)
     say(f"Ticket {ticket_id} is applied to {name} and no longer parked.")
-
-
-@contextmanager
-def _opened() -> Iterator[Service]:
-    log_for_people()
-    with reporting(), open_service(load_settings(), run_projections=False) as service:
-        yield service
 
 
 def _named(service: Service, name: str) -> Projected[Any]:

@@ -1,0 +1,37 @@
+"""Opening the service for an operator's command."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from api.cli.output import log_for_people, reporting
+from api.composition import Service, open_service
+from domain.errors import ConfigurationError
+from infrastructure.addresses import SQLiteStore
+from infrastructure.settings import load_settings
+
+
+@contextmanager
+def opened() -> Iterator[Service]:
+    """The configured service, running nothing in the background. A SQLite file that is not there
+    is told, not made: it is more likely a slip than an empty store."""
+    log_for_people()
+    with reporting():
+        settings = load_settings()
+        store = settings.store
+        if isinstance(store, SQLiteStore) and not store.path.exists():
+            raise ConfigurationError(
+                f"There is no store at {store.path}. Name yours in TICKETBOOK_STORE, "
+                "or start ticketbook serve first: it makes one."
+            )
+        with open_service(settings, run_projections=False) as service:
+            yield service
+
+
+def hexadecimal(value: str | None) -> str | None:
+    """For options that take an id: a wrong one would find nothing, and look like an answer."""
+    if value is not None and not re.fullmatch("[0-9a-f]{24}", value):
+        raise typer.BadParameter(f"{value!r} is not an id: 24 lower-case hexadecimal digits.")
+    return value
