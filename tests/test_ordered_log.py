@@ -321,6 +321,19 @@ def test_a_commit_of_more_than_16_mb_is_one_commit(ordered_log: OrderedLog) -> N
     assert ordered_log.answers(["big"]) == {"big": b"done"}
 
 
+@pytest.mark.parametrize("events", [0, 3])
+def test_answers_of_more_than_16_mb_are_one_commit(ordered_log: OrderedLog, events: int) -> None:
+    large = bytes(3 * 1024 * 1024)
+    answers = [StoredAnswer(f"key {number}", large) for number in range(8)]
+    appended = [event("big", version, state=large) for version in range(1, events + 1)]
+    ordered_log.commit(0, appended, answers)
+    assert positions(ordered_log) == list(range(1, events + 1))
+    assert ordered_log.answers([a.key for a in answers]) == {a.key: large for a in answers}
+    with pytest.raises(KeyTaken):
+        ordered_log.commit(events, [event("small", 1)], [StoredAnswer("key 7", b"again")])
+    assert ordered_log.head() == events
+
+
 def test_a_commit_spread_over_many_documents_is_read_as_one(
     mongodb_database: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:

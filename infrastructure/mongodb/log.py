@@ -6,7 +6,8 @@ duplicate key if anybody else was first, so positions have no gaps and become vi
 nobody can claim n + 1 before having seen n. `by` is unique to the attempt: after a lost
 acknowledgement it tells whether the document that stands there is ours.
 
-Answers without events have no position; they are documents with an ObjectId for `_id`.
+Answers that no document of events has room for have no position: they stand in documents with an
+ObjectId for `_id`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -33,11 +34,11 @@ from infrastructure.mongodb.client import (
 from infrastructure.ordered_log import KeyTaken, StoredAnswer, StreamTaken, check_batch
 
 COMMIT_BYTES: Final = 8 * 1024 * 1024
-"""A commit of more event bytes than this is spread over several documents, in a transaction:
-MongoDB documents end at 16 MB."""
+"""A commit of more bytes than this, of events and answers, is spread over several documents, in a
+transaction: MongoDB documents end at 16 MB."""
 
-_EVENT_BYTES: Final = 200
-"""What an event takes besides its state and topic, generously."""
+_ENTRY_BYTES: Final = 200
+"""What an event or an answer takes besides what is counted, generously."""
 
 PATIENCE: Final = 30.0
 """Seconds a commit keeps trying while the replica set has no primary."""
@@ -224,18 +225,15 @@ class MongoDBLog:
 def _documents(
     after: int, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer]
 ) -> list[Document]:
-    kept = [{"key": answer.key, "body": answer.body} for answer in answers]
     by = ObjectId()
-    if not events:
-        return [{"_id": ObjectId(), "by": by, "answers": kept}] if kept else []
     documents: list[Document] = []
-    size = COMMIT_BYTES
+    room = 0
     for position, event in enumerate(events, start=after + 1):
-        more = len(event.state) + len(event.topic) + _EVENT_BYTES
-        if size + more > COMMIT_BYTES or not documents:
+        size = len(event.state) + len(event.topic) + _ENTRY_BYTES
+        if size > room:
             documents.append({"_id": position, "last": position, "by": by, "events": []})
-            size = 0
-        size += more
+            room = COMMIT_BYTES
+        room -= size
         documents[-1]["last"] = position
         documents[-1]["events"].append(
             {
@@ -246,8 +244,14 @@ def _documents(
                 "state": event.state,
             }
         )
-    if kept:
-        documents[0]["answers"] = kept
+    for answer in answers:
+        size = len(answer.body) + len(answer.key) + _ENTRY_BYTES
+        if size > room:
+            documents.append({"_id": ObjectId(), "by": by})
+            room = COMMIT_BYTES
+        room -= size
+        kept = documents[-1].setdefault("answers", [])
+        kept.append({"key": answer.key, "body": answer.body})
     return documents
 
 
