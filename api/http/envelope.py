@@ -2,6 +2,7 @@
 last resort when something fails that nobody foresaw."""
 
 import re
+from http import HTTPMethod
 from random import getrandbits
 from time import perf_counter
 from typing import Final
@@ -20,6 +21,7 @@ BODY_BYTES: Final = 1_048_576
 _TOO_LARGE: Final = f"The body is limited to {BODY_BYTES} bytes. Send less at a time."
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_METHODS: Final = frozenset(HTTPMethod)
 _log = structlog.get_logger()
 
 
@@ -40,7 +42,7 @@ class Envelope:
             ["method", "route"],
             registry=registry,
         )
-        self._known: dict[tuple[str, str | None, int], tuple[Counter, Histogram]] = {}
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,10 +77,13 @@ class Envelope:
             await problems.response("internal-error", detail)(scope, receive, answer)
 
     def _measure(self, method: str, route: str | None, status: int, seconds: float) -> None:
+        # made-up methods and paths must not make a time series each
+        if route is None:
+            method, route = "ANY", "unmatched"
+        elif method not in _METHODS:
+            method = "ANY"
         key = (method, route, status)
         if key not in self._known:
-            # made-up methods and paths must not make a time series each
-            method, route = (method, route) if route else ("ANY", "unmatched")
             counter = self._requests.labels(method, route, str(status))
             self._known[key] = counter, self._seconds.labels(method, route)
         counter, histogram = self._known[key]
