@@ -1,8 +1,11 @@
 """Health tells the truth: about the store, the runners, the lag and what is parked."""
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -11,16 +14,21 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.types import Message, Receive, Scope, Send
 
 from api import composition
+from api.http.callers import VERIFYING
+from api.http.envelope import Envelope
 from domain.events import Recorded
 from domain.ticket import Ticket
+from infrastructure.credentials import CredentialError, VerifyingKey
 from projections.audit import AUDIT, AuditEntry
 from projections.runner import LEASE_SECONDS
 from projections.tickets import TICKETS
 from tests.mongod import ReplicaSet
-from tests.server import Client, Served, refused, seen, serving, serving_apart, until
+from tests.server import Client, Served, new_id, refused, seen, serving, serving_apart, until
 
 TWO_INTERVALS = 2 * LEASE_SECONDS
 
@@ -103,6 +111,68 @@ def test_the_figures_are_those_of_the_store(served: Served, client: Client) -> N
     ):
         assert figures[requests, *labels] == before.get((requests, *labels), 0) + 1
     assert figures["ticketbook_http_request_seconds_count", "POST", "/v1/tickets"] >= 1
+
+
+def test_made_up_methods_and_paths_make_no_figures_of_their_own(client: Client) -> None:
+    before = metrics(client)
+    for method in ("PROPFIND", "MKCOL", "SUBSCRIBE"):
+        for path in ("/v1/tickets", "/nowhere", f"/{new_id()}"):
+            client.request(method, path)
+
+    added = metrics(client).keys() - before.keys()
+
+    requests = {labels[1:] for labels in added if labels[0] == "ticketbook_http_requests_total"}
+    made_up = requests - {("GET", "/metrics", "200")}
+    assert made_up <= {("ANY", "unmatched", "404"), ("ANY", "/v1/tickets", "405")}
+
+
+def test_made_up_methods_take_no_memory() -> None:
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+
+    async def run() -> int:
+        envelope = Envelope(nothing, CollectorRegistry())
+        for number in range(100):
+            scope = {"type": "http", "method": f"M{number}", "path": "/", "headers": []}
+            await envelope(scope, None, _forget)  # type: ignore[arg-type]  # nothing is received
+        return len(envelope._known)
+
+    assert asyncio.run(run()) == 1
+
+
+async def _forget(_: Message) -> None:
+    """A client that does not listen."""
+
+
+def test_an_issuer_that_does_not_answer_keeps_nobody_else_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(f"sqlite:///{tmp_path / 'ticketbook.db'}") as served, ExitStack() as stack:
+        client = served.client()
+        client.created()
+        go_on = Event()
+
+        def hanging(_token: str) -> VerifyingKey:
+            go_on.wait(60)
+            raise CredentialError("issuer-unavailable", "The issuer does not answer.")
+
+        monkeypatch.setattr(served.service.tokens, "_key_of", hanging)
+        pool = stack.enter_context(ThreadPoolExecutor(50))
+        stack.callback(go_on.set)
+        strangers = [pool.submit(served.client().get, "/v1/tickets") for _ in range(50)]
+        until(lambda: threads("AnyIO worker thread") >= VERIFYING)
+
+        started = monotonic()
+        assert client.get("/v1/tickets").status_code == 200
+        assert client.get("/readyz").status_code == 200
+        assert monotonic() - started < 2
+        go_on.set()
+        for stranger in strangers:
+            refused(stranger.result(), 503, "issuer-unavailable")
+
+
+def threads(name: str) -> int:
+    return sum(thread.name == name for thread in threading.enumerate())
 
 
 def test_a_poisoned_ticket_parks_alone_and_it_is_said(
@@ -243,6 +313,8 @@ def test_a_locked_sqlite_file_is_unready_until_it_is_free(tmp_path: Path) -> Non
 
         other.execute("BEGIN IMMEDIATE")
         assert until(lambda: unready(client), TWO_INTERVALS) <= TWO_INTERVALS
+        told = readiness(client)["problems"]
+        assert told and not any("locked" in problem for problem in told)
         assert client.get("/healthz").status_code == 200
         other.rollback()
         until(lambda: ready(client))
@@ -280,6 +352,7 @@ def test_a_store_that_is_down_is_told_in_bounded_time_and_so_is_its_return(
         assert monotonic() - started < 8
         assert told["status"] == "unready"
         assert "does not answer" in told["problems"][0]
+        assert "127.0.0.1" not in str(told["problems"])
         started = monotonic()
         assert metrics(client)["ticketbook_store_up",] == 0
         assert monotonic() - started < 8

@@ -466,7 +466,41 @@ def test_the_organisation_is_never_taken_from_the_query(served: Served, client: 
     other = served.client()
     for name in ("org", "orgId", "org_id"):
         answer = other.get("/v1/tickets", params={name: client.org})
-        assert answer.json()["items"] == []
+        refused(answer, 400, "invalid-parameter", f"/query/{name}")
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "detail"),
+    [
+        ("/v1/audit", "acter=nobody", "'acter'. Did you mean 'actor'?"),
+        ("/v1/tickets", "limit=5&features=get_all", "'features'. Did you mean 'feature'?"),
+        ("/v1/tickets", "Limit=5", "'Limit'. Did you mean 'limit'?"),
+        ("/v1/tickets/64b000000000000000000001/history", "q=1", "It takes limit, cursor."),
+        ("/v1/systems", "system=donear_3", "It takes none."),
+        ("/v1/projections/tickets", "x=", "It takes none."),
+    ],
+)
+def test_a_parameter_that_nobody_knows_is_never_passed_over(
+    client: Client, path: str, query: str, detail: str
+) -> None:
+    problem = client.get(f"{path}?{query}").json()
+
+    (fault,) = problem["errors"]
+    assert (problem["code"], fault["code"]) == ("invalid-parameter", "unknown-parameter")
+    assert detail in problem["detail"]
+
+
+def test_a_command_with_a_parameter_that_nobody_knows_is_not_done(
+    client: Client, ticket: dict[str, Any]
+) -> None:
+    path, headers = f"/v1/tickets/{ticket['_id']}", {"If-Match": "*"}
+    for answer in (
+        client.post("/v1/tickets", params={"dry-run": "1"}, json=TICKET),
+        client.patch(path, params={"dry-run": "1"}, json={"name": "X"}, headers=headers),
+        client.delete(path, params={"dry-run": "1"}, headers=headers),
+        client.post(f"{path}/restore", params={"dry-run": "1"}),
+    ):
+        refused(answer, 400, "invalid-parameter", "/query/dry-run")
 
 
 # --- tokens ---

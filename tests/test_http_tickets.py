@@ -1,5 +1,6 @@
 """`/v1` as its clients meet it: every convention, over HTTP, on both stores."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -10,8 +11,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from pymongo.database import Database
+from structlog.testing import capture_logs
 
-from api.http import submission
+from api.http import problems, submission
+from api.http.envelope import Envelope
+from domain.errors import StoreUnavailable
+from infrastructure.mongodb.client import Document
 from tests.mongod import ReplicaSet
 from tests.server import TICKET, Client, Served, new_id, refused, seen, serving
 
@@ -335,7 +343,7 @@ def test_a_refusal_is_replayed_too(client: Client, served: Served) -> None:
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
-@pytest.mark.parametrize("other", ["body", "address", "method", "query", "If-Match"])
+@pytest.mark.parametrize("other", ["body", "address", "method", "If-Match"])
 def test_a_key_that_comes_back_with_another_command_is_refused(
     client: Client, served: Served, other: str
 ) -> None:
@@ -349,7 +357,6 @@ def test_a_key_that_comes_back_with_another_command_is_refused(
         "body": lambda: client.patch(path, json={"name": "Late shift"}, headers=headers),
         "address": lambda: client.patch(elsewhere, json={"name": "Day shift"}, headers=headers),
         "method": lambda: client.delete(path, headers=headers),
-        "query": lambda: client.patch(f"{path}?a=b", json={"name": "Day shift"}, headers=headers),
         "If-Match": lambda: client.patch(
             path, json={"name": "Day shift"}, headers=headers | {"If-Match": '"2"'}
         ),
@@ -357,6 +364,15 @@ def test_a_key_that_comes_back_with_another_command_is_refused(
 
     refused(answer, 422, "key-reused")
     assert served.head == head
+
+
+def test_a_key_that_comes_back_with_another_query_is_refused(client: Client) -> None:
+    created = client.create()
+    path, headers = created.headers["Location"], etag(created) | {"Idempotency-Key": new_id()}
+    assert client.delete(path, params={"reason": "closed"}, headers=headers).status_code == 204
+
+    answer = client.delete(path, params={"reason": "sold"}, headers=headers)
+    refused(answer, 422, "key-reused")
 
 
 def test_a_key_is_private_to_its_caller(served: Served) -> None:
@@ -691,3 +707,43 @@ def test_operators_see_how_the_projections_stand(client: Client, served: Served)
         assert ISO.fullmatch(item["lease"]["expiresAt"])
         one = client.get(f"/v1/projections/{item['name']}").json()
         assert one.keys() == item.keys()
+
+
+def test_what_the_store_says_of_itself_is_for_the_log_alone(
+    mongodb_url: str, mongodb_database: Database[Document]
+) -> None:
+    with serving(mongodb_url) as served:
+        ticket = served.client().created()
+        mongodb_database["tickets"].update_one({}, {"$unset": {"name": 1}})
+        with capture_logs() as said:
+            answer = served.client("*").get(f"/v1/tickets/{ticket['_id']}")
+
+    problem = refused(answer, 500, "internal-error")
+    request_id = answer.headers["X-Request-ID"]
+    assert problem["detail"] == f"The failure is in the service's log under {request_id}."
+    assert request_id in [line.get("request_id") for line in said]
+
+
+def test_a_store_that_does_not_answer_is_not_quoted_either() -> None:
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/")
+    async def fail() -> None:
+        raise StoreUnavailable("10.1.2.3:27017: connection refused")
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(Envelope(app, CollectorRegistry()))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await client.get("/")
+
+    with capture_logs() as said:
+        answer = asyncio.run(ask())
+
+    assert refused(answer, 503, "store-unavailable")["detail"] == (
+        "The store does not answer. Try again; a command may or may not have been stored: "
+        "repeat it with the same Idempotency-Key."
+    )
+    (line,) = said
+    assert "10.1.2.3" in line["problem"]
+    assert line["request_id"] == answer.headers["X-Request-ID"]

@@ -3,13 +3,14 @@
 from importlib.metadata import version
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 from api.composition import Service
 from api.http import audit, health, problems, projections, systems, tickets
-from api.http.callers import SECURITY
+from api.http.callers import SECURITY, VERIFYING
 from api.http.envelope import Envelope
 from api.http.express import Express
 from api.http.submission import Submitter
@@ -22,12 +23,14 @@ def create_app(service: Service) -> FastAPI:
         redirect_slashes=False,  # one address per thing; a redirect would go to a made-up host
         title="Ticketbook",
         version=version("ticketbook"),
-        description="Tickets are bundles of permission features; every change of one is an event.",
+        description="Tickets are bundles of permission features; every change of one is an event. "
+        "A query parameter that a route under /v1 does not know is refused, not passed over.",
         responses=problems.documented("internal-error"),
     )
     registry = CollectorRegistry()
     app.state.service = service
     app.state.submitter = Submitter(service)
+    app.state.verifying = CapacityLimiter(VERIFYING)
     app.state.registry = registry
     app.add_middleware(Express)
     app.add_middleware(Envelope, registry=registry)  # added last: around everything

@@ -1,15 +1,18 @@
 """Who calls: from the bearer token to the caller, his organisation, and the origin of a command."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any, Final, cast
 
 from anyio import to_thread
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 
 from api.composition import Service
-from api.http.problems import Problem
+from api.http.problems import MOST_FAULTS, Problem, escaped
 from api.http.submission import Submitter
+from domain.errors import Fault
 from domain.origin import Origin, milliseconds
 from infrastructure.credentials import Caller, CredentialError, bearer
 
@@ -20,6 +23,12 @@ SECURITY: Final[dict[str, Any]] = {
     "description": "A token with sub, org, scope and exp",
 }
 """The OpenAPI security scheme of every route that takes a `Call`."""
+
+VERIFYING: Final = 4
+"""Tokens verified at once. An issuer that does not answer must not fill the threads that serve
+everybody else."""
+
+_SHOWN: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +68,39 @@ def requires(scope: str) -> Callable[[Request], Awaitable[Call]]:
             token = bearer(request.headers.get("authorization"))
             caller = service.tokens.known(token)
             if caller is None:
-                caller = await to_thread.run_sync(service.tokens.verify, token)
+                limiter = request.app.state.verifying
+                caller = await to_thread.run_sync(service.tokens.verify, token, limiter=limiter)
         except CredentialError as error:
             raise Problem(error.code, error.detail) from error
         if scope not in caller.scopes:
             raise Problem("scope-missing", f"The token's scope lacks {scope}.")
+        if request.scope["query_string"]:
+            _refuse_unknown_parameters(request)
         return Call(request, service, request.app.state.submitter, caller)
 
     return call
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    """A misspelt filter that is passed over would show more than was asked for."""
+    route = cast(APIRoute, request.scope["route"])
+    known = [parameter.alias for parameter in route.dependant.query_params]
+    unknown = [name for name in request.query_params if name not in known]
+    faults = [
+        Fault(f"/query/{escaped(name)}", "unknown-parameter", _unknown(name, known))
+        for name in unknown[:MOST_FAULTS]
+    ]
+    if faults:
+        raise Problem("invalid-parameter", faults[0].detail, faults)
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name[:_SHOWN], known, n=1)
+    if close:
+        hint = f"Did you mean {close[0]!r}?"
+    else:
+        hint = f"It takes {', '.join(known)}." if known else "It takes none."
+    return f"There is no query parameter {name[:_SHOWN]!r}. {hint}"
 
 
 Reading = Annotated[Call, Depends(requires("tickets:read"))]

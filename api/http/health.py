@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+import structlog
 from anyio import fail_after, to_thread
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -22,6 +23,8 @@ router = APIRouter(tags=["Health"])
 
 PATIENCE: Final = 5.0
 """Seconds the store has to answer. It may be silent for much longer, and health can not wait."""
+
+_log = structlog.get_logger(__name__)
 
 
 class HealthModel(BaseModel):
@@ -60,8 +63,10 @@ async def readyz(request: Request) -> Response:
     service = service_of(request)
     try:
         readiness = _readiness(service, await _statuses(service))
-    except TicketbookError as error:
-        readiness = ReadinessModel(status="unready", projections=[], problems=[str(error)])
+    except TicketbookError as error:  # anybody may ask: the words of the store are not for all
+        _log.error("readiness.failed", problem=str(error))
+        said = "The store does not answer as it should: the log says why."
+        readiness = ReadinessModel(status="unready", projections=[], problems=[said])
     code = 503 if readiness.status == "unready" else 200
     return Response(to_json(readiness), code, media_type="application/json")
 
@@ -96,7 +101,9 @@ def _readiness(service: Service, found: Sequence[ProjectionStatus]) -> Readiness
         failing = runner and runner.problem
         if status.state == "down" or failing:
             down = True
-            why = failing or "no runner holds its lease"
+            why = "the log says why" if failing else "no runner holds its lease"
+            if failing:
+                _log.error("projection.down", projection=status.name, problem=failing)
             problems.append(f"Projection {status.name} is down: {why}.")
         if status.parked:
             problems.append(

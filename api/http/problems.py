@@ -22,7 +22,6 @@ from domain.errors import (
     Overloaded,
     ProjectionBehind,
     Refusal,
-    StoreCorrupt,
     StoreUnavailable,
     TicketbookError,
     TicketNotParked,
@@ -87,21 +86,17 @@ _STATUS_CODES: Final = {
 
 _ERROR_CODES: Final[dict[type[TicketbookError], str]] = {
     KeyReused: "key-reused",
-    StoreUnavailable: "store-unavailable",
     Overloaded: "overloaded",
     ProjectionBehind: "projection-behind",
     TicketNotParked: "ticket-not-parked",
     Fenced: "projection-taken-over",
-    StoreCorrupt: "internal-error",
-    TicketbookError: "internal-error",
 }
 
 
-_NEUTRAL: Final = {
-    "internal-error": "The service could not do it. Its log says why, under the X-Request-ID.",
-    "store-unavailable": "The store does not answer. Try again; a command may or may not have been "
-    "stored: repeat it with the same Idempotency-Key.",
-}
+_NO_ANSWER: Final = (
+    "The store does not answer. Try again; a command may or may not have been stored: "
+    "repeat it with the same Idempotency-Key."
+)
 
 MOST_FAULTS: Final = 20
 """Most faults in one answer: a body of wrong items must not come back fifty times its size."""
@@ -182,10 +177,11 @@ CALLER: Final = (
     "token-not-yet-valid",
     "scope-missing",
     "issuer-unavailable",
+    "invalid-parameter",
 )
 """What every route that asks who calls may answer."""
 
-READ: Final = (*CALLER, "invalid-parameter", "projection-behind", "store-unavailable")
+READ: Final = (*CALLER, "projection-behind", "store-unavailable")
 """What every read of a view may answer."""
 
 
@@ -222,11 +218,14 @@ async def _ours(request: Request, error: Exception) -> Response:
         return response(
             error.code, error.detail, error.faults, version=error.version, headers=headers
         )
-    code = next(_ERROR_CODES[kind] for kind in type(error).__mro__ if kind in _ERROR_CODES)
-    said = _NEUTRAL.get(code)
-    if said:  # the error's own words may hold an address, or another organisation's data
-        _log.error("request.failed", problem=str(error), request_id=request.state.correlation_id)
-    return response(code, said or str(error))
+    if isinstance(error, StoreUnavailable):  # its own words may tell where the store is
+        request_id = request.state.correlation_id
+        _log.error("store.unavailable", problem=str(error), request_id=request_id)
+        return response("store-unavailable", _NO_ANSWER)
+    for kind in type(error).__mro__:
+        if kind in _ERROR_CODES:
+            return response(_ERROR_CODES[kind], str(error))
+    raise error  # `Envelope` logs it: its words may hold another organisation's data
 
 
 async def _validation(_: Request, error: Exception) -> Response:
@@ -257,7 +256,12 @@ def _pointer(location: Sequence[int | str]) -> str:
     parts = list(location)
     if parts and parts[0] == "body":
         parts = parts[1:]
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    return "".join(f"/{escaped(str(part))}" for part in parts)
+
+
+def escaped(part: str) -> str:
+    """One step of a pointer (RFC 6901)."""
+    return part.replace("~", "~0").replace("/", "~1")
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -45,7 +45,6 @@ async def get_projection(call: Operating, name: str) -> Response:
     response_model=ProjectionModel,
     responses=documented(
         *CALLER,
-        "invalid-parameter",
         "not-found",
         "ticket-not-parked",
         "projection-taken-over",

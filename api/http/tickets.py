@@ -53,7 +53,6 @@ TicketId = Annotated[str, Path(pattern=ID_PATTERN, description="24 hex digits")]
 
 _WRITE: Final = (
     *CALLER,
-    "invalid-parameter",
     "malformed-json",
     "invalid-body",
     "body-too-large",
