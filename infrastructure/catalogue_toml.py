@@ -2,7 +2,6 @@
 
 import re
 import tomllib
-from bisect import bisect_left
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Annotated, Any, Final
@@ -19,6 +18,18 @@ _Features = dict[_Name, _Sentence]
 _Path = tuple[str, ...]
 
 _FAULTS_SHOWN: Final = 10
+_TOKEN: Final = re.compile(
+    r"""
+      "{3}(?:[^\\]|\\.)*?"{3,5} | '{3}.*?'{3,5}  # text on several lines; may end in quotes
+    | "(?:[^"\\]|\\.)*" | '[^']*'
+    | \#[^\n]*
+    | (?P<open>[\[{]) | (?P<close>[\]}]) | (?P<newline>\n)
+    | [^"'\#\[\]{}\n]+
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""The tokens of a TOML document, as far as they tell where a statement ends."""
+
 _TOML_LINE: Final = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -87,35 +98,67 @@ def _contradictions(file: _File) -> Iterator[tuple[_Path, str]]:
 
 def _faults(text: str, name: str, faults: list[tuple[_Path, str]]) -> str:
     """One line of explanation per fault, in the order of the file."""
-    lines = sorted((_line_of(text, path), what) for path, what in faults[:_FAULTS_SHOWN])
-    return "\n".join(f"{name}, line {line}: {what}" for line, what in lines)
+    shown = faults[:_FAULTS_SHOWN]
+    lines = _lines_of(text, {path for path, _ in shown})
+    said = sorted((lines.get(path, 1), what) for path, what in shown)
+    return "\n".join(f"{name}, line {line}: {what}" for line, what in said)
 
 
-def _line_of(text: str, path: _Path) -> int:
-    """The line on which the key at `path` first stands, however the file spells it."""
-    lines = [line + "\n" for line in text.split("\n")]
+def _lines_of(text: str, paths: set[_Path]) -> dict[_Path, int]:
+    """The line on which the key at each path first stands, however the file spells it."""
+    lines: dict[_Path, int] = {}
+    table: _Path = ()
+    for line, statement in _statements(text):
+        written = tomllib.loads(statement)
+        if statement.lstrip().startswith("["):
+            table = _only_path(written)
+            found = {path for path in paths if table[: len(path)] == path}
+        else:
+            depth = len(table)
+            found = {p for p in paths if p[:depth] == table and _holds(written, p[depth:])}
+        lines |= dict.fromkeys(found, line)
+        paths = paths - found
+        if not paths:
+            break
+    return lines
 
-    def holds(count: int) -> bool:
-        """Whether the key is among the first `count` lines; half a value does not count."""
-        table: Any = _readable(lines, count)[0]
-        for key in path:
-            if not isinstance(table, dict) or key not in table:
-                return False
-            table = table[key]
-        return True
 
-    end = bisect_left(range(len(lines)), True, key=holds)
-    return _readable(lines, end - 1)[1] + 1 if end else 1
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Each header, pair, comment and empty line of a TOML document, with its first line.
+
+    Taking it apart first makes each be parsed once: a whole file up to some line may end inside
+    a value, and finding where it does not took minutes.
+    """
+    start, line, depth = 0, 1, 0
+    for token in _TOKEN.finditer(text):
+        match token.lastgroup:
+            case "open":
+                depth += 1
+            case "close":
+                depth -= 1
+            case "newline" if depth == 0:
+                yield line, text[start : token.end()]
+                line += text.count("\n", start, token.end())
+                start = token.end()
+    yield line, text[start:]
 
 
-def _readable(lines: list[str], count: int) -> tuple[dict[str, Any], int]:
-    """The longest TOML document among the first `count` lines, and how many lines it has."""
-    for end in range(count, 0, -1):
-        try:
-            return tomllib.loads("".join(lines[:end])), end
-        except tomllib.TOMLDecodeError:
-            continue  # the line ends inside a value
-    return {}, 0
+def _only_path(header: dict[str, Any]) -> _Path:
+    """The path of the one table that a header makes."""
+    path: list[str] = []
+    table: Any = header
+    while isinstance(table, dict) and table:
+        [(key, table)] = table.items()
+        path.append(key)
+    return tuple(path)
+
+
+def _holds(table: Any, path: _Path) -> bool:
+    for key in path:
+        if not isinstance(table, dict) or key not in table:
+            return False
+        table = table[key]
+    return True
 
 
 def _path(detail: ErrorDetails) -> _Path:

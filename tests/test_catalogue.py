@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from structlog.testing import capture_logs
@@ -119,6 +120,9 @@ MISTAKES = {
     "dotted": ("systems.a.description = 'A.'\nsystems.a.features.b = 3\n", 2, "'b' must be text"),
     "inline": ("[systems]\na = {description = 'A.', features = {b = 3}}\n", 2, "'b' must be text"),
     "windows": (LIBRARY.replace("\n", "\r\n") + "take_back = 3\r\n", 8, "must be text"),
+    "quotes in quotes": (LIBRARY + 'a = """"A" # [{\n\\"""""\n"}" = 3\n', 10, "'}' is not"),
+    "brackets in comments": (LIBRARY + "# [ { \"\na = 'A. # ['\nb = [ # ]\n]\n", 10, "'b' must"),
+    "list of tables": (LIBRARY + "[[systems.a]]\nb = 3\n", 8, "'a' must be a table"),
     "odd spaces": (LIBRARY + "a = 'A\u2028B'\nb = 3\n", 9, "'b' must be text"),
 }
 
@@ -128,6 +132,15 @@ def test_a_mistake_is_refused_with_file_line_and_reason(text: str, line: int, sa
     message = refusal(lambda: parse_catalogue(text, "my.toml"))
     assert message.startswith(f"my.toml, line {line}: ")
     assert says in message
+
+
+@pytest.mark.parametrize("value", ['"""{}"""', "'''{}'''", "[{}]"], ids=["text", "raw", "list"])
+def test_a_long_value_after_a_mistake_does_not_delay_its_report(value: str) -> None:
+    text = LIBRARY + "take_back = 3\nlong = " + value.format("\n" * 50_000) + "\n"
+    before = monotonic()
+    message = refusal(lambda: parse_catalogue(text, "my.toml"))
+    assert monotonic() - before < 2
+    assert message.startswith("my.toml, line 8: 'take_back'")
 
 
 def test_several_mistakes_are_reported_together_in_the_order_of_the_file() -> None:
