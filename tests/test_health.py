@@ -175,9 +175,9 @@ def threads(name: str) -> int:
     return sum(thread.name == name for thread in threading.enumerate())
 
 
-def test_a_poisoned_ticket_parks_alone_and_it_is_said(
-    store_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services opened from now on can not project a ticket called poison."""
+
     def project(ticket: Ticket | None, recorded: Recorded) -> Ticket | None:
         found = TICKETS.project(ticket, recorded)
         if found and found.name == "poison":
@@ -193,6 +193,12 @@ def test_a_poisoned_ticket_parks_alone_and_it_is_said(
 
     project_with(monkeypatch, project)
     monkeypatch.setattr(composition, "AUDIT", replace(AUDIT, project=entry_of))
+
+
+def test_a_poisoned_ticket_parks_alone_and_it_is_said(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch)
     with serving(store_url) as served:
         client = served.client()
         created = client.create()
@@ -233,6 +239,36 @@ def test_a_poisoned_ticket_parks_alone_and_it_is_said(
         assert client.get(path, headers=seen(later)).json() == later.json()
         refused(client.post(retry), 404, "ticket-not-parked")
         until(lambda: ready(client))
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first event", "later event"])
+def test_a_parked_ticket_is_never_shown_as_current_and_never_betrayed(
+    store_url: str, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    poison(monkeypatch)
+    with serving(store_url) as served:
+        ada, other, staff = served.client(), served.client(), served.client("*")
+        last = ada.create(name="poison" if first else "healthy")
+        ticket_id, path = last.json()["_id"], last.headers["Location"]
+        if not first:
+            last = ada.patch(path, json={"name": "poison"}, headers={"If-Match": '"1"'})
+        mine = other.created()
+
+        for caller in (ada, staff):
+            for address in (path, f"{path}/history", "/v1/tickets", "/v1/audit"):
+                problem = refused(caller.get(address, headers=seen(last)), 503, "projection-behind")
+                assert ticket_id in problem["detail"]
+        for address in (path, f"{path}/history"):
+            refused(other.get(address, headers=seen(last)), 404, "ticket-not-found")
+        for address in ("/v1/tickets", "/v1/audit"):
+            answer = other.get(address, headers=seen(last))
+            assert answer.status_code == 200
+            assert len(answer.json()["items"]) == 1
+            before = {"Min-Event-Position": str(int(last.headers["Event-Position"]) - 1)}
+            assert ada.get(address, headers=before).status_code == 200
+            assert ada.get(address).status_code == 200
+        asked = ada.get("/v1/audit", params={"ticket": mine["_id"]}, headers=seen(last))
+        assert (asked.status_code, asked.json()["items"]) == (200, [])
 
 
 def test_a_stuck_runner_is_unready_within_two_intervals_and_its_lag_is_told(

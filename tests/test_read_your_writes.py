@@ -4,13 +4,18 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from time import monotonic
-from typing import Final
+from dataclasses import dataclass, replace
+from time import monotonic, sleep
+from typing import Any, Final
 
+import httpx
 import pytest
 
+from api.composition import holder
 from api.http import freshness
+from domain.events import Recorded
+from projections.operations import rebuild
+from projections.projection import Projected
 from tests.server import (
     TICKET,
     Answer,
@@ -19,8 +24,11 @@ from tests.server import (
     Wire,
     new_id,
     refused,
+    seen,
+    serving,
     serving_apart,
     token_for,
+    until,
 )
 
 DAWDLING: Final = (sys.executable, "-m", "tests.dawdling_service", "serve", "--port", "0")
@@ -154,3 +162,53 @@ def test_a_waiting_read_is_answered_as_soon_as_it_can_be(
     assert (changed.status_code, answer.status_code) == (200, 200)
     if path == "/v1/tickets/{id}":
         assert answer.json() == changed.json()
+
+
+@pytest.mark.parametrize("name", ["tickets", "audit"])
+def test_a_read_during_a_rebuild_is_never_answered_from_half_a_view(
+    store_url: str, name: str
+) -> None:
+    with serving(store_url) as served:
+        client = served.client()
+        for _ in range(30):
+            last = client.create()
+        reads = READS[:2] if name == "tickets" else READS[2:]
+        addresses = [read.format(id=last.json()["_id"]) for read in reads]
+        whole = {address: patiently(client, address, last).content for address in addresses}
+        projected = slow(served.service.projections[name].projected)
+        behind = 0
+
+        def rebuild_often() -> None:
+            for _ in range(4):
+                rebuild(projected, holder(), lambda _: None)
+
+        with ThreadPoolExecutor(1) as pool:
+            rebuilding = pool.submit(rebuild_often)
+            while not rebuilding.done():
+                for address in addresses:
+                    answer = client.get(address, headers=seen(last))
+                    if answer.status_code == 200:
+                        assert answer.content == whole[address]
+                    else:
+                        refused(answer, 503, "projection-behind")
+                        behind += 1
+            rebuilding.result()
+        assert behind, "no read came in between: this proved nothing"
+        for address in addresses:
+            assert patiently(client, address, last).content == whole[address]
+
+
+def slow(projected: Projected[Any]) -> Projected[Any]:
+    """The same, with a rebuild that takes a while."""
+    project = projected.projection.project
+
+    def slowly(row: Any, recorded: Recorded) -> Any:
+        sleep(0.005)
+        return project(row, recorded)
+
+    return replace(projected, projection=replace(projected.projection, project=slowly))
+
+
+def patiently(client: Client, address: str, after: httpx.Response) -> httpx.Response:
+    until(lambda: client.get(address, headers=seen(after)).status_code == 200)
+    return client.get(address, headers=seen(after))
