@@ -1,16 +1,20 @@
 """Logging: one line per event on stderr, JSON for machines or colours for people.
 
 Lines of the libraries in use come out in the same form. Credentials are masked in the finished
-line, wherever in it they stand, and tracebacks never show the values of variables.
+line, wherever in it they stand, and tracebacks never show the values of variables. On a terminal,
+nothing that callers wrote can do anything but be read.
 """
 
 import logging
 import re
 import sys
-from typing import Any, Final
+from io import StringIO
+from typing import Any, Final, TextIO
 
 import structlog
-from structlog.types import EventDict, Processor, WrappedLogger
+from structlog.types import EventDict, ExcInfo, Processor, WrappedLogger
+
+from infrastructure.terminal import printable
 
 _TALKATIVE: Final = ("uvicorn.error", "watchfiles.main")
 """Libraries whose everyday lines tell an operator nothing."""
@@ -60,8 +64,25 @@ def configure_logging(json: bool) -> None:
 def _renderers(json: bool) -> list[Processor]:
     if json:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=True, exception_formatter=plain)]
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=True, repr_native_str=True, exception_formatter=_traceback
+    )
+    return [_escape, renderer]
+
+
+def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The renderer escapes every value, but neither what happened nor where. After it, the line
+    holds control characters of its own: the colours."""
+    for key, keep in (("event", ""), ("stack", "\n")):
+        if key in event:
+            event[key] = printable(str(event[key]), keep)
+    return event
+
+
+def _traceback(into: TextIO, raised: ExcInfo) -> None:
+    written = StringIO()
+    structlog.dev.plain_traceback(written, raised)
+    into.write(printable(written.getvalue(), keep="\n"))
 
 
 def _mask(_logger: WrappedLogger, _method: str, line: EventDict | str) -> Any:

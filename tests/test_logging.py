@@ -2,11 +2,13 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
+from api.cli.output import say
 from infrastructure.logging import configure_logging
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbmEifQ.c2lnbmF0dXJl"
@@ -55,3 +57,28 @@ def test_credentials_are_masked_wherever_they_stand(
     assert "db1/tickets" in err
     assert "Traceback" in err
     assert not [shown for shown in (TOKEN, "hunter2", "opaque", secret) if shown in err]
+
+
+def test_nothing_that_callers_wrote_can_disturb_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging(json=False)
+    wild = "/\x1b[2J\x1b]0;title\x07\x9b1A\r\nforged line\u202e"
+    log = structlog.get_logger("ours")
+    log.warning(wild, path=wild, among=[wild], error=ValueError(wild))
+    logging.getLogger("theirs").error("got %s", wild)
+    try:
+        raise ValueError(wild)
+    except ValueError:
+        log.exception("failed", stack_info=True)
+    shown = re.sub(r"\x1b\[\d+m", "", capsys.readouterr().err)  # our own colours
+    assert [c for c in shown if not c.isprintable() and c != "\n"] == []
+    first, second, *traceback = shown.splitlines()
+    assert first.count(r"/\x1b[2J\x1b]0;title\x07\x9b1A\r\nforged line\u202e") == 4
+    assert r"got /\x1b[2J\x1b]0;title\x07\x9b1A\r\nforged line\u202e" in second
+    assert traceback[-2] == r"ValueError: /\x1b[2J\x1b]0;title\x07\x9b1A\r"
+
+
+def test_what_commands_tell_can_not_disturb_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("ticket \x1b[2J\x9b1A is\nparked")
+    assert capsys.readouterr().err == "ticket \\x1b[2J\\x9b1A is\nparked\n"

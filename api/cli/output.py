@@ -22,6 +22,7 @@ from domain.errors import (
     TicketNotParked,
 )
 from infrastructure.logging import configure_logging
+from infrastructure.terminal import printable
 
 
 class Exit(IntEnum):
@@ -59,12 +60,7 @@ def log_for_people() -> None:
 
 def say(text: str) -> None:
     """Tell a person, on stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def _printable(text: str) -> str:
-    """What callers wrote must not move an operator's cursor, or break a line in two."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    print(printable(text, keep="\n"), file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:
@@ -76,7 +72,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(_printable(str(cell))) for cell in row))
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
     with console.capture() as printed:
         console.print(table)
     print("\n".join(line.rstrip() for line in printed.get().splitlines()))
