@@ -73,15 +73,21 @@ def decode(stored: Notification) -> Recorded:
             "It was written by a newer version, or damaged.",
             stored.id,
             str(stored.originator_id),
-        ) from error
+        ) from _without_input(error)
 
 
 def _without_data(error: Exception) -> str:
     """What is wrong, without quoting what is stored: messages go where the data may not."""
     if isinstance(error, ValidationError):
         faults = error.errors(include_input=False, include_url=False, include_context=False)
-        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in faults[:3])
+        places = [(".".join(map(str, one["loc"])), one["msg"]) for one in faults[:3]]
+        return "; ".join(f"{place}: {what}" if place else what for place, what in places)
     return str(error)
+
+
+def _without_input(error: Exception) -> Exception | None:
+    """The cause to show in a traceback; pydantic's errors quote what they were given."""
+    return None if isinstance(error, ValidationError) else error
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,9 @@ def decode_answer(key: str, body: bytes) -> Answer:
         if said := stored.refusal:
             refusal = REFUSALS[said.code](said.detail, said.faults, said.version)
     except (KeyError, ValueError) as error:
-        raise StoreCorrupt(f"The answer kept for key {key!r} can not be read: {error}") from error
+        raise StoreCorrupt(
+            f"The answer kept for key {key!r} can not be read: {_without_data(error)}"
+        ) from _without_input(error)
     return Answer(
         key, stored.fingerprint, stored.ticket_id, stored.version, stored.position, refusal
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from traceback import format_exception
 from typing import Any, Final
 
 import pytest
@@ -138,6 +139,31 @@ def test_bytes_that_were_never_written_are_refused_with_their_position(state: by
         codec.decode(stored(state))
     assert (refused.value.position, refused.value.ticket_id) == (41, FOREMAN)
     assert f"position 41 (ticket.renamed, ticket {FOREMAN}, version 3)" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda envelope: envelope["data"].update(name=["a secret"]),
+        lambda envelope: envelope["data"]["origin"].update(reason=["a secret"]),
+        lambda envelope: envelope["data"].update(note="a secret"),
+        lambda envelope: envelope.update(data="a secret"),
+        lambda envelope: envelope.update(recorded_at="a secret"),
+    ],
+)
+def test_what_is_told_of_an_unreadable_event_never_quotes_it(
+    wrong: Callable[[dict[str, Any]], object],
+) -> None:
+    with pytest.raises(EventUnreadable) as refused:
+        codec.decode(stored(altered("ticket.renamed.1", wrong)))
+    assert "a secret" not in "".join(format_exception(refused.value))
+
+
+def test_what_is_told_of_an_unreadable_answer_never_quotes_it() -> None:
+    body = b'{"fingerprint": ["a secret"]}'
+    with pytest.raises(StoreCorrupt) as refused:
+        codec.decode_answer("key-1", body)
+    assert "a secret" not in "".join(format_exception(refused.value))
 
 
 def test_an_event_nobody_knows_is_refused_with_its_position() -> None:
