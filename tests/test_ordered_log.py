@@ -1,5 +1,6 @@
 """The contract of `infrastructure/ordered_log.py`, run against every store."""
 
+import os
 import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -462,3 +463,22 @@ def test_readers_that_come_and_go_leave_no_connections_behind(tmp_path: Path) ->
             reader.start()
             reader.join()
         assert len(database._opened) == 2  # one that writes, one that reads
+
+
+def test_a_new_sqlite_file_and_those_beside_it_are_for_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with closing(SQLiteDatabase(tmp_path / "store.db")) as database:
+            SQLiteLog(database).commit(0, [event("a", 1)])
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(["store.db", "store.db-wal", "store.db-shm"], 0o600)
+
+
+def test_an_older_sqlite_file_keeps_the_rights_it_was_given(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.touch()
+    path.chmod(0o640)
+    with closing(SQLiteDatabase(path)):
+        assert path.stat().st_mode & 0o777 == 0o640

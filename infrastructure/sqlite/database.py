@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -51,6 +51,7 @@ class SQLiteDatabase:
             raise ConfigurationError(
                 f"The folder of the SQLite store can not be made: {error}"
             ) from error
+        _make_private(path)
         with _answering(path):
             self._writer = self._connect()
             self._writer.execute(f"PRAGMA cache_size=-{_WRITER_KIB}")
@@ -117,6 +118,13 @@ class SQLiteDatabase:
             )
         self._writer.executescript(_TABLES)
         self._writer.execute(f"PRAGMA user_version={SCHEMA}")
+
+
+def _make_private(path: Path) -> None:
+    """Make the file if there is none, for its owner alone; SQLite gives the files that it puts
+    beside it the same rights. What an operator gave an older file stays."""
+    with suppress(OSError):  # it is there already, or SQLite says what is wrong
+        path.touch(mode=0o600, exist_ok=False)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
