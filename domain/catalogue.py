@@ -8,7 +8,10 @@ from typing import Final
 from domain.errors import Fault, UnknownFeature, UnknownSystem
 
 _TOLD: Final = 20
-"""Most unknown features that are told one by one: finding the nearest spelling takes a while."""
+"""Most unknown features that are told one by one: refusals are kept for ever."""
+
+_SUGGESTED: Final = 10
+"""Most of those with a suggestion: finding the nearest spelling takes a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,10 @@ class Catalogue:
             Fault(
                 f"/features/{index}",
                 UnknownFeature.code,
-                f"{system_name} has no feature {_short(feature)}.{_nearest(feature, known)}",
+                f"{system_name} has no feature {_short(feature)}."
+                f"{_nearest(feature, known) if told < _SUGGESTED else ''}",
             )
-            for index, feature in unknown[:_TOLD]
+            for told, (index, feature) in enumerate(unknown[:_TOLD])
         )
         if len(unknown) > _TOLD:
             more = f"{len(unknown) - _TOLD} more are unknown."

@@ -249,3 +249,11 @@ def test_what_is_no_id_is_wrong_usage_and_not_an_empty_answer(store: str) -> Non
         code, out, err = run("audit", "search", option, "nonsense", store=store)
         assert (code, out) == (2, "")
         assert "24 lower-case hexadecimal digits" in " ".join(err.split())
+
+
+@pytest.mark.parametrize("hours", ["1e30", "inf", "nan", "8761", "0"])
+def test_a_token_is_good_for_a_year_at_most(tmp_path: Path, hours: str) -> None:
+    asked = ("token", "--sub", "ada", "--org", ORG, "--scope", "tickets:read", "--hours", hours)
+    code, out, err = run(*asked, store=f"sqlite:///{tmp_path}/store.db")
+    assert (code, out) == (2, "")
+    assert "Invalid value for '--hours'" in err

@@ -137,6 +137,26 @@ def test_each_feature_that_the_system_does_not_have_is_named_with_the_nearest_on
     )
 
 
+def test_of_many_unknown_features_the_first_are_named_and_the_rest_counted() -> None:
+    wanted = ("get_all", *("create_workex" for _ in range(30)))
+    refusal = given().when(create(features=wanted)).then_refused(UnknownFeature)
+    *named, rest = refusal.faults
+    assert [fault.pointer for fault in named] == [f"/features/{n}" for n in range(1, 21)]
+    assert ["Did you mean" in fault.detail for fault in named] == [True] * 10 + [False] * 10
+    assert (rest.pointer, rest.detail) == ("/features", "10 more are unknown.")
+
+
+def test_a_refusal_quotes_64_characters_of_a_name_at_most() -> None:
+    long, cut = "x" * 65, f"'{'x' * 63}…'"
+    refusals: list[Refusal] = [
+        given().when(create(features=(long,))).then_refused(UnknownFeature),
+        given().when(create(system=long)).then_refused(UnknownSystem),
+    ]
+    for refusal in refusals:
+        assert cut in refusal.detail and cut in refusal.faults[0].detail
+        assert long not in refusal.detail + refusal.faults[0].detail
+
+
 def test_a_name_like_no_other_gets_no_suggestion() -> None:
     refusal = given().when(create(features=("zzz",))).then_refused(UnknownFeature)
     assert refusal.detail == "workforce_2 has no feature 'zzz'."
