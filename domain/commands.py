@@ -2,12 +2,14 @@
 
 `within` is the organisation whose tickets the caller may touch, or None for platform staff;
 another organisation's ticket is answered as if it did not exist. `expected_version` is the
-version the caller looked at, or None when it does not mind.
+version the caller looked at, or None when it does not mind. `read_at` is where the log ended when
+the old system was asked for a record: a stream that has moved on since is left alone, for what was
+read may be out of date. None says that nobody else takes records over at the same time.
 """
 
 from dataclasses import dataclass
 
-from domain.events import LegacyRecordQuarantined, TicketImported
+from domain.events import LegacyRecordQuarantined, LegacyRecordRemoved, TicketImported
 from domain.origin import Origin
 
 
@@ -59,19 +61,30 @@ class RestoreTicket:
 
 @dataclass(frozen=True, slots=True)
 class ImportTicket:
-    """Take a legacy record over, already translated. The same content twice changes nothing, nor
-    does a record that is older than what the ticket holds."""
+    """Take a legacy record over, already translated. The same record twice changes nothing, nor
+    does one that is older than what was changed here."""
 
     ticket_id: str
     imported: TicketImported
+    read_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantineRecord:
-    """Keep a legacy record that can not be a ticket, with the reason."""
+    """Keep a legacy record that can not be a ticket, with the reason; the same record once."""
 
     ticket_id: str
     quarantined: LegacyRecordQuarantined
+    read_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRecord:
+    """Note that a record which was taken over is gone from the old system."""
+
+    ticket_id: str
+    removed: LegacyRecordRemoved
+    read_at: int | None = None
 
 
 Command = (
@@ -82,4 +95,5 @@ Command = (
     | RestoreTicket
     | ImportTicket
     | QuarantineRecord
+    | RemoveRecord
 )

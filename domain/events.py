@@ -100,6 +100,15 @@ class LegacyRecordQuarantined:
     record: str
 
 
+@dataclass(frozen=True, slots=True)
+class LegacyRecordRemoved:
+    """The record is gone from `collection` of the old system: its ticket retires with it."""
+
+    TOPIC: ClassVar[str] = "legacy_record.removed"
+    origin: Origin
+    collection: str
+
+
 Event = (
     TicketCreated
     | TicketImported
@@ -108,6 +117,7 @@ Event = (
     | TicketRetired
     | TicketRestored
     | LegacyRecordQuarantined
+    | LegacyRecordRemoved
 )
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = (
@@ -118,6 +128,7 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     TicketRetired,
     TicketRestored,
     LegacyRecordQuarantined,
+    LegacyRecordRemoved,
 )
 
 

@@ -1,4 +1,5 @@
 """One pure function per command: `(command, ticket, catalogue) -> events`. All rules live here.
+Those for legacy records look at the whole end of the stream instead of the ticket alone.
 
 No event means that nothing would change. A rule that says no raises a `Refusal`.
 """
@@ -13,6 +14,7 @@ from domain.commands import (
     CreateTicket,
     ImportTicket,
     QuarantineRecord,
+    RemoveRecord,
     RenameTicket,
     RestoreTicket,
     RetireTicket,
@@ -34,6 +36,7 @@ from domain.events import (
     TicketRestored,
     TicketRetired,
 )
+from domain.stream import Stream
 from domain.ticket import Ticket
 
 NAME_LENGTH = 200
@@ -46,8 +49,9 @@ FEATURES_PER_TICKET = 500
 """Most features in one command."""
 
 
-def decide(command: Command, ticket: Ticket | None, catalogue: Catalogue) -> tuple[Event, ...]:
+def decide(command: Command, stream: Stream, catalogue: Catalogue) -> tuple[Event, ...]:
     """Hand a command to its handler."""
+    ticket = stream.ticket
     match command:
         case CreateTicket():
             return create_ticket(command, ticket, catalogue)
@@ -60,9 +64,11 @@ def decide(command: Command, ticket: Ticket | None, catalogue: Catalogue) -> tup
         case RestoreTicket():
             return restore_ticket(command, ticket, catalogue)
         case ImportTicket():
-            return import_ticket(command, ticket, catalogue)
+            return import_ticket(command, stream)
         case QuarantineRecord():
-            return quarantine_record(command, ticket, catalogue)
+            return quarantine_record(command, stream)
+        case RemoveRecord():
+            return remove_record(command, stream)
 
 
 def create_ticket(
@@ -124,20 +130,23 @@ def restore_ticket(
     return (TicketRestored(command.origin),) if _owned(command, ticket).retired else ()
 
 
-def import_ticket(
-    command: ImportTicket, ticket: Ticket | None, catalogue: Catalogue
-) -> tuple[Event, ...]:
-    imported = command.imported
+def import_ticket(command: ImportTicket, stream: Stream) -> tuple[Event, ...]:
+    imported, ticket = command.imported, stream.ticket
+    if _overtaken(command, stream):
+        return ()
     if ticket is None:
         return (imported,)
     if ticket.org_id != imported.org_id or ticket.system != imported.system:
         raise TicketExists(
             f"Ticket {ticket.id} belongs to another organisation or system than the record."
         )
-    if imported.updated_at < ticket.updated_at:
-        return ()  # it was changed here since: migrating again must not undo that
+    taken = stream.record == imported.source.digest and not stream.quarantined
+    if stream.changed_here and (taken or imported.updated_at < ticket.updated_at):
+        return ()  # migrating again must not undo what was changed here since
     same = (
-        ticket.name == imported.name
+        taken
+        and not ticket.retired
+        and ticket.name == imported.name
         and ticket.features == imported.features
         and ticket.created_at == imported.created_at
         and ticket.updated_at == imported.updated_at
@@ -146,10 +155,20 @@ def import_ticket(
     return () if same else (imported,)
 
 
-def quarantine_record(
-    command: QuarantineRecord, ticket: Ticket | None, catalogue: Catalogue
-) -> tuple[Event, ...]:
-    return (command.quarantined,)
+def quarantine_record(command: QuarantineRecord, stream: Stream) -> tuple[Event, ...]:
+    quarantined = command.quarantined
+    kept = stream.quarantined and stream.record == quarantined.source.digest
+    return () if kept or _overtaken(command, stream) else (quarantined,)
+
+
+def remove_record(command: RemoveRecord, stream: Stream) -> tuple[Event, ...]:
+    if stream.record is None or stream.changed_here or _overtaken(command, stream):
+        return ()
+    return (command.removed,)
+
+
+def _overtaken(command: ImportTicket | QuarantineRecord | RemoveRecord, stream: Stream) -> bool:
+    return command.read_at is not None and stream.position > command.read_at
 
 
 def unique(names: Iterable[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from domain.events import (
     LegacyRecordQuarantined,
+    LegacyRecordRemoved,
     Recorded,
     TicketCreated,
     TicketFeaturesChanged,
@@ -79,11 +80,13 @@ def evolve(ticket: Ticket | None, recorded: Recorded) -> Ticket | None:
             return replace(_touched(ticket, recorded), name=event.name)
         case TicketFeaturesChanged() if ticket:
             return replace(_touched(ticket, recorded), features=event.features)
-        case TicketRetired() if ticket:
+        case TicketRetired() | LegacyRecordRemoved() if ticket:
             return replace(_touched(ticket, recorded), retired=True)
         case TicketRestored() if ticket:
             return replace(_touched(ticket, recorded), retired=False)
         case TicketRenamed() | TicketFeaturesChanged() | TicketRetired() | TicketRestored():
+            return None
+        case LegacyRecordRemoved():
             return None
 
 

@@ -10,7 +10,8 @@ from domain.errors import KeyReused, Refusal
 from domain.events import Recorded
 from domain.handlers import decide
 from domain.ports import Answer
-from domain.ticket import Ticket, evolve, fold
+from domain.stream import Stream
+from domain.ticket import Ticket, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +48,6 @@ class Outcome:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """A stream's end: a quarantined record has a version and a position, but no ticket."""
-
-    ticket: Ticket | None
-    version: int
-    position: int
-
-    def after(self, recorded: Recorded) -> "State":
-        return State(evolve(self.ticket, recorded), recorded.version, recorded.position)
-
-
-def state_of(history: Iterable[Recorded]) -> State:
-    state = State(None, 0, 0)
-    for recorded in history:
-        state = state.after(recorded)
-    return state
-
-
 Answered = tuple[Answer, Outcome | Refusal]
 """What stands under a key, and how it is told again."""
 
@@ -78,7 +60,7 @@ class Batch:
         after: int,
         now: datetime,
         catalogue: Catalogue,
-        states: dict[str, State],
+        states: dict[str, Stream],
         presumed: set[str],
     ) -> None:
         self.after = after
@@ -109,12 +91,12 @@ class Batch:
             answered[key.value] = (answer, told_again(result))
 
     def _decide(self, commands: tuple[Command, ...]) -> Outcome | Refusal:
-        states, events = dict[str, State](), list[Recorded]()
+        states, events = dict[str, Stream](), list[Recorded]()
         position = self.after + len(self.events)
         try:
             for command in commands:
                 state = states.get(command.ticket_id) or self.states[command.ticket_id]
-                for event in decide(command, state.ticket, self.catalogue):
+                for event in decide(command, state, self.catalogue):
                     position += 1
                     recorded = Recorded(
                         position, command.ticket_id, state.version + 1, self.now, event

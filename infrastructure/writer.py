@@ -13,15 +13,14 @@ from domain.errors import EventUnreadable, HeadMoved, StoreUnavailable
 from domain.events import Recorded
 from domain.origin import milliseconds
 from domain.ports import Clock, EventLog
+from domain.stream import Stream, stream_of
 from infrastructure.batch import (
     Answered,
     Batch,
     Key,
     Outcome,
-    State,
     Submission,
     recalled,
-    state_of,
     told_again,
 )
 from infrastructure.group_commit import GroupCommit
@@ -56,7 +55,7 @@ class Writer:
         self._committed = committed
         self._head: int | None = None
         self._last_recorded = datetime.min.replace(tzinfo=UTC)
-        self._states: OrderedDict[str, State] = OrderedDict()
+        self._states: OrderedDict[str, Stream] = OrderedDict()
         self._group = GroupCommit(self._settle, name="writer")
 
     def hand_in(
@@ -127,14 +126,14 @@ class Writer:
             batch.take(submission, answered)
         return batch
 
-    def _load(self, wanted: set[str], presumed: set[str]) -> dict[str, State]:
+    def _load(self, wanted: set[str], presumed: set[str]) -> dict[str, Stream]:
         """The states the batch starts from, read from the log unless known or presumed new."""
         # not `wanted - self._states.keys()`: that walks all the states, for every batch
         unknown = {ticket_id for ticket_id in wanted - presumed if ticket_id not in self._states}
         histories = self._log.histories(unknown)
         states = {ticket_id: self._states.get(ticket_id) for ticket_id in wanted}
         return {
-            ticket_id: state or state_of(histories.get(ticket_id, ()))
+            ticket_id: state or stream_of(histories.get(ticket_id, ()))
             for ticket_id, state in states.items()
         }
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from domain.events import (
     LegacyRecordQuarantined,
+    LegacyRecordRemoved,
     Recorded,
     TicketCreated,
     TicketFeaturesChanged,
@@ -64,7 +65,7 @@ def entry_of(previous: AuditEntry | None, recorded: Recorded) -> AuditEntry:
     system = previous.system if previous else None
     if isinstance(event, TicketCreated | TicketImported):
         org_id, system = event.org_id, event.system
-    elif before is None and not isinstance(event, LegacyRecordQuarantined):
+    elif before is None and not isinstance(event, LegacyRecordQuarantined | LegacyRecordRemoved):
         raise ValueError(f"{event.TOPIC} at position {recorded.position} has no ticket")
     after = _content(before, recorded)
     held, holds = _grants(before), _grants(after)
@@ -97,7 +98,7 @@ def _content(before: Content | None, recorded: Recorded) -> Content | None:
             return replace(before, name=event.name)
         case TicketFeaturesChanged() if before:
             return replace(before, features=event.features)
-        case TicketRetired() if before:
+        case TicketRetired() | LegacyRecordRemoved() if before:
             return replace(before, retired=True)
         case TicketRestored() if before:
             return replace(before, retired=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Final
 
 from domain.catalogue import Catalogue, System
@@ -10,6 +11,7 @@ from domain.commands import (
     CreateTicket,
     ImportTicket,
     QuarantineRecord,
+    RemoveRecord,
     RenameTicket,
     RestoreTicket,
     RetireTicket,
@@ -17,6 +19,7 @@ from domain.commands import (
 from domain.events import (
     Event,
     LegacyRecordQuarantined,
+    LegacyRecordRemoved,
     Recorded,
     SourceRecord,
     TicketCreated,
@@ -116,13 +119,20 @@ def restore(
 
 
 def take_over(
-    imported_event: TicketImported | None = None, ticket_id: str = FOREMAN
+    imported_event: TicketImported | None = None,
+    ticket_id: str = FOREMAN,
+    *,
+    read_at: int | None = None,
 ) -> ImportTicket:
-    return ImportTicket(ticket_id, imported_event or imported())
+    return ImportTicket(ticket_id, imported_event or imported(), read_at)
 
 
-def quarantine(ticket_id: str = FOREMAN) -> QuarantineRecord:
-    return QuarantineRecord(ticket_id, quarantined())
+def quarantine(ticket_id: str = FOREMAN, *, read_at: int | None = None) -> QuarantineRecord:
+    return QuarantineRecord(ticket_id, quarantined(), read_at)
+
+
+def remove(ticket_id: str = FOREMAN, *, read_at: int | None = None) -> RemoveRecord:
+    return RemoveRecord(ticket_id, removed(), read_at)
 
 
 def created(
@@ -141,6 +151,7 @@ def imported(
     revision: int = 7,
 ) -> TicketImported:
     """A record that was made at the start and last touched `updated` minutes later."""
+    record = repr((name, features, org_id, system, updated, revision))
     return TicketImported(
         origin=Origin("migration", None, "run-1", None, minute(100)),
         org_id=org_id,
@@ -149,7 +160,7 @@ def imported(
         features=features,
         created_at=START,
         updated_at=minute(updated),
-        source=SourceRecord("ticket_1", "ab" * 32, revision),
+        source=SourceRecord("ticket_1", sha256(record.encode()).hexdigest(), revision),
         repairs=("name trimmed",),
         unknown_features=("function () {}",),
     )
@@ -183,6 +194,10 @@ def quarantined() -> LegacyRecordQuarantined:
         reason="it has no organisation",
         record='{"_id":{"$oid":"52f22665a60c12d289185d95"}}',
     )
+
+
+def removed() -> LegacyRecordRemoved:
+    return LegacyRecordRemoved(Origin("migration", None, "run-1", None, minute(100)), "ticket_1")
 
 
 def stream(events: Iterable[Event], ticket_id: str = FOREMAN) -> list[Recorded]:

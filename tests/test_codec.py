@@ -18,6 +18,7 @@ from domain.events import (
     EVENT_TYPES,
     Event,
     LegacyRecordQuarantined,
+    LegacyRecordRemoved,
     Recorded,
     SourceRecord,
     TicketCreated,
@@ -63,6 +64,7 @@ EVENTS: Final[dict[str, Event]] = {
     "legacy_record.quarantined.1": LegacyRecordQuarantined(
         MIGRATION, SOURCE, "it has no organisation", '{"_id":{"$oid":"52f22665a60c12d289185d95"}}'
     ),
+    "legacy_record.removed.1": LegacyRecordRemoved(MIGRATION, "ticket_1"),
 }
 """What the golden file `<topic>.<shape>.json` says."""
 

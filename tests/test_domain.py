@@ -26,6 +26,7 @@ from domain.errors import (
 from domain.events import EVENT_TYPES, Event
 from domain.handlers import FEATURES_PER_TICKET, NAME_LENGTH, decide
 from domain.origin import Origin, milliseconds
+from domain.stream import Stream, is_change, stream_of
 from domain.ticket import Ticket, evolve, fold
 from tests.stories import (
     ACME,
@@ -41,6 +42,8 @@ from tests.stories import (
     origin,
     quarantine,
     quarantined,
+    remove,
+    removed,
     rename,
     renamed,
     restore,
@@ -76,7 +79,7 @@ class Story:
 
     def _decided(self) -> tuple[Event, ...]:
         assert self.command
-        return decide(self.command, fold(stream(self.past)), CATALOGUE)
+        return decide(self.command, stream_of(stream(self.past)), CATALOGUE)
 
 
 def given(*past: Event) -> Story:
@@ -362,6 +365,71 @@ def test_an_imported_ticket_may_hold_what_the_catalogue_never_knew() -> None:
 def test_a_record_that_can_be_no_ticket_is_kept_whole() -> None:
     given().when(quarantine()).then(quarantined())
     given(created()).when(quarantine()).then(quarantined())
+    given(removed()).when(quarantine()).then(quarantined())
+
+
+def test_a_record_is_in_quarantine_once_until_it_changes_or_is_taken_over() -> None:
+    other = replace(quarantined(), source=replace(quarantined().source, digest="ef" * 32))
+    given(quarantined()).when(quarantine()).then_nothing()
+    given(quarantined(), renamed("Chief")).when(quarantine()).then_nothing()
+    given(other).when(quarantine()).then(quarantined())
+    given(quarantined(), imported()).when(quarantine()).then(quarantined())
+
+
+def test_a_record_that_was_in_quarantine_becomes_a_ticket_once_it_can() -> None:
+    given(quarantined()).when(take_over()).then(imported())
+    given(imported(), quarantined()).when(take_over()).then(imported())
+
+
+def test_an_older_record_is_taken_over_as_long_as_nothing_changed_here() -> None:
+    older = imported(name="As it was", updated=-5)
+    given(imported()).when(take_over(older)).then(older)
+    given(imported(), renamed("Chief", at=-9), imported()).when(take_over(older)).then(older)
+
+
+def test_a_record_that_did_not_change_never_undoes_a_change_made_here() -> None:
+    given(imported(updated=50), renamed("Chief", at=9)).when(
+        take_over(imported(updated=50))
+    ).then_nothing()
+
+
+def test_a_record_that_is_gone_retires_its_ticket_once() -> None:
+    given(imported()).when(remove()).then(removed())
+    given(imported(), removed()).when(remove()).then_nothing()
+    ticket = ticket_after(imported(), removed())
+    assert (ticket.retired, ticket.updated_at) == (True, minute(100))
+
+
+def test_a_record_that_comes_back_is_a_ticket_again() -> None:
+    given(imported(), removed()).when(take_over()).then(imported())
+
+
+def test_a_record_that_is_gone_leaves_quarantine() -> None:
+    given(quarantined()).when(remove()).then(removed())
+    given(quarantined(), removed()).when(quarantine()).then(quarantined())
+
+
+@pytest.mark.parametrize("past", [(), (created(),), (imported(), renamed("Chief"))])
+def test_a_record_that_is_gone_touches_nothing_that_began_or_changed_here(
+    past: tuple[Event, ...],
+) -> None:
+    given(*past).when(remove()).then_nothing()
+
+
+@pytest.mark.parametrize(
+    "command", [take_over(imported("Late"), read_at=15), quarantine(read_at=15), remove(read_at=15)]
+)
+def test_what_was_read_before_the_stream_moved_on_changes_nothing(command: Command) -> None:
+    given(imported(), imported("Newer", updated=5)).when(command).then_nothing()
+    assert len(given(imported()).when(command)._decided()) == 1
+
+
+def test_only_what_repeats_the_old_system_is_no_change() -> None:
+    assert [event.TOPIC for event in HAPPENINGS if not is_change(event)] == [
+        "ticket.imported",
+        "legacy_record.quarantined",
+        "legacy_record.removed",
+    ]
 
 
 # Folding
@@ -375,6 +443,7 @@ HAPPENINGS: list[Event] = [
     retired(),
     restored(),
     quarantined(),
+    removed(),
 ]
 
 
@@ -392,6 +461,7 @@ def test_topics_are_one_per_event_and_stay_for_ever() -> None:
         "ticket.retired",
         "ticket.restored",
         "legacy_record.quarantined",
+        "legacy_record.removed",
     ]
 
 
@@ -472,9 +542,9 @@ def test_an_old_ticket_stays_readable_when_every_rule_tightens(tighter_rules: Ca
     ticket = fold(past)
     assert ticket
     assert (ticket.name, ticket.features) == ("Foreman", ("delete_area", "get_all"))
-    assert decide(restore(), ticket, tighter_rules) == (restored(),)
+    assert decide(restore(), stream_of(past), tighter_rules) == (restored(),)
     with pytest.raises(Refusal):
-        decide(create(), None, tighter_rules)
+        decide(create(), Stream(), tighter_rules)
 
 
 # Errors, origins, times
