@@ -17,6 +17,9 @@ TicketbookError
 ├── StoreTooNew             the store was written by a newer version of this program
 ├── StoreCorrupt            the store holds something this program can not read
 │   └── EventUnreadable       one event, of one ticket
+├── SourceUnusable          the old system's records can not be read, or not be followed
+│   ├── FollowedTooLate       what changed there since is no longer remembered
+│   └── SourceGone            the collection was dropped or renamed while it was followed
 ├── Fenced                  another runner holds the projection now
 ├── TicketNotParked         there is nothing to retry
 ├── ProjectionBehind        a view did not reach the asked position in time
@@ -146,6 +149,18 @@ class EventUnreadable(StoreCorrupt):
         super().__init__(detail)
         self.position = position
         self.ticket_id = ticket_id
+
+
+class SourceUnusable(TicketbookError):
+    """The records of the old system can not be read, or not as asked. The message says why."""
+
+
+class FollowedTooLate(SourceUnusable):
+    """The old system does not remember all that changed: only a comparison of all records helps."""
+
+
+class SourceGone(SourceUnusable):
+    """The collection that was followed is no longer there."""
 
 
 class Fenced(TicketbookError):
