@@ -18,6 +18,7 @@ TicketbookError
 ├── StoreCorrupt            the store holds something this program can not read
 │   └── EventUnreadable       one event, of one ticket
 ├── SourceUnusable          the old system's records can not be read, or not be followed
+│   ├── SourceChanged         they are not those that were verified, or backed up
 │   ├── FollowedTooLate       what changed there since is no longer remembered
 │   └── SourceGone            the collection was dropped or renamed while it was followed
 ├── Fenced                  another runner holds the projection now
@@ -153,6 +154,10 @@ class EventUnreadable(StoreCorrupt):
 
 class SourceUnusable(TicketbookError):
     """The records of the old system can not be read, or not as asked. The message says why."""
+
+
+class SourceChanged(SourceUnusable):
+    """The records are not the ones that were looked at before. Nothing was done to them."""
 
 
 class FollowedTooLate(SourceUnusable):
