@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Thread
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import uuid4
 
 import structlog
@@ -27,37 +27,16 @@ from infrastructure.stores import Stores
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
 from projections.audit import AUDIT, AuditReader
+from projections.live import LiveProjection
 from projections.progress import Progress
-from projections.projection import Projected
-from projections.runner import Runner
+from projections.projection import Projection
 from projections.tickets import TICKETS, TicketReader
+from projections.versions import Versions
 
 _PAUSE: Final = 0.2
 """Seconds before listening again after a failure."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class RunningProjection:
-    """A projection as this process sees it: `progress` is how far its view is known to be;
-    `runner` is None where projections are not run."""
-
-    projected: Projected[Any]
-    progress: Progress
-    runner: Runner[Any] | None
-
-    def look(self) -> None:
-        """See how far the view is when another process keeps it current: it may be behind where
-        it was, when that process rebuilds it."""
-        if not self._leads():
-            position = self.projected.view.checkpoint()
-            self.progress.advance(position)
-            if position < self.progress.position and not self._leads():
-                self.progress.reset(position)
-
-    def _leads(self) -> bool:
-        return self.runner is not None and self.runner.leading
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +48,19 @@ class Service:
     tokens: Tokens
     log: TicketLog
     writer: Writer
-    tickets: TicketReader
-    audit: AuditReader
     head: Progress
-    projections: Mapping[str, RunningProjection]
+    projections: Mapping[str, LiveProjection[Any]]
     clock: Clock
+
+    @property
+    def tickets(self) -> TicketReader:
+        """The live version of the tickets."""
+        return cast(TicketReader, self.projections[TICKETS.name].live.view)
+
+    @property
+    def audit(self) -> AuditReader:
+        """The live version of the audit log."""
+        return cast(AuditReader, self.projections[AUDIT.name].live.view)
 
 
 def now() -> datetime:
@@ -104,12 +91,13 @@ def open_service(
             log, catalogue.current, clock, lambda events: head.advance(events[-1].position)
         )
         stack.callback(writer.close)
-        projections = {
-            projection.name: _projection(
-                Projected(projection, view, log, stores.leases, clock), head, run_projections, stack
+        projections: dict[str, LiveProjection[Any]] = {}
+        for projection, versions in projection_kinds(stores).values():
+            live = LiveProjection(
+                projection, versions, log, stores.leases, clock, head, holder, run=run_projections
             )
-            for projection, view in ((TICKETS, stores.tickets), (AUDIT, stores.audit))
-        }
+            stack.callback(live.close)
+            projections[projection.name] = live
         _watch(stores, log, head, projections, stack)
         yield Service(
             settings,
@@ -117,12 +105,18 @@ def open_service(
             tokens,
             log,
             writer,
-            stores.tickets,
-            stores.audit,
             head,
             projections,
             clock,
         )
+
+
+def projection_kinds(stores: Stores) -> Mapping[str, tuple[Projection[Any], Versions[Any]]]:
+    """Every projection by name, with the versions of its view."""
+    return {
+        TICKETS.name: (TICKETS, stores.tickets),
+        AUDIT.name: (AUDIT, stores.audit),
+    }
 
 
 @contextmanager
@@ -143,23 +137,11 @@ def _tokens(settings: Settings, clock: Clock) -> Tokens:
     return issuer_tokens(auth.issuer, auth.audience, clock, time.monotonic)
 
 
-def _projection(
-    projected: Projected[Any], head: Progress, run: bool, stack: ExitStack
-) -> RunningProjection:
-    progress = Progress(projected.view.checkpoint())
-    runner = None
-    if run:
-        runner = Runner(projected, head, progress, holder())
-        runner.start()
-        stack.callback(runner.stop)
-    return RunningProjection(projected, progress, runner)
-
-
 def _watch(
     stores: Stores,
     log: TicketLog,
     head: Progress,
-    projections: Mapping[str, RunningProjection],
+    projections: Mapping[str, LiveProjection[Any]],
     stack: ExitStack,
 ) -> None:
     """Learn of what other processes do: their commits, and the views they keep current."""
@@ -168,8 +150,8 @@ def _watch(
     def look() -> None:
         for _ in stores.watcher.changes(stop):
             head.advance(log.head())
-            for running in projections.values():
-                running.look()
+            for projection in projections.values():
+                projection.look()
 
     def watch() -> None:
         while not stop.is_set():

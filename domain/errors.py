@@ -23,6 +23,7 @@ TicketbookError
 │   └── SourceGone            the collection was dropped or renamed while it was followed
 ├── Fenced                  another runner holds the projection now
 ├── TicketNotParked         there is nothing to retry
+├── VersionUnknown          a projection has no such version of its view
 ├── ProjectionBehind        a view did not reach the asked position in time
 └── ConfigurationError      a setting or the catalogue file is wrong; says what to do
 
@@ -174,6 +175,10 @@ class Fenced(TicketbookError):
 
 class TicketNotParked(TicketbookError):
     """The projection has no such parked ticket."""
+
+
+class VersionUnknown(TicketbookError):
+    """The projection has no such version of its view, or none to do this with."""
 
 
 class ProjectionBehind(TicketbookError):

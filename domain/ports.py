@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from zlib import crc32
 
-from domain.errors import Refusal
+from domain.errors import EventUnreadable, Refusal
 from domain.events import Recorded
 
 
@@ -29,6 +30,28 @@ class Answer:
     refusal: Refusal | None
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One of `of` shares that all tickets are dealt out to: those whose id says `number`."""
+
+    number: int
+    of: int
+
+    def holds(self, ticket_id: str) -> bool:
+        """Whether the ticket is in this share; the same for ever, on every machine."""
+        return crc32(ticket_id.encode()) % self.of == self.number
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What a share has in a stretch of the log that ends at position `upto`: its events, and those
+    of its events that can not be read."""
+
+    upto: int
+    events: Sequence[Recorded]
+    unreadable: Sequence[EventUnreadable]
+
+
 class EventLog(Protocol):
     """The totally ordered log of ticket events.
 
@@ -43,6 +66,9 @@ class EventLog(Protocol):
     def read(self, after: int, limit: int) -> Sequence[Recorded]:
         """Up to `limit` events that follow position `after`, in order; fewer before one that can
         not be read. Raises `EventUnreadable` when the very next one can not."""
+
+    def read_share(self, share: Share, after: int, limit: int) -> Stretch:
+        """What a share has in the `limit` positions that follow `after`, or up to the head."""
 
     def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
         """Every event of each ticket, oldest first; tickets without events are left out.

@@ -10,6 +10,7 @@ from infrastructure.ordered_log import OrderedLog
 from projections.audit import AuditEntry, AuditReader
 from projections.projection import Leases, View
 from projections.tickets import TicketReader
+from projections.versions import Versions
 
 
 class Watcher(Protocol):
@@ -33,7 +34,7 @@ class Stores:
     """One opened store."""
 
     log: OrderedLog
-    tickets: TicketsView
-    audit: AuditView
+    tickets: Versions[TicketsView]
+    audit: Versions[AuditView]
     leases: Leases
     watcher: Watcher

@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.errors import EventUnreadable
 from domain.events import Recorded
-from domain.ports import Answer
+from domain.ports import Answer, Share, Stretch
 from infrastructure import codec
 from infrastructure.ordered_log import OrderedLog
 
@@ -44,6 +44,19 @@ class TicketLog:
                     raise
                 break
         return found
+
+    def read_share(self, share: Share, after: int, limit: int) -> Stretch:
+        events: list[Recorded] = []
+        unreadable: list[EventUnreadable] = []
+        upto = after
+        for stored in self._store.read(after, limit):
+            upto = stored.id
+            if share.holds(str(stored.originator_id)):  # before decoding, which is what costs
+                try:
+                    events.append(codec.decode(stored))
+                except EventUnreadable as error:
+                    unreadable.append(error)
+        return Stretch(upto, events, unreadable)
 
     def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
         histories: dict[str, list[Recorded]] = {}

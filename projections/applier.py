@@ -1,12 +1,12 @@
 """Applies events to a view, batch by batch, for as long as its fence holds."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Generic
 
 from domain.errors import EventUnreadable, Fenced, StoreUnavailable, TicketNotParked
 from domain.events import Recorded
-from projections.projection import Change, Parked, Projected, Row
+from projections.projection import Change, Parked, Projected, Row, parking
 
 BATCH: Final = 1_000
 """Most events in one transaction."""
@@ -25,9 +25,13 @@ class Applier(Generic[Row]):
         self._view = projected.view
         self._log = projected.log
         self._clock = projected.clock
-        self._fence = fence
+        self.fence = fence
         self._rows: OrderedDict[str, Row | None] = OrderedDict()
-        self.position = self._view.take_over(fence)
+        self.resume()
+
+    def resume(self) -> None:
+        """Look again where the view stands: something else moved it."""
+        self.position = self._view.take_over(self.fence)
         self._parked = dict(self._view.parked())
 
     def step(self, limit: int = BATCH) -> int:
@@ -40,13 +44,6 @@ class Applier(Generic[Row]):
         if events:
             self._apply(events)
         return len(events)
-
-    def clear(self, renew: Callable[[], None]) -> None:
-        """Empty the view; the next step starts from the first event."""
-        self._view.clear(self._fence, renew)
-        self._rows.clear()
-        self._parked.clear()
-        self.position = 0
 
     def retry(self, ticket_id: str) -> None:
         """Apply what waits of a parked ticket, or park it again where it fails now.
@@ -125,11 +122,10 @@ class Applier(Generic[Row]):
         return rows if self._projection.every else list(dict(rows).items())
 
     def _park(self, ticket_id: str, position: int, error: Exception) -> Parked:
-        said = f"{type(error).__name__}: {error}"[:1_000]
-        return Parked(ticket_id, position, said, self._clock())
+        return parking(ticket_id, position, error, self._clock())
 
     def _commit(self, change: Change[Row], rows: dict[str, Row | None]) -> None:
-        self._view.apply(change, self._fence)
+        self._view.apply(change, self.fence)
         self.position = change.upto
         self._parked.update((parked.ticket_id, parked) for parked in change.parked)
         for ticket_id in change.released:

@@ -8,7 +8,7 @@ from threading import Event, Lock
 
 
 class Progress:
-    """A position that only grows (until `reset`), watched from any thread."""
+    """A position that only grows, watched from any thread."""
 
     def __init__(self, position: int = 0) -> None:
         self._position = position
@@ -32,11 +32,6 @@ class Progress:
                 due.append(heappop(self._waiting).callback)
         for callback in due:
             callback()
-
-    def reset(self, position: int) -> None:
-        """Start again from `position`, which may be lower: the view is being rebuilt."""
-        with self._lock:
-            self._position = position
 
     def when(self, position: int, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back once, from any thread, as soon as `position` is reached (maybe at once).

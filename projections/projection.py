@@ -3,12 +3,16 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from domain.events import Recorded
 from domain.ports import Clock, EventLog
 
 Row = TypeVar("Row")
+
+Key = Any
+"""What a row is stored under: the ticket's id where only latest rows are kept, else the event's
+position. What somebody else put into a view may stand under anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,11 @@ class Parked:
     since: datetime
 
 
+def parking(ticket_id: str, position: int, error: Exception, since: datetime) -> Parked:
+    """What to keep of a ticket whose event at `position` failed."""
+    return Parked(ticket_id, position, f"{type(error).__name__}: {error}"[:1_000], since)
+
+
 @dataclass(frozen=True, slots=True)
 class Change(Generic[Row]):
     """One step of a view: from checkpoint `after` to checkpoint `upto`.
@@ -53,10 +62,14 @@ class Change(Generic[Row]):
 
 
 class View(Protocol[Row]):
-    """The rows of one projection in a store, with the checkpoint they stand at.
+    """One version of a projection's rows in a store, with the checkpoint they stand at.
 
     Every method raises `StoreUnavailable` when the store does not answer.
     """
+
+    @property
+    def name(self) -> str:
+        """Names the version, and its lease: like `tickets@1`."""
 
     def checkpoint(self) -> int:
         """Position of the last event applied; 0 at the beginning."""
@@ -77,13 +90,33 @@ class View(Protocol[Row]):
         Raises `Fenced` when a higher fence took over, or the checkpoint is not `change.after`.
         """
 
-    def clear(self, fence: int, renew: Callable[[], None]) -> None:
-        """Drop every row and parked ticket, and set the checkpoint to 0. That may take minutes:
-        `renew` is called all along, and may raise. Interrupted, it leaves checkpoint 0, from where
-        applying again mends everything."""
+    def loaded(self) -> Mapping[int, int]:
+        """How far each share of a version that is being built has come; shares that have not
+        begun are left out."""
 
-    def rows(self, ticket_id: str | None = None) -> Iterator[tuple[str, Row]]:
-        """(ticket id, row) for everything in the view, or for one ticket, in any order."""
+    def load(
+        self, share: int, upto: int, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]
+    ) -> None:
+        """Part of a share of a version that is being built: rows first, in order, then how far
+        the share has come.
+
+        No fence holds here and no transaction: a row never takes the place of one that is further
+        on in its ticket, so that whoever writes late, or again, does no harm. Interrupted, it
+        leaves the beginning of `rows`.
+        """
+
+    def complete(self, upto: int) -> None:
+        """Every share is loaded: make what reading needs, and set the checkpoint to `upto`."""
+
+    def rows(self) -> Iterator[tuple[Key, Row | None]]:
+        """Everything that is stored, by key; None for what can not be read as a row."""
+
+    def stored(self, keys: Collection[Key]) -> Mapping[Key, Row | None]:
+        """The same of these keys alone; those under which nothing stands are left out."""
+
+    def mend(self, rows: Mapping[Key, Row | None], fence: int) -> None:
+        """Put these rows, or nothing for None, in the place of whatever stands under their keys,
+        in one transaction. Raises `Fenced`."""
 
 
 @dataclass(frozen=True, slots=True)

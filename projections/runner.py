@@ -36,7 +36,7 @@ class Runner(Generic[Row]):
     ) -> None:
         self._projected = projected
         self._leases = projected.leases
-        self._name = projected.projection.name
+        self._name = projected.view.name
         self._head = head
         self._progress = progress
         self._holder = holder
@@ -76,7 +76,7 @@ class Runner(Generic[Row]):
         try:
             applier = Applier(self._projected, fence)
             self.leading = True
-            self._progress.reset(applier.position)
+            self._progress.advance(applier.position)
             renew_at = monotonic() + HEARTBEAT
             while not self._stop.is_set():
                 if monotonic() >= renew_at:

@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> str:
                 CreateTicket(ticket_id, origin, ORG, "workforce_2", f"Crew {number}", ("get_all",))
             )
         for running in service.projections.values():
-            assert running.progress.wait(3, timeout=10)
+            assert running.live.progress.wait(3, timeout=10)
     return address
 
 
@@ -88,14 +88,23 @@ def test_status_exits_with_one_when_nobody_runs_the_projections(store: str) -> N
 def test_a_rebuild_leaves_the_view_as_the_log_says(store: str) -> None:
     code, out, err = run("projections", "rebuild", "audit", store=store)
     assert (code, out) == (0, "")
-    assert "Rebuilt audit up to position 3." in err
+    assert "audit: version 2 is live, at position 3." in err
     assert run("projections", "verify", "audit", store=store)[0] == 0
 
 
 def test_a_dry_run_changes_nothing(store: str) -> None:
     code, _, err = run("projections", "rebuild", "audit", "--dry-run", store=store)
     assert code == 0
-    assert "Would rebuild audit from 3 events." in err
+    assert "audit: version 2 is ready; the live one stays." in err
+    assert run("projections", "rollback", "audit", store=store)[0] == 2
+
+
+def test_a_rebuild_can_be_taken_back_and_the_old_version_dropped(store: str) -> None:
+    run("projections", "rebuild", "tickets", store=store)
+    assert "version 1 is live again" in run("projections", "rollback", "tickets", store=store)[2]
+    code, _, err = run("projections", "drop-old", "tickets", store=store)
+    assert (code, "dropped versions: 2." in err) == (0, True)
+    assert run("projections", "verify", "tickets", store=store)[0] == 0
 
 
 def test_an_unknown_projection_is_wrong_usage_and_names_the_known(store: str) -> None:
@@ -128,7 +137,7 @@ def test_what_callers_wrote_can_not_disturb_a_terminal(tmp_path: Path) -> None:
     with open_service(load_settings({"TICKETBOOK_STORE": address})) as service:
         origin = Origin("ada", "\x1b[2J[red]\nno", "run-1", None, milliseconds(service.clock()))
         service.writer.execute(CreateTicket(f"{1:024x}", origin, ORG, "workforce_2", "[b]x", ()))
-        assert service.projections["audit"].progress.wait(1, timeout=10)
+        assert service.projections["audit"].live.progress.wait(1, timeout=10)
     code, out, _ = run("audit", "search", store=address)
     assert code == 0
     assert len(out.splitlines()) == 2
@@ -207,12 +216,12 @@ def test_a_stopped_service_gives_its_leases_up(tmp_path: Path, stop: signal.Sign
     )
     with open_stores(load_settings({"TICKETBOOK_STORE": address})) as stores:
         deadline = monotonic() + 20
-        while not ((lease := stores.leases.current("audit")) and not lease.expired):
+        while not ((lease := stores.leases.current("audit@1")) and not lease.expired):
             assert monotonic() < deadline, "nobody ever led the projection"
             sleep(0.05)
         service.send_signal(stop)
         service.communicate(timeout=30)
-        lease = stores.leases.current("audit")
+        lease = stores.leases.current("audit@1")
     assert service.returncode == 0
     assert lease and lease.expired
 

@@ -714,7 +714,7 @@ def test_what_the_store_says_of_itself_is_for_the_log_alone(
 ) -> None:
     with serving(mongodb_url) as served:
         ticket = served.client().created()
-        mongodb_database["tickets"].update_one({}, {"$unset": {"name": 1}})
+        mongodb_database["tickets_1"].update_one({}, {"$unset": {"name": 1}})
         with capture_logs() as said:
             answer = served.client("*").get(f"/v1/tickets/{ticket['_id']}")
 

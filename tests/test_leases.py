@@ -6,21 +6,20 @@ from threading import Barrier, Thread
 
 import pytest
 
-from infrastructure.stores import Stores
 from projections.projection import Leases
-from tests.view_rows import open_store
+from tests.view_rows import Opened, open_store
 
 LONG = 600.0
 
 
 @pytest.fixture
-def stores(store_url: str) -> Iterator[Stores]:
+def stores(store_url: str) -> Iterator[Opened]:
     with open_store(store_url) as opened:
         yield opened
 
 
 @pytest.fixture
-def leases(stores: Stores) -> Leases:
+def leases(stores: Opened) -> Leases:
     return stores.leases
 
 

@@ -27,14 +27,18 @@ from domain.commands import Command
 from domain.errors import KeyReused, Refusal
 from infrastructure.batch import Key
 from infrastructure.mongodb.client import Document
-from infrastructure.stores import Stores
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
 from projections.applier import Applier
 from projections.audit import AUDIT, AuditFilter
+from projections.live import LiveProjection
 from projections.operations import verify
-from projections.projection import Projected
+from projections.progress import Progress
+from projections.projection import Projection
+from projections.rebuild import roll_back
 from projections.tickets import TICKETS, TicketFilter
+from projections.versions import Versions
+from tests.rebuilding import catch_up, rebuilt
 from tests.stories import (
     ACME,
     CATALOGUE,
@@ -48,7 +52,7 @@ from tests.stories import (
     restore,
     retire,
 )
-from tests.view_rows import open_store
+from tests.view_rows import Opened, open_store
 
 IDS = [id_(number) for number in range(1, 5)]
 KNOWN = list(CATALOGUE.systems["workforce_2"].features)
@@ -206,7 +210,7 @@ def _summary(ticket: Any) -> dict[str, Any]:
 class Machine(RuleBasedStateMachine):
     """Anybody asks anything of either of two nodes, while the views follow as they like."""
 
-    new_store: ClassVar[Callable[[], AbstractContextManager[Stores]]]
+    new_store: ClassVar[Callable[[], AbstractContextManager[Opened]]]
 
     @initialize()
     def open(self) -> None:
@@ -219,9 +223,17 @@ class Machine(RuleBasedStateMachine):
             )
             for log in logs
         ]
-        self.projected: list[Projected[Any]] = [
-            Projected(TICKETS, self.stores.tickets, logs[0], self.stores.leases, lambda: START),
-            Projected(AUDIT, self.stores.audit, logs[0], self.stores.leases, lambda: START),
+        stores = self.stores.stores
+        kinds: list[tuple[Projection[Any], Versions[Any]]] = [
+            (TICKETS, stores.tickets),
+            (AUDIT, stores.audit),
+        ]
+        self.log, head = logs[0], Progress()
+        self.live: list[LiveProjection[Any]] = [
+            LiveProjection(
+                kind, versions, logs[0], stores.leases, lambda: START, head, str, run=False
+            )
+            for kind, versions in kinds
         ]
         self.fence = 0
         self.model = Model()
@@ -249,30 +261,41 @@ class Machine(RuleBasedStateMachine):
     def hand_over(self) -> None:
         """Other runners take over, remembering nothing."""
         self.fence += 1
-        self.appliers = [Applier(projected, self.fence) for projected in self.projected]
+        self.appliers = [Applier(live.live.projected, self.fence) for live in self.live]
+
+    @rule(shares=st.integers(1, 3))
+    def rebuild(self, shares: int) -> None:
+        for live in self.live:
+            found = rebuilt(live, self.log.head, shares=shares)
+            assert (found.state, found.live) == ("switched", [])
+        self.fence += 1_000  # leases of their own for each version
+        self.hand_over()
 
     @rule()
-    def clear(self) -> None:
-        for applier in self.appliers:
-            applier.clear(lambda: None)
+    def roll_back(self) -> None:
+        for live in self.live:
+            if kept := live.versions.registry().kept:
+                catch_up(Applier(live.projected(kept[0]), self.fence + 1_000))
+                roll_back(live)
+        self.fence += 1_000
+        self.hand_over()
 
     @invariant()
     def the_views_say_what_the_model_says(self) -> None:
         for applier in self.appliers:
-            while applier.step(7):
-                pass
+            catch_up(applier)
         self._compare_tickets()
         self._compare_audit()
-        for projected in self.projected:
-            found = verify(projected)
+        for live in self.live:
+            found = verify(live.live.projected)
             assert (found.differences, found.parked) == ([], [])
 
     def _compare_tickets(self) -> None:
         for id in IDS:
-            ticket = self.stores.tickets.get(id)
+            ticket = self.live[0].live.view.get(id)
             assert (ticket and _summary(ticket)) == self.model.tickets.get(id)
         for org in (ACME, None):
-            found = self.stores.tickets.find(TicketFilter(org), None, 10)
+            found = self.live[0].live.view.find(TicketFilter(org), None, 10)
             assert [ticket.id for ticket in found] == [
                 id
                 for id, ticket in sorted(self.model.tickets.items())
@@ -280,7 +303,7 @@ class Machine(RuleBasedStateMachine):
             ]
 
     def _compare_audit(self) -> None:
-        entries = self.stores.audit.search(
+        entries = self.live[1].live.view.search(
             AuditFilter(None), beyond=None, limit=10_000, newest_first=False
         )
         assert [e.position for e in entries] == list(range(1, len(self.model.audit) + 1))
@@ -325,15 +348,16 @@ def machine(
     examples = iter(range(10**9))
 
     @contextmanager
-    def new_sqlite() -> Iterator[Stores]:
+    def new_sqlite() -> Iterator[Opened]:
         with open_store(f"sqlite:///{tmp_path}/example-{next(examples)}.db") as stores:
             yield stores
 
     @contextmanager
-    def new_mongodb() -> Iterator[Stores]:
+    def new_mongodb() -> Iterator[Opened]:
         database: Database[Document] = request.getfixturevalue("mongodb_database")
-        for collection in database.list_collection_names():  # much faster than dropping it
-            database[collection].delete_many({})
+        real = {"type": "collection", "name": {"$ne": "system.views"}}
+        for collection in database.list_collection_names(filter=real):
+            database[collection].delete_many({})  # much faster than dropping it
         with open_store(store_url) as stores:
             yield stores
 

@@ -12,22 +12,33 @@ from urllib.parse import urlsplit
 import pytest
 from bson import Int64, ObjectId
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
-from domain.errors import Fenced, StoreCorrupt, StoreTooNew, StoreUnavailable
-from infrastructure.mongodb.audit import MongoDBAudit
+from domain.errors import ConfigurationError, StoreCorrupt, StoreTooNew
 from infrastructure.mongodb.client import Document, connect, database
-from infrastructure.mongodb.schema import check_schema
-from infrastructure.mongodb.tickets import MongoDBTickets
+from infrastructure.mongodb.schema import SCHEMA, check_schema
+from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
+from infrastructure.mongodb.versions import MongoDBVersions
 from infrastructure.mongodb.watch import MongoDBWatcher
 from projections.tickets import TicketFilter
 from tests.cut_connection import CutConnection
 from tests.mongod import ReplicaSet
-from tests.view_rows import ACME, START, entries, entry, id_, step, ticket
+from tests.view_rows import (
+    ACME,
+    START,
+    entries,
+    entry,
+    id_,
+    mongodb_audit,
+    mongodb_tickets,
+    step,
+    ticket,
+)
 
 
 @pytest.fixture
 def tickets(mongodb_database: Database[Document]) -> MongoDBTickets:
-    return MongoDBTickets(mongodb_database)
+    return mongodb_tickets(mongodb_database)
 
 
 def test_a_ticket_in_use_is_stored_exactly_as_mongoose_leaves_it(
@@ -68,107 +79,81 @@ def test_documents_that_no_event_made_are_no_tickets_but_show_as_rows(
     tickets.apply(step(0, 3, ticket(1), ticket(2, retired=True), ticket(4)), 0)
     like = mongodb_database["tickets"].find_one({"_id": ObjectId(id_(1))})
     assert like is not None
-    for number in (2, 3):
-        mongodb_database["tickets"].insert_one(like | {"_id": ObjectId(id_(number))})
+    mongodb_database["tickets_1"].insert_one(like | {"_id": ObjectId(id_(3))})
+    mongodb_database["tickets_1"].insert_one({"_id": 7})
 
     assert tickets.find(TicketFilter(ACME), None, 2) == [ticket(1), ticket(4)]
-    assert tickets.get(id_(3)) is None
-    versions = [(ticket_id, row.version) for ticket_id, row in tickets.rows()]
-    assert sorted(versions) == [(id_(1), 1), (id_(2), 0), (id_(2), 1), (id_(3), 0), (id_(4), 1)]
+    assert list(tickets.rows()) == [
+        (7, None),
+        (id_(1), ticket(1)),
+        (id_(2), ticket(2, retired=True)),
+        (id_(3), None),
+        (id_(4), ticket(4)),
+    ]
+    tickets.mend({7: None, id_(3): None}, 0)
+    assert [key for key, _ in tickets.rows()] == [id_(1), id_(2), id_(4)]
 
 
-def test_a_ticket_that_somebody_deleted_is_reported_not_forgotten(
+def test_a_ticket_that_somebody_damaged_is_reported(
     mongodb_database: Database[Document], tickets: MongoDBTickets
 ) -> None:
     tickets.apply(step(0, 1, ticket(1)), 0)
-    mongodb_database["tickets"].delete_one({"_id": ObjectId(id_(1))})
+    mongodb_database["tickets_1"].update_one({}, {"$unset": {"name": ""}})
 
     with pytest.raises(StoreCorrupt, match=rf"{id_(1)}.*Rebuild"):
         tickets.get(id_(1))
-    assert list(tickets.rows()) == []
+    assert list(tickets.rows()) == [(id_(1), None)]
 
 
-def test_content_and_version_are_of_one_moment(
-    mongodb_uri: str, mongodb_database: Database[Document], tickets: MongoDBTickets
+def test_pages_of_rows_are_found_by_the_index(
+    mongodb_database: Database[Document], tickets: MongoDBTickets
 ) -> None:
-    tickets.apply(step(0, 1, ticket(1, name="1")), 0)
-    done = Event()
-
-    def write() -> None:
-        for n in range(2, 200):
-            row = ticket(1, name=str(n), version=n, position=n, retired=n % 3 == 0)
-            tickets.apply(step(n - 1, n, row), 0)
-        done.set()
-
-    writer = Thread(target=write)
-    writer.start()
-    seen = set[int]()
-    while not done.is_set():
-        found = [tickets.get(id_(1)), *tickets.find(TicketFilter(ACME), None, 1)]
-        for row in found:
-            assert row is not None
-            assert (row.name, row.retired) == (str(row.version), row.version % 3 == 0)
-            seen.add(row.version)
-    writer.join()
-    assert len(seen) > 5
+    tickets.apply(step(0, 3_000, *[ticket(n) for n in range(1, 3_001)]), 0)
+    above = {"$expr": {"$gt": ["$_id", {"$literal": ObjectId(id_(2_000))}]}}
+    find = {"find": "tickets_1", "filter": above, "sort": {"_id": 1}, "limit": 1_000}
+    told = mongodb_database.command("explain", find, verbosity="executionStats")
+    assert told["executionStats"]["totalKeysExamined"] <= 1_002
 
 
-@pytest.fixture
-def half_cleared(mongodb_database: Database[Document]) -> MongoDBAudit:
-    """A view whose writer was interrupted while it cleared."""
-    audit = MongoDBAudit(mongodb_database)
-    audit.apply(entries(0, [entry(n) for n in range(1, 4_101)]), 1)
-
-    def interrupt() -> None:
-        raise StoreUnavailable("the store went away")
-
-    with pytest.raises(StoreUnavailable):
-        audit.clear(1, interrupt)
-    assert 0 < len(list(audit.rows())) < 4_100
-    return audit
+def test_others_can_not_write_what_they_read(
+    mongodb_database: Database[Document], tickets: MongoDBTickets
+) -> None:
+    tickets.apply(step(0, 1, ticket(1)), 0)
+    with pytest.raises(OperationFailure, match="view"):
+        mongodb_database["tickets"].update_one({}, {"$set": {"name": "mine"}})
 
 
-def test_an_interrupted_clear_stands_at_the_beginning(half_cleared: MongoDBAudit) -> None:
-    assert half_cleared.checkpoint() == 0
-
-
-def test_what_a_clear_left_is_gone_before_anything_is_applied(half_cleared: MongoDBAudit) -> None:
-    half_cleared.apply(entries(0, [entry(1)]), 1)
-
-    assert [row for _, row in half_cleared.rows()] == [entry(1)]
-
-
-def test_taking_over_finishes_an_interrupted_clear(half_cleared: MongoDBAudit) -> None:
-    assert half_cleared.take_over(2) == 0
-    assert list(half_cleared.rows()) == []
-
-
-def test_a_fenced_writer_that_is_clearing_deletes_nothing_more(
+def test_an_empty_collection_makes_way_and_one_with_documents_does_not(
     mongodb_database: Database[Document],
 ) -> None:
-    old, new = MongoDBAudit(mongodb_database), MongoDBAudit(mongodb_database)
-    old.apply(entries(0, [entry(n) for n in range(1, 4_101)]), 1)
+    versions = MongoDBVersions(mongodb_database, "tickets", MongoDBTickets, MONGOOSE_SHAPE)
+    theirs = mongodb_database["tickets"]
+    theirs.insert_one({"name": "theirs"})
+    with pytest.raises(ConfigurationError, match="ticketbook migrate adopt"):
+        versions.publish()
+    assert theirs.count_documents({}) == 1
 
-    def overtake() -> None:
-        if new.take_over(2) == 0 and not list(new.rows()):
-            new.apply(entries(0, [entry(1)]), 2)
-
-    with pytest.raises(Fenced):
-        old.clear(1, overtake)
-
-    assert [row for _, row in new.rows()] == [entry(1)]
+    theirs.delete_many({})
+    versions.publish()
+    versions.publish()
+    assert (
+        mongodb_database.command("listCollections", filter={"name": "tickets"})["cursor"][
+            "firstBatch"
+        ][0]["options"]["viewOn"]
+        == "tickets_1"
+    )
 
 
 def test_a_step_whose_acknowledgement_got_lost_is_applied_once(
     mongodb_uri: str, mongodb_database: Database[Document]
 ) -> None:
-    MongoDBTickets(mongodb_database)
+    mongodb_tickets(mongodb_database)
     target = urlsplit(mongodb_uri)
     assert target.hostname and target.port
     cut = CutConnection((target.hostname, target.port), b"commitTransaction", times=1)
     uri = f"mongodb://127.0.0.1:{cut.port}/?directConnection=true"
     with closing(cut), connect(uri) as client:
-        tickets = MongoDBTickets(database(client, mongodb_database.name))
+        tickets = mongodb_tickets(database(client, mongodb_database.name))
         tickets.apply(step(0, 1, ticket(1)), 1)
         tickets.apply(step(1, 2, ticket(2)), 1)
 
@@ -187,7 +172,7 @@ def test_a_view_and_a_watcher_go_on_through_a_change_of_primary(three: ReplicaSe
     stop = Event()
     with connect(three.uri) as client:
         opened = database(client, "failover")
-        audit = MongoDBAudit(opened)
+        audit = mongodb_audit(opened)
         heard = MongoDBWatcher(opened).changes(stop)
         next(heard)
         stepped = Thread(target=three.step_down)
@@ -202,7 +187,7 @@ def test_a_view_and_a_watcher_go_on_through_a_change_of_primary(three: ReplicaSe
         stop.set()
         assert list(heard) == []
         assert audit.checkpoint() == position
-        assert sorted(row.position for _, row in audit.rows()) == list(range(1, position + 1))
+        assert [key for key, _ in audit.rows()] == list(range(1, position + 1))
 
 
 def test_a_store_of_a_newer_schema_is_refused_with_what_to_do(
@@ -210,19 +195,19 @@ def test_a_store_of_a_newer_schema_is_refused_with_what_to_do(
 ) -> None:
     check_schema(mongodb_database)
     check_schema(mongodb_database)
-    assert mongodb_database["ticketbook"].find_one() == {"_id": "schema", "version": 1}
+    assert mongodb_database["ticketbook"].find_one() == {"_id": "schema", "version": SCHEMA}
 
-    mongodb_database["ticketbook"].update_one({"_id": "schema"}, {"$set": {"version": 2}})
-    with pytest.raises(StoreTooNew, match=r"schema 2.*Upgrade ticketbook"):
+    mongodb_database["ticketbook"].update_one({"_id": "schema"}, {"$set": {"version": SCHEMA + 1}})
+    with pytest.raises(StoreTooNew, match=rf"schema {SCHEMA + 1}.*Upgrade ticketbook"):
         check_schema(mongodb_database)
 
 
 def test_what_somebody_else_put_in_the_place_of_a_new_row_gives_way_to_the_log(
     mongodb_database: Database[Document], tickets: MongoDBTickets
 ) -> None:
-    audit = MongoDBAudit(mongodb_database)
-    mongodb_database["tickets"].insert_one({"_id": ObjectId(id_(1)), "name": "mine"})
-    mongodb_database["audit"].insert_one({"_id": 1, "actor": "nobody"})
+    audit = mongodb_audit(mongodb_database)
+    mongodb_database["tickets_1"].insert_one({"_id": ObjectId(id_(1)), "name": "mine"})
+    mongodb_database["audit_1"].insert_one({"_id": 1, "actor": "nobody"})
 
     first, second = entry(1), entry(2, ticket_id=id_(2))
     tickets.apply(step(0, 2, ticket(1), ticket(2)), 0)
@@ -245,7 +230,7 @@ class Dawdling(MongoDBTickets):
         print("inside", flush=True)
         time.sleep(120)
 
-view = Dawdling(database(connect(sys.argv[1]), sys.argv[2]))
+view = Dawdling(database(connect(sys.argv[1]), sys.argv[2]), 1)
 view.take_over(1)
 view.apply(step(0, 1, ticket(1)), 1)
 """

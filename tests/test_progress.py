@@ -18,12 +18,6 @@ def test_it_only_grows() -> None:
     assert progress.position == 8
 
 
-def test_it_starts_again_from_a_lower_position_when_told() -> None:
-    progress = Progress(5)
-    progress.reset(2)
-    assert progress.position == 2
-
-
 @pytest.mark.parametrize("position", [4, 5])
 def test_who_asks_for_what_is_reached_is_told_at_once(position: int) -> None:
     told: list[int] = []
@@ -62,16 +56,6 @@ def test_whoever_cancels_the_others_are_told_in_time() -> None:
         for position in range(1, 7):
             progress.advance(position)
             assert told == [n for n in range(1, position + 1) if n != gone]
-
-
-def test_who_waits_through_a_reset_is_told_when_the_position_is_reached_again() -> None:
-    progress, told = Progress(5), list[int]()
-    progress.when(7, lambda: told.append(7))
-    progress.reset(0)
-    progress.advance(6)
-    assert told == []
-    progress.advance(7)
-    assert told == [7]
 
 
 def test_who_is_told_may_ask_again_from_within() -> None:

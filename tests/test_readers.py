@@ -9,10 +9,20 @@ from typing import Any
 import pytest
 
 from domain.ticket import Ticket
-from infrastructure.stores import Stores
 from projections.audit import AuditEntry, AuditFilter
 from projections.tickets import TicketFilter
-from tests.view_rows import ACME, GLOBEX, START, entries, entry, id_, open_store, step, ticket
+from tests.view_rows import (
+    ACME,
+    GLOBEX,
+    START,
+    Opened,
+    entries,
+    entry,
+    id_,
+    open_store,
+    step,
+    ticket,
+)
 
 ORGS = (None, ACME, GLOBEX)
 SYSTEMS = ("workforce_2", "donear_3")
@@ -20,7 +30,7 @@ FEATURES = ("get_all", "get_one", "get_area", "create_worker")
 
 
 @pytest.fixture
-def stores(store_url: str) -> Iterator[Stores]:
+def stores(store_url: str) -> Iterator[Opened]:
     with open_store(store_url) as opened:
         yield opened
 
@@ -52,7 +62,7 @@ def matching(tickets: Sequence[Ticket], where: TicketFilter) -> list[Ticket]:
     ]
 
 
-def test_a_ticket_is_found_by_its_id_retired_or_not(stores: Stores) -> None:
+def test_a_ticket_is_found_by_its_id_retired_or_not(stores: Opened) -> None:
     stores.tickets.apply(step(0, 2, ticket(1), ticket(2, retired=True)), 0)
 
     assert stores.tickets.get(id_(1)) == ticket(1)
@@ -60,7 +70,7 @@ def test_a_ticket_is_found_by_its_id_retired_or_not(stores: Stores) -> None:
     assert stores.tickets.get(id_(3)) is None
 
 
-def test_the_latest_rows_of_a_thousand_tickets_come_at_once(stores: Stores) -> None:
+def test_the_latest_rows_of_a_thousand_tickets_come_at_once(stores: Opened) -> None:
     many = [ticket(number, retired=number % 5 == 0) for number in range(1, 1_001)]
     stores.tickets.apply(step(0, 1_000, *many), 0)
 
@@ -70,7 +80,7 @@ def test_the_latest_rows_of_a_thousand_tickets_come_at_once(stores: Stores) -> N
     }
 
 
-def test_every_combination_of_filters_finds_just_the_tickets_in_use(stores: Stores) -> None:
+def test_every_combination_of_filters_finds_just_the_tickets_in_use(stores: Opened) -> None:
     tickets = many_tickets()
     stores.tickets.apply(step(0, 200, *tickets), 0)
 
@@ -79,7 +89,7 @@ def test_every_combination_of_filters_finds_just_the_tickets_in_use(stores: Stor
         assert stores.tickets.find(where, None, 1_000) == matching(tickets, where), where
 
 
-def test_pages_of_tickets_follow_each_other_without_gap_or_repeat(stores: Stores) -> None:
+def test_pages_of_tickets_follow_each_other_without_gap_or_repeat(stores: Opened) -> None:
     tickets = many_tickets()
     stores.tickets.apply(step(0, 200, *tickets), 0)
 
@@ -90,7 +100,7 @@ def test_pages_of_tickets_follow_each_other_without_gap_or_repeat(stores: Stores
         assert found == matching(tickets, where)
 
 
-def test_a_feature_taken_away_is_not_found_any_more(stores: Stores) -> None:
+def test_a_feature_taken_away_is_not_found_any_more(stores: Opened) -> None:
     changed = ticket(1, features=("get_area", "get_all"), version=2, position=2)
     retired = ticket(1, features=("get_area", "get_all"), version=3, position=3, retired=True)
     restored = ticket(1, features=("get_area", "get_all"), version=4, position=4)
@@ -150,7 +160,7 @@ def held(rows: Sequence[AuditEntry], where: AuditFilter) -> list[AuditEntry]:
 
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_every_combination_of_filters_finds_just_the_entries_asked_for(
-    stores: Stores, newest_first: bool
+    stores: Opened, newest_first: bool
 ) -> None:
     rows = many_entries()
     # what an organisation did not have, it did not gain or lose
@@ -177,7 +187,7 @@ def test_every_combination_of_filters_finds_just_the_entries_asked_for(
     ("since", "before"), [(None, 50), (50, 51), (20, 80), (-5, 1_000), (101, None), (80, 20)]
 )
 def test_a_range_of_times_takes_its_start_and_leaves_its_end(
-    stores: Stores, since: int | None, before: int | None
+    stores: Opened, since: int | None, before: int | None
 ) -> None:
     rows = many_entries()
     stores.audit.apply(entries(0, [row for row in rows if row.org_id]), 0)
@@ -194,7 +204,7 @@ def test_a_range_of_times_takes_its_start_and_leaves_its_end(
 
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_pages_of_entries_follow_each_other_without_gap_or_repeat(
-    stores: Stores, newest_first: bool
+    stores: Opened, newest_first: bool
 ) -> None:
     rows = [row for row in many_entries() if row.org_id]
     stores.audit.apply(entries(0, rows), 0)
@@ -214,7 +224,7 @@ def test_pages_of_entries_follow_each_other_without_gap_or_repeat(
         assert found == held(rows, where)[:: -1 if newest_first else 1]
 
 
-def test_the_latest_entry_of_each_of_a_thousand_tickets_comes_at_once(stores: Stores) -> None:
+def test_the_latest_entry_of_each_of_a_thousand_tickets_comes_at_once(stores: Opened) -> None:
     rows = [entry(n, ticket_id=id_(n % 1_200), version=1 + n // 1_200) for n in range(1, 2_401)]
     stores.audit.apply(entries(0, rows), 0)
     last = {row.ticket_id: row for row in rows}

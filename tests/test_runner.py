@@ -18,17 +18,18 @@ from domain.ports import EventLog
 from domain.ticket import Ticket, fold
 from infrastructure.addresses import SQLiteStore, parse_store
 from infrastructure.codec import encode
-from infrastructure.stores import Stores
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
 from projections import runner as runner_module
 from projections.applier import Applier
 from projections.audit import AUDIT, AuditEntry, entry_of
-from projections.operations import Step, rebuild, retry, status, verify
+from projections.live import LiveProjection
+from projections.operations import Difference, repair, retry, status, verify
 from projections.progress import Progress
 from projections.projection import Change, Parked, Projected, Projection
 from projections.runner import HEARTBEAT, LEASE_SECONDS, Runner
 from projections.tickets import TICKETS
+from tests.rebuilding import catch_up, rebuilt
 from tests.stories import (
     GLOBEX,
     START,
@@ -45,7 +46,7 @@ from tests.stories import (
     retire,
     take_over,
 )
-from tests.view_rows import open_store
+from tests.view_rows import Opened, open_store
 
 SOON = 30.0
 """Longer than anything here should take."""
@@ -56,7 +57,7 @@ class House:
     """One store with a writer on it and a projection of each kind."""
 
     url: str
-    stores: Stores
+    stores: Opened
     log: TicketLog
     writer: Writer
     head: Progress
@@ -72,6 +73,14 @@ class House:
     def projected(self, projection: Projection[Any]) -> Projected[Any]:
         view: Any = self.stores.tickets if projection.name == "tickets" else self.stores.audit
         return Projected(projection, view, self.log, self.stores.leases, lambda: START)
+
+    def live(self, projection: Projection[Any]) -> LiveProjection[Any]:
+        """As a process sees it that runs nothing."""
+        stores = self.stores.stores
+        versions: Any = stores.tickets if projection.name == "tickets" else stores.audit
+        return LiveProjection(
+            projection, versions, self.log, stores.leases, lambda: START, self.head, str, run=False
+        )
 
     def past(self, upto: int | None = None) -> list[Recorded]:
         found = [
@@ -123,22 +132,23 @@ def entries_at(past: Sequence[Recorded]) -> list[AuditEntry]:
 
 
 def shown(house: House) -> dict[str, Ticket]:
-    return dict(house.stores.tickets.rows())
+    return {key: row for key, row in house.live(TICKETS).live.view.rows() if row}
 
 
 def listed(house: House) -> list[AuditEntry]:
-    return sorted((entry for _, entry in house.stores.audit.rows()), key=lambda e: e.position)
+    return [row for _, row in house.live(AUDIT).live.view.rows() if row]
 
 
 def raw_audit(house: House) -> list[bytes]:
-    """The audit rows as the store keeps them, byte for byte."""
+    """The audit rows of the live version as the store keeps them, byte for byte."""
+    name = f"audit_{house.live(AUDIT).versions.registry().live}"
     store = parse_store("TICKETBOOK_STORE", house.url)
     if isinstance(store, SQLiteStore):
         with closing(sqlite3.connect(store.path)) as connection:
-            rows = connection.execute("SELECT * FROM audit ORDER BY position").fetchall()
+            rows = connection.execute(f"SELECT * FROM {name} ORDER BY position").fetchall()
             return [repr(row).encode() for row in rows]
     with MongoClient[dict[str, Any]](store.uri) as client:
-        found = client[store.database]["audit"].find().sort("_id", 1)
+        found = client[store.database][name].find().sort("_id", 1)
         return [bson.encode(document) for document in found]
 
 
@@ -150,7 +160,7 @@ def tamper(house: House, sql: str, collection: str, update: dict[str, Any] | Non
         with closing(sqlite3.connect(store.path)) as connection, connection:
             assert connection.execute(sql).rowcount == 1
         return
-    first: dict[str, Any] = {"_id": 1 if collection == "audit" else bson.ObjectId(id_(1))}
+    first: dict[str, Any] = {"_id": 1 if collection == "audit_1" else bson.ObjectId(id_(1))}
     with MongoClient[dict[str, Any]](store.uri) as client:
         where = client[store.database][collection]
         if update is None:
@@ -160,12 +170,7 @@ def tamper(house: House, sql: str, collection: str, update: dict[str, Any] | Non
 
 
 def lead(projected: Projected[Any], holder: str = "somebody") -> Applier[Any]:
-    return Applier(projected, projected.leases.seize(projected.projection.name, holder, SOON))
-
-
-def catch_up(applier: Applier[Any]) -> None:
-    while applier.step():
-        pass
+    return Applier(projected, projected.leases.seize(projected.view.name, holder, SOON))
 
 
 class Poison:
@@ -235,8 +240,6 @@ def test_whoever_is_fenced_writes_nothing(house: House, projection: Projection[A
 
     with pytest.raises(Fenced):
         former.step()
-    with pytest.raises(Fenced):
-        former.clear(lambda: None)
     assert projected.view.checkpoint() == 2
     assert sorted(projected.view.rows(), key=repr) == before
     catch_up(latter)
@@ -277,7 +280,7 @@ def test_a_ticket_keeps_what_it_had_before_its_poisoned_event(
         pass
     assert faulty.view.parked()[id_(3)].position == 8
     before = [r for r in house.past() if r.ticket_id == id_(3) and r.position < 8]
-    (row,) = (row for ticket_id, row in faulty.view.rows() if ticket_id == id_(3))
+    row = faulty.view.latest([id_(3)])[id_(3)]
     assert row == (tickets_at(before)[id_(3)] if projection is TICKETS else entries_at(before)[0])
 
 
@@ -313,8 +316,9 @@ def test_a_retry_after_the_fix_brings_the_view_to_what_a_rebuild_gives(
     retried = sorted(faulty.view.rows(), key=repr)
 
     assert verify(faulty).differences == []
-    rebuild(house.projected(projection), "operator", lambda _: None)
-    assert sorted(faulty.view.rows(), key=repr) == retried
+    live = house.live(projection)
+    assert rebuilt(live, house.log.head).state == "switched"
+    assert sorted(live.live.view.rows(), key=repr) == retried
 
 
 @BOTH
@@ -333,8 +337,7 @@ def test_a_retry_without_a_fix_parks_the_ticket_where_it_fails_now(
     later = retry(faulty, id_(2), "operator")
     assert later == Parked(id_(2), 3, "ZeroDivisionError: poisoned at 3", START)
     assert later == faulty.view.parked()[id_(2)]
-    (row,) = (row for ticket_id, row in faulty.view.rows() if ticket_id == id_(2))
-    assert row.version == 1
+    assert faulty.view.latest([id_(2)])[id_(2)].version == 1
 
 
 @BOTH
@@ -390,7 +393,7 @@ def test_an_operator_s_retry_leaves_the_lease_free(house: House) -> None:
     faulty = house.projected(Poison(id_(1)).of(TICKETS))
     catch_up(lead(faulty))
     assert retry(faulty, id_(1), "operator")
-    lease = house.stores.leases.current("tickets")
+    lease = house.stores.leases.current("tickets@1")
     assert lease
     assert (lease.holder, lease.expired) == ("operator", True)
 
@@ -442,8 +445,8 @@ def test_a_row_damaged_by_something_else_parks_its_ticket_alone(house: House) ->
     catch_up(lead(house.tickets))
     tamper(
         house,
-        f"UPDATE tickets SET features = 'damaged' WHERE id = '{id_(1)}'",
-        "tickets",
+        f"UPDATE tickets_1 SET features = 'damaged' WHERE id = '{id_(1)}'",
+        "tickets_1",
         {"$unset": {"orgId": ""}},
     )
     house.writer.execute(rename("First", id_(1)), rename("Second", id_(2)))
@@ -457,68 +460,7 @@ def test_a_row_damaged_by_something_else_parks_its_ticket_alone(house: House) ->
     assert second.name == "Second"
     assert house.stores.tickets.get(id_(3))
 
-    rebuild(house.tickets, "operator", lambda _: None)
-    assert shown(house) == tickets_at(house.past())
-
-
-# Rebuilding
-
-
-def test_a_rebuild_gives_the_same_audit_rows_byte_for_byte(house: House) -> None:
-    house.fill()
-    applier = lead(house.audit)
-    while applier.step(2):
-        pass
-    first = raw_audit(house)
-    assert len(first) == 12
-
-    steps: list[Step] = []
-    assert rebuild(house.audit, "operator", steps.append) == 12
-    assert raw_audit(house) == first
-    assert (steps[-1].position, steps[-1].head) == (12, 12)
-
-
-@BOTH
-def test_a_cleared_view_is_made_again_from_nothing_that_is_remembered(
-    house: House, projection: Projection[Any]
-) -> None:
-    house.fill()
-    projected = house.projected(projection)
-    applier = lead(projected)
-    for _ in range(2):
-        applier.clear(lambda: None)
-        assert list(projected.view.rows()) == []
-        catch_up(applier)
-        assert verify(projected).differences == []
-
-
-@BOTH
-def test_a_rebuild_frees_what_was_parked(house: House, projection: Projection[Any]) -> None:
-    house.fill()
-    catch_up(lead(house.projected(Poison(id_(1)).of(projection))))
-    rebuild(house.projected(projection), "operator", lambda _: None)
-    found = verify(house.projected(projection))
-    assert (found.parked, found.differences) == ([], [])
-
-
-def test_a_rebuild_ends_where_the_log_ended_though_more_is_written_all_the_time(
-    house: House,
-) -> None:
-    house.fill()
-
-    def write_more(_: Step) -> None:
-        house.writer.execute(create(id_(house.log.head() + 100)))
-
-    assert rebuild(house.tickets, "operator", write_more) == 12
-
-
-def test_an_interrupted_rebuild_is_finished_by_whoever_leads_next(house: House) -> None:
-    house.fill()
-    catch_up(lead(house.tickets))
-    applier = lead(house.tickets)
-    applier.clear(lambda: None)
-    applier.step(3)
-    catch_up(lead(house.tickets))
+    assert rebuilt(house.live(TICKETS), house.log.head).state == "switched"
     assert shown(house) == tickets_at(house.past())
 
 
@@ -543,12 +485,12 @@ def test_a_row_that_is_missing_is_found(house: House, projection: Projection[Any
     projected = house.projected(projection)
     catch_up(lead(projected))
     if projection is TICKETS:
-        tamper(house, f"DELETE FROM tickets WHERE id = '{id_(1)}'", "tickets", None)
+        tamper(house, f"DELETE FROM tickets_1 WHERE id = '{id_(1)}'", "tickets_1", None)
     else:
-        tamper(house, "DELETE FROM audit WHERE position = 1", "audit", None)
+        tamper(house, "DELETE FROM audit_1 WHERE position = 1", "audit_1", None)
     (found,) = verify(projected).differences
-    version = 0 if projection is TICKETS else 1
-    assert (found.kind, found.ticket_id, found.version) == ("missing", id_(1), version)
+    key = id_(1) if projection is TICKETS else 1
+    assert found == Difference("missing", key, id_(1))
 
 
 @pytest.mark.parametrize(
@@ -574,8 +516,8 @@ def test_a_row_that_says_something_else_is_found(
     forged = Change(position, position, [(id_(1), replace(row, **wrong))])
     projected.view.apply(forged, FORGER)
     (found,) = verify(projected).differences
-    version = 0 if projection is TICKETS else row.version
-    assert (found.kind, found.ticket_id, found.version) == ("changed", id_(1), version)
+    key = id_(1) if projection is TICKETS else row.position
+    assert found == Difference("changed", key, id_(1))
 
 
 @BOTH
@@ -585,13 +527,14 @@ def test_a_row_that_no_event_made_is_found(house: House, projection: Projection[
     catch_up(lead(projected))
     row = projected.view.latest([id_(1)])[id_(1)]
     if projection is TICKETS:
-        extra, version = replace(row, id=id_(77)), 0
+        extra, expected = replace(row, id=id_(77)), Difference("extra", id_(77), id_(77))
     else:
-        extra, version = replace(row, ticket_id=id_(77), position=77), row.version
+        extra = replace(row, ticket_id=id_(77), position=77)
+        expected = Difference("extra", 77, None)
     position = projected.view.checkpoint()
     projected.view.apply(Change(position, position, [(id_(77), extra)]), FORGER)
     (found,) = verify(projected).differences
-    assert (found.kind, found.ticket_id, found.version) == ("extra", id_(77), version)
+    assert found == expected
 
 
 @BOTH
@@ -624,7 +567,7 @@ def test_a_projection_that_no_longer_computes_shows_in_what_is_found(house: Hous
     catch_up(lead(house.audit))
     broken = house.projected(Poison(id_(3), once_renamed=True).of(AUDIT))
     (found,) = verify(broken).differences
-    assert (found.kind, found.ticket_id, found.version) == ("extra", id_(3), 2)
+    assert (found.kind, found.ticket_id) == ("extra", id_(3))
 
 
 @BOTH
@@ -696,7 +639,7 @@ def test_of_two_runners_one_leads_and_the_other_takes_over_when_it_stops(house: 
         assert (one.leading, other.leading) == (True, False)
     one.stop()
     assert reached(other, 32)
-    lease = house.stores.leases.current("tickets")
+    lease = house.stores.leases.current("tickets@1")
     assert lease
     assert (lease.holder, lease.expired) == ("other", False)
     other.stop()
@@ -708,7 +651,7 @@ def test_a_runner_takes_over_from_one_that_died_once_its_lease_is_out_and_not_be
 ) -> None:
     house.fill()
     began = monotonic()
-    fence = house.stores.leases.acquire("tickets", "the dead", 1.0)
+    fence = house.stores.leases.acquire("tickets@1", "the dead", 1.0)
     assert fence
     dead = Applier(house.tickets, fence)
     dead.step(4)
@@ -729,7 +672,7 @@ def test_a_runner_stands_aside_for_an_operator_and_comes_back(house: House) -> N
     assert reached(running, 12)
     first = raw_audit(house)
     for _ in range(3):
-        rebuild(house.audit, "operator", lambda _: None)
+        assert repair(house.audit, [Difference("changed", 1, id_(1))], "operator") == 1
     position = house.writer.execute(create(id_(50))).position
     assert reached(running, position)
     running.stop()
@@ -747,7 +690,7 @@ def until(reached: Callable[[], bool]) -> None:
 def test_a_runner_climbs_past_a_fence_that_the_leases_have_forgotten(house: House) -> None:
     house.fill()
     house.stores.tickets.take_over(4)
-    assert house.stores.leases.current("tickets") is None
+    assert house.stores.leases.current("tickets@1") is None
     running = runner(house, "one")
     running.start()
     assert reached(running, 12)
@@ -761,6 +704,7 @@ class Ailing:
         self._log = log
         self.failure: Exception | None = None
         self.head, self.answers, self.commit = log.head, log.answers, log.commit
+        self.read_share = log.read_share
 
     def read(self, after: int, limit: int) -> Sequence[Recorded]:
         if self.failure:
@@ -813,31 +757,16 @@ def test_a_runner_renews_its_lease_for_as_long_as_it_leads(
     running = runner(house, "one")
     running.start()
     assert reached(running, 12)
-    first = house.stores.leases.current("tickets")
+    first = house.stores.leases.current("tickets@1")
     assert first
 
     def renewed() -> bool:
-        lease = house.stores.leases.current("tickets")
+        lease = house.stores.leases.current("tickets@1")
         assert lease
         assert lease.fence == first.fence
         return lease.expires_at > first.expires_at
 
     until(renewed)
-    running.stop()
-
-
-def test_a_runner_that_takes_over_a_view_being_rebuilt_says_how_far_that_is(house: House) -> None:
-    house.fill()
-    log = Ailing(house.log)
-    running = Runner(replace(house.tickets, log=log), house.head, Progress(), "one")
-    running.start()
-    assert reached(running, 12)
-    log.failure = StoreUnavailable("no primary")
-    lead(house.tickets, "operator").clear(lambda: None)
-    house.stores.leases.release("tickets", "operator")
-    until(lambda: running._progress.position == 0)
-    log.failure = None
-    assert reached(running, 12)
     running.stop()
 
 
@@ -859,7 +788,7 @@ def test_status_tells_how_the_view_stands_against_the_log(house: House) -> None:
     assert (current.state, current.lag_events, current.lag_seconds) == ("current", 0, 0.0)
     assert current.lease
     assert current.lease.holder == "somebody"
-    house.stores.leases.release("tickets", "somebody")
+    house.stores.leases.release("tickets@1", "somebody")
     assert status(later).state == "down"
 
 

@@ -14,15 +14,15 @@ from infrastructure.mongodb.client import connect, database
 from infrastructure.mongodb.watch import MongoDBWatcher
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.watch import SQLiteWatcher
-from infrastructure.stores import Stores, Watcher
-from tests.view_rows import open_store, step, ticket
+from infrastructure.stores import Watcher
+from tests.view_rows import Opened, open_store, step, ticket
 
 NEVER = 3_600.0
 """Seconds between polls: whatever is heard was not polled."""
 
 
 @pytest.fixture
-def stores(store_url: str) -> Iterator[Stores]:
+def stores(store_url: str) -> Iterator[Opened]:
     with open_store(store_url) as opened:
         yield opened
 
@@ -42,7 +42,7 @@ def watcher(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
 
 
 @contextmanager
-def listening(stores: Stores, watcher: Watcher) -> Iterator[Queue[None]]:
+def listening(stores: Opened, watcher: Watcher) -> Iterator[Queue[None]]:
     """What is heard from now on: the watcher is at work, and all earlier changes are heard."""
     heard: Queue[None] = Queue()
     stop = Event()
@@ -68,13 +68,13 @@ def listening(stores: Stores, watcher: Watcher) -> Iterator[Queue[None]]:
         thread.join()
 
 
-def append(stores: Stores) -> None:
+def append(stores: Opened) -> None:
     head = stores.log.head()
     stores.log.commit(head, [StoredEvent("a", head + 1, "ticket.created", b"{}")])
 
 
 def test_a_commit_of_another_process_is_heard_without_polling(
-    stores: Stores, watcher: Watcher
+    stores: Opened, watcher: Watcher
 ) -> None:
     with listening(stores, watcher) as heard:
         append(stores)
@@ -82,7 +82,7 @@ def test_a_commit_of_another_process_is_heard_without_polling(
 
 
 def test_a_view_that_another_process_moves_is_heard_without_polling(
-    stores: Stores, watcher: Watcher
+    stores: Opened, watcher: Watcher
 ) -> None:
     with listening(stores, watcher) as heard:
         stores.tickets.apply(step(0, 1, ticket(1)), 0)
@@ -99,7 +99,7 @@ def test_what_is_not_heard_is_polled(watcher: Watcher) -> None:
     assert list(changes) == []
 
 
-def test_a_watcher_stops_promptly_though_nothing_happens(stores: Stores, watcher: Watcher) -> None:
+def test_a_watcher_stops_promptly_though_nothing_happens(stores: Opened, watcher: Watcher) -> None:
     with listening(stores, watcher):
         asked = monotonic()
     assert monotonic() - asked < 5  # it would otherwise wait for the poll, an hour

@@ -25,7 +25,7 @@ from domain.errors import (
     VersionConflict,
 )
 from domain.events import Recorded, TicketRenamed
-from domain.ports import Answer, EventLog
+from domain.ports import Answer, EventLog, Share, Stretch
 from domain.ticket import fold
 from infrastructure import group_commit
 from infrastructure import writer as writer_module
@@ -96,6 +96,10 @@ class Flaky:
     def read(self, after: int, limit: int) -> Sequence[Recorded]:
         self._speak()
         return self._log.read(after, limit)
+
+    def read_share(self, share: Share, after: int, limit: int) -> Stretch:
+        self._speak()
+        return self._log.read_share(share, after, limit)
 
     def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
         self._speak()

@@ -2,28 +2,79 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+from pymongo.database import Database
 
 from domain.ticket import Ticket
 from infrastructure.addresses import SQLiteStore, parse_store
+from infrastructure.mongodb.audit import MongoDBAudit
+from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.stores import open_mongodb
+from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
+from infrastructure.mongodb.versions import MongoDBVersions
+from infrastructure.mongodb.views import MongoDBView
+from infrastructure.ordered_log import OrderedLog
 from infrastructure.sqlite.stores import open_sqlite
-from infrastructure.stores import Stores
+from infrastructure.stores import AuditView, Stores, TicketsView, Watcher
 from projections.audit import AuditEntry, Content
-from projections.projection import Change, Row
+from projections.projection import Change, Leases, Row, View
+from projections.versions import Versions
+
+V = TypeVar("V", bound=View[Any])
+M = TypeVar("M", bound=MongoDBView[Any])
 
 ACME: Final = "65da4715b8cd3a97f11ae651"
 GLOBEX: Final = "672c75e7d1f9053904652509"
 START: Final = datetime(2024, 8, 23, 3, 52, 50, 891000, tzinfo=UTC)
 
 
+@dataclass(frozen=True)
+class Opened:
+    """An open store, and the live version of each of its views."""
+
+    stores: Stores
+    tickets: TicketsView
+    audit: AuditView
+
+    @property
+    def log(self) -> OrderedLog:
+        return self.stores.log
+
+    @property
+    def watcher(self) -> Watcher:
+        return self.stores.watcher
+
+    @property
+    def leases(self) -> Leases:
+        return self.stores.leases
+
+
 @contextmanager
-def open_store(url: str) -> Iterator[Stores]:
+def open_store(url: str) -> Iterator[Opened]:
     store = parse_store("TICKETBOOK_STORE", url)
     with open_sqlite(store) if isinstance(store, SQLiteStore) else open_mongodb(store) as stores:
-        yield stores
+        yield Opened(stores, live(stores.tickets), live(stores.audit))
+
+
+def live(versions: Versions[V]) -> V:
+    return versions.view(versions.registry().live)
+
+
+def mongodb_view(versions: MongoDBVersions[M]) -> M:
+    """The live version, published."""
+    versions.publish()
+    return versions.view(versions.registry().live)
+
+
+def mongodb_tickets(opened: Database[Document]) -> MongoDBTickets:
+    return mongodb_view(MongoDBVersions(opened, "tickets", MongoDBTickets, MONGOOSE_SHAPE))
+
+
+def mongodb_audit(opened: Database[Document]) -> MongoDBAudit:
+    return mongodb_view(MongoDBVersions(opened, "audit", MongoDBAudit))
 
 
 def id_(number: int) -> str:
@@ -87,7 +138,3 @@ def entries(after: int, rows: Sequence[AuditEntry]) -> Change[AuditEntry]:
 
 def gone(after: int, upto: int, *ticket_ids: str) -> Change[Row]:
     return Change(after, upto, [(ticket_id, None) for ticket_id in ticket_ids])
-
-
-def nothing() -> None:
-    """For `clear`: there is no lease to renew."""

@@ -15,11 +15,13 @@ from rich.text import Text
 from domain.errors import (
     ConfigurationError,
     Fenced,
+    ProjectionBehind,
     StoreCorrupt,
     StoreTooNew,
     StoreUnavailable,
     TicketbookError,
     TicketNotParked,
+    VersionUnknown,
 )
 from infrastructure.logging import configure_logging
 from infrastructure.terminal import printable
@@ -46,6 +48,8 @@ _CODES: dict[type[TicketbookError], Exit] = {
     StoreCorrupt: Exit.STORE,
     Fenced: Exit.TAKEN_OVER,
     TicketNotParked: Exit.USAGE,
+    VersionUnknown: Exit.USAGE,
+    ProjectionBehind: Exit.DIFFERENT,
 }
 
 _WIDE: Final = 10_000

@@ -1,6 +1,7 @@
 """`/v1/audit`: who changed what, when and why."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -14,7 +15,7 @@ from api.http.callers import Auditing
 from api.http.freshness import MinEventPosition
 from api.http.models import ID_PATTERN, AuditPage, entry_json
 from api.http.problems import READ, documented
-from projections.audit import AuditFilter
+from projections.audit import AuditEntry, AuditFilter
 
 router = APIRouter(prefix="/v1/audit", tags=["Audit"])
 
@@ -76,13 +77,11 @@ async def search_audit(
     newest_first = order == "newest"
     question = _Question(where, newest_first)
     beyond = paging.position_of(cursor, question)
-    found = await freshness.read(
+    found: Sequence[AuditEntry] = await freshness.read(
         call,
         "audit",
         position,
-        lambda: call.service.audit.search(
-            where, beyond=beyond, limit=limit + 1, newest_first=newest_first
-        ),
+        lambda view: view.search(where, beyond=beyond, limit=limit + 1, newest_first=newest_first),
         ticket_id=ticket,
     )
     items = [entry_json(entry) for entry in found[:limit]]

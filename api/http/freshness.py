@@ -12,6 +12,7 @@ from fastapi import Header
 from api.http.callers import Call
 from domain.errors import ProjectionBehind, StoreCorrupt
 from domain.ticket import fold
+from projections.live import Followed
 from projections.progress import Progress
 from projections.projection import View
 
@@ -38,36 +39,41 @@ async def read(
     call: Call,
     name: str,
     position: int | None,
-    find: Callable[[], Found],
+    find: Callable[[Any], Found],
     *,
     ticket_id: str | None = None,
     shows: Callable[[Found], int] | None = None,
 ) -> Found:
-    """What `find` finds in the view `name`, once that shows everything up to `position`.
+    """What `find` finds in the live version of the view `name`, which it is handed, once that
+    shows everything up to `position`.
 
     `ticket_id` says that it is about one ticket alone. `shows` tells the position that an answer
     is known to show by itself: one that reaches `position` needs no further proof. Raises
     `ProjectionBehind`, also where a ticket of the caller's is parked.
     """
+    live = await _live(call, name)
+    view = live.view
     if position is None:
-        return await to_thread.run_sync(find)
-    running = call.service.projections[name]
-    await _reached(running.progress, position, _TITLES[name])
-    view, asked = running.projected.view, position
+        return await to_thread.run_sync(find, view)
+    await _reached(live.progress, position, _TITLES[name])
+    asked = position
 
     def proven() -> Found:
         if shows is not None:
-            found = find()
+            found = find(view)
             if shows(found) >= asked:
                 return found
-        # before, or a rebuild could end just after `find`; after, or one could begin just before
-        _refuse_if_behind(view, asked, _TITLES[name])
         _refuse_if_parked(call, view, asked, ticket_id)
-        found = find()
-        _refuse_if_behind(view, asked, _TITLES[name])
-        return found
+        return find(view)
 
     return await to_thread.run_sync(proven)
+
+
+async def _live(call: Call, name: str) -> Followed[Any]:
+    """The live version; in a thread if that must be asked of the store."""
+    projection = call.service.projections[name]
+    known = projection.known
+    return known if known is not None else await to_thread.run_sync(lambda: projection.live)
 
 
 async def _reached(progress: Progress, position: int, title: str) -> None:
@@ -92,14 +98,6 @@ async def _reached(progress: Progress, position: int, title: str) -> None:
         raise _behind(title, progress.position, position) from None
     finally:
         cancel()
-
-
-def _refuse_if_behind(view: View[Any], position: int, title: str) -> None:
-    """Ask the view itself: what this process knows of it is old for a moment when another one
-    begins to rebuild it."""
-    stands = view.checkpoint()
-    if stands < position:
-        raise _behind(title, stands, position)
 
 
 def _behind(title: str, stands: int, position: int) -> ProjectionBehind:

@@ -97,7 +97,7 @@ def _readiness(service: Service, found: Sequence[ProjectionStatus]) -> Readiness
     problems: list[str] = []
     down = False
     for status in found:
-        runner = service.projections[status.name].runner
+        runner = service.projections[status.name].live.runner
         failing = runner and runner.problem
         if status.state == "down" or failing:
             down = True

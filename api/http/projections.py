@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.composition import RunningProjection, Service, holder
+from api.composition import Service, holder
 from api.http.callers import Operating
 from api.http.models import (
     ID_PATTERN,
@@ -18,6 +18,7 @@ from api.http.models import (
 )
 from api.http.problems import CALLER, Problem, documented
 from projections.operations import ProjectionStatus, retry, status
+from projections.projection import Projected
 
 router = APIRouter(prefix="/v1/projections", tags=["Projections"])
 
@@ -36,7 +37,7 @@ async def list_projections(call: Operating) -> Response:
 )
 async def get_projection(call: Operating, name: str) -> Response:
     """One projection."""
-    projected = _named(call.service, name).projected
+    projected = _named(call.service, name)
     return _json(status_json(await to_thread.run_sync(status, projected)))
 
 
@@ -57,22 +58,23 @@ async def retry_parked(
     ticket_id: Annotated[str, Path(pattern=ID_PATTERN)],
 ) -> Response:
     """Apply what waits of a parked ticket. Where it fails again, it stays parked."""
-    projected = _named(call.service, name).projected
+    projected = _named(call.service, name)
     await to_thread.run_sync(retry, projected, ticket_id, holder())
     return _json(status_json(await to_thread.run_sync(status, projected)))
 
 
 def statuses(service: Service) -> Sequence[ProjectionStatus]:
     """Every projection's status, read afresh from the store. Blocks."""
-    return [status(running.projected) for running in service.projections.values()]
+    return [status(one.live.projected) for one in service.projections.values()]
 
 
-def _named(service: Service, name: str) -> RunningProjection:
-    running = service.projections.get(name)
-    if running is None:
+def _named(service: Service, name: str) -> Projected[Any]:
+    """The live version."""
+    projection = service.projections.get(name)
+    if projection is None:
         known = ", ".join(service.projections)
         raise Problem("not-found", f"There is no projection {name!r}. There are: {known}.")
-    return running
+    return projection.live.projected
 
 
 def _json(body: dict[str, Any]) -> Response:

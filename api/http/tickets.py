@@ -1,5 +1,6 @@
 """`/v1/tickets`: commands, and what tickets hold."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
@@ -44,8 +45,8 @@ from domain.commands import (
 from domain.errors import Fault
 from domain.ticket import Ticket
 from infrastructure.batch import Outcome, Submission
-from projections.audit import AuditFilter
-from projections.tickets import TicketFilter
+from projections.audit import AuditEntry, AuditFilter
+from projections.tickets import TicketFilter, TicketReader
 
 router = APIRouter(prefix="/v1/tickets", tags=["Tickets"])
 
@@ -115,9 +116,8 @@ async def list_tickets(
     """The organisation's tickets in use, by id."""
     where = TicketFilter(call.caller.org_id, system, name, feature)
     after_id = paging.id_of(cursor, where)
-    find = call.service.tickets.find
-    found = await freshness.read(
-        call, "tickets", position, lambda: find(where, after_id, limit + 1)
+    found: Sequence[Ticket] = await freshness.read(
+        call, "tickets", position, lambda view: view.find(where, after_id, limit + 1)
     )
     items = [ticket_json(ticket) for ticket in found[:limit]]
     more = paging.cursor_after(found[limit - 1].id, where) if len(found) > limit else None
@@ -140,8 +140,8 @@ async def get_ticket(
 ) -> Response:
     """What the ticket holds now."""
 
-    def find() -> Ticket | None:
-        found = call.service.tickets.get(ticket_id)
+    def find(view: TicketReader) -> Ticket | None:
+        found = view.get(ticket_id)
         return found if found and call.caller.org_id in (None, found.org_id) else None
 
     ticket = await freshness.read(
@@ -253,13 +253,11 @@ async def ticket_history(
     """Everything that happened to the ticket, oldest first."""
     where = AuditFilter(call.caller.org_id, ticket_id=ticket_id)
     beyond = paging.position_of(cursor, where)
-    found = await freshness.read(
+    found: Sequence[AuditEntry] = await freshness.read(
         call,
         "audit",
         position,
-        lambda: call.service.audit.search(
-            where, beyond=beyond, limit=limit + 1, newest_first=False
-        ),
+        lambda view: view.search(where, beyond=beyond, limit=limit + 1, newest_first=False),
         ticket_id=ticket_id,
     )
     if not found and beyond is None:

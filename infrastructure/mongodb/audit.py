@@ -1,22 +1,24 @@
 """The `audit` view on MongoDB: one document per event, its position as `_id`."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from pymongo import ReplaceOne
+from pymongo import IndexModel, ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from domain.errors import StoreCorrupt
-from infrastructure.mongodb.client import Document, answering
+from infrastructure.mongodb.client import Document, answering, is_duplicate
 from infrastructure.mongodb.views import MongoDBView
 from projections.audit import AUDIT, AuditEntry, AuditFilter, Content
+from projections.projection import Key
 
 _END: Final = 2**63 - 1
 """Past every position."""
 
-_INDEXES: Final = (
+_KEYS: Final = (
     # The organisation last, as for tickets: a filtered page comes in position order with one
     # organisation, and without one from whichever of the filter and the order is the shorter way.
     [("orgId", 1), ("_id", 1)],
@@ -31,14 +33,12 @@ _INDEXES: Final = (
 
 
 class MongoDBAudit(MongoDBView[AuditEntry]):
-    """A `View` and its `AuditReader`. Creates its indexes when opened."""
+    """A `View` and its `AuditReader`."""
 
-    def __init__(self, database: Database[Document]) -> None:
-        self._entries = database["audit"]
-        with answering():
-            for keys in _INDEXES:
-                self._entries.create_index(keys)
-        super().__init__(database, AUDIT.name, (self._entries,))
+    indexes = tuple(IndexModel(keys) for keys in _KEYS)
+
+    def __init__(self, database: Database[Document], version: int) -> None:
+        super().__init__(database, AUDIT.name, version)
 
     def search(
         self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
@@ -53,7 +53,7 @@ class MongoDBAudit(MongoDBView[AuditEntry]):
                 ("$lt", self._first(where.before)),
             ]
             bounds = [{"_id": {test: value}} for test, value in positions if value is not None]
-            found = self._entries.find({"$and": [_match(where), *bounds]})
+            found = self._rows.find({"$and": [_match(where), *bounds]})
             found.sort("_id", -1 if newest_first else 1).limit(limit)
             return [_entry(document) for document in found]
 
@@ -65,15 +65,17 @@ class MongoDBAudit(MongoDBView[AuditEntry]):
             {"$group": {"_id": "$ticketId", "last": {"$first": "$$ROOT"}}},
         ]
         with answering():
-            found = self._entries.aggregate(last_of_each) if ticket_ids else ()
+            found = self._rows.aggregate(last_of_each) if ticket_ids else ()
             return {group["_id"]: _entry(group["last"]) for group in found}
 
-    def rows(self, ticket_id: str | None = None) -> Iterator[tuple[str, AuditEntry]]:
-        with answering():
-            for document in self._entries.find(
-                {} if ticket_id is None else {"ticketId": ticket_id}
-            ):
-                yield document["ticketId"], _entry(document)
+    def _id(self, key: Key) -> Any:
+        return key
+
+    def _readable(self, document: Document) -> tuple[Key, AuditEntry | None]:
+        try:
+            return document["_id"], _entry(document)
+        except StoreCorrupt:
+            return document["_id"], None
 
     def _write(
         self, rows: Sequence[tuple[str, AuditEntry | None]], session: ClientSession, *, over: bool
@@ -81,16 +83,27 @@ class MongoDBAudit(MongoDBView[AuditEntry]):
         documents = [_document(entry) for _, entry in rows if entry is not None]
         if documents and over:
             writes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in documents]
-            self._entries.bulk_write(writes, ordered=False, session=session)
+            self._rows.bulk_write(writes, ordered=False, session=session)
         elif documents:
-            self._entries.insert_many(documents, ordered=False, session=session)
+            self._rows.insert_many(documents, ordered=False, session=session)
+
+    def _load(self, rows: Sequence[AuditEntry]) -> None:
+        # in order, and an entry that is there already is there for good: what an interruption
+        # leaves is the beginning
+        try:
+            self._rows.insert_many([_document(entry) for entry in rows])
+        except PyMongoError as error:
+            if not is_duplicate(error):
+                raise
+            writes = [ReplaceOne({"_id": e.position}, _document(e), upsert=True) for e in rows]
+            self._rows.bulk_write(writes)
 
     def _first(self, moment: datetime | None) -> int | None:
         """The first position recorded at `moment` or later. Times grow with positions, so a range
         of times is a range of positions, and needs no index together with each other filter."""
         if moment is None:
             return None
-        found = self._entries.find_one(
+        found = self._rows.find_one(
             {"recordedAt": {"$gte": moment}}, {"_id": 1}, sort=[("recordedAt", 1), ("_id", 1)]
         )
         return int(found["_id"]) if found else _END

@@ -9,9 +9,12 @@ from infrastructure.mongodb.client import connect, database
 from infrastructure.mongodb.leases import MongoDBLeases
 from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.mongodb.schema import check_schema
-from infrastructure.mongodb.tickets import MongoDBTickets
+from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
+from infrastructure.mongodb.versions import MongoDBVersions
 from infrastructure.mongodb.watch import MongoDBWatcher
 from infrastructure.stores import Stores
+from projections.audit import AUDIT
+from projections.tickets import TICKETS
 
 
 @contextmanager
@@ -23,8 +26,8 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
         check_schema(opened)
         yield Stores(
             log=MongoDBLog(opened),
-            tickets=MongoDBTickets(opened),
-            audit=MongoDBAudit(opened),
+            tickets=MongoDBVersions(opened, TICKETS.name, MongoDBTickets, MONGOOSE_SHAPE),
+            audit=MongoDBVersions(opened, AUDIT.name, MongoDBAudit),
             leases=MongoDBLeases(opened),
             watcher=MongoDBWatcher(opened),
         )

@@ -1,31 +1,33 @@
 """The `tickets` view on MongoDB.
 
-The collection `tickets` holds the tickets in use in exactly the shape mongoose leaves, for other
-services to read and populate. What that shape has no room for stands beside it in
-`ticket_versions`: `{_id, version, position, retired}`, where `retired` is null, or the whole
-document of a ticket that is out of use. Reads join the two at one snapshot.
+A version is a collection `tickets_N` with one document per ticket: the fields of mongoose's shape
+in its order, then `version`, `position` and `retired`. Other services find the tickets in use
+under the name `tickets`, in exactly mongoose's shape: a read-only MongoDB view of the live
+version (`infrastructure/mongodb/versions.py` keeps it there), so that a switch of versions is one
+atomic step for them too.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from bson import ObjectId
-from pymongo import DeleteMany, InsertOne, ReplaceOne
+from pymongo import DeleteMany, IndexModel, InsertOne, ReplaceOne
 from pymongo.client_session import ClientSession
-from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from domain.errors import StoreCorrupt
 from domain.ticket import Ticket
-from infrastructure.mongodb.client import Document, answering
-from infrastructure.mongodb.views import SNAPSHOT, MongoDBView
+from infrastructure.mongodb.client import Document, answering, is_duplicate
+from infrastructure.mongodb.views import MongoDBView
+from projections.projection import Key
 from projections.tickets import TICKETS, TicketFilter
-
-_PAGE: Final = 1_000
 
 _Write = InsertOne[Document] | ReplaceOne[Document] | DeleteMany
 
-_INDEXES: Final = (
+_IN_USE: Final[Document] = {"retired": False}
+
+_KEYS: Final = (
     # The organisation last: with one, every filter finds its page in `_id` order. Without one
     # (platform staff) MongoDB weighs sorting the matches against walking along `_id`, and either
     # is short: matches are few, or soon met. One index with many keys per ticket is enough.
@@ -35,127 +37,78 @@ _INDEXES: Final = (
     [("features", 1), ("orgId", 1), ("_id", 1)],
 )
 
-_UNKNOWN: Final[Document] = {"version": 0, "position": 0, "retired": None}
-_RETIRED: Final[Document] = {"retired": {"$type": "object"}}
-
-_WITH_CONTENT: Final[Document] = {
-    "$lookup": {"from": "tickets", "localField": "_id", "foreignField": "_id", "as": "content"}
-}
-_WITH_KNOWN: Final[Document] = {
-    "$lookup": {
-        "from": "ticket_versions",
-        "localField": "_id",
-        "foreignField": "_id",
-        "as": "known",
-    }
-}
+MONGOOSE_SHAPE: Final[list[Document]] = [
+    {"$match": _IN_USE},
+    {"$project": {"version": 0, "position": 0, "retired": 0}},
+]
+"""What others see of a version."""
 
 
 class MongoDBTickets(MongoDBView[Ticket]):
-    """A `View` and its `TicketReader`. Creates its indexes when opened."""
+    """A `View` and its `TicketReader`."""
 
-    def __init__(self, database: Database[Document]) -> None:
-        self._tickets = database["tickets"]
-        self._versions = database["ticket_versions"]
-        with answering():
-            for keys in _INDEXES:
-                self._tickets.create_index(keys)
-            self._versions.create_index("retired._id", partialFilterExpression=_RETIRED)
-        # versions are cleared first: without one a document is no ticket of ours to a reader
-        super().__init__(database, TICKETS.name, (self._versions, self._tickets))
+    indexes = tuple(IndexModel(keys, partialFilterExpression=_IN_USE) for keys in _KEYS)
+
+    def __init__(self, database: Database[Document], version: int) -> None:
+        super().__init__(database, TICKETS.name, version)
 
     def get(self, ticket_id: str) -> Ticket | None:
         return self.latest((ticket_id,)).get(ticket_id)
 
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, Ticket]:
         ids = _object_ids(ticket_ids)
-        pipeline: list[Document] = [{"$match": {"_id": {"$in": ids}}}, _WITH_CONTENT]
-        found = self._aggregate(self._versions, pipeline) if ids else ()
-        tickets = (
-            _ticket(known, known["retired"] or _only(known["content"]) or {}) for known in found
-        )
-        return {ticket.id: ticket for ticket in tickets}
+        if not ids:
+            return {}
+        with answering():
+            found = map(_ticket, self._rows.find({"_id": {"$in": ids}}))
+            return {ticket.id: ticket for ticket in found}
 
     def find(self, where: TicketFilter, after_id: str | None, limit: int) -> Sequence[Ticket]:
         match = _match(where)
         if after_id is not None:
             match["_id"] = {"$gt": ObjectId(after_id)}
-        found: list[Ticket] = []
-        while (wanted := limit - len(found)) > 0:
-            page = self._page(match, wanted)
-            # what no event put there is no ticket of ours
-            found += [_ticket(known, content) for content in page if (known := _in_use(content))]
-            if len(page) < wanted:
-                break
-            match["_id"] = {"$gt": page[-1]["_id"]}
-        return found
-
-    def rows(self, ticket_id: str | None = None) -> Iterator[tuple[str, Ticket]]:
-        """What no event put into the collection is a row too, of version 0; what somebody else
-        took out of it is none."""
-        mine: Document = {} if ticket_id is None else {"_id": {"$in": _object_ids((ticket_id,))}}
         with answering():
-            for known in self._versions.find({"$and": [mine, _RETIRED]}):
-                yield str(known["_id"]), _ticket(known, known["retired"])
-        above: Document = {}
-        while page := self._page({"$and": [mine, above]}, _PAGE):
-            for content in page:
-                known = _in_use(content) or _UNKNOWN | {"_id": content["_id"]}
-                yield str(content["_id"]), _ticket(known, content)
-            above = {"_id": {"$gt": page[-1]["_id"]}}
+            return [_ticket(one) for one in self._rows.find(match).sort("_id", 1).limit(limit)]
 
-    def _page(self, match: Document, limit: int) -> list[Document]:
-        page: list[Document] = [
-            {"$match": match},
-            {"$sort": {"_id": 1}},
-            {"$limit": limit},
-            _WITH_KNOWN,
-        ]
-        return self._aggregate(self._tickets, page)
+    def _id(self, key: Key) -> Any:
+        return ObjectId(key) if isinstance(key, str) and ObjectId.is_valid(key) else key
 
-    def _aggregate(
-        self, collection: MongoCollection[Document], pipeline: list[Document]
-    ) -> list[Document]:
-        with answering():
-            return list(collection.with_options(read_concern=SNAPSHOT).aggregate(pipeline))
+    def _readable(self, document: Document) -> tuple[Key, Ticket | None]:
+        id_ = document["_id"]
+        key = str(id_) if isinstance(id_, ObjectId) else id_
+        try:
+            return key, _ticket(document)
+        except StoreCorrupt:
+            return key, None
 
     def _write(
         self, rows: Sequence[tuple[str, Ticket | None]], session: ClientSession, *, over: bool
     ) -> None:
-        out_of_use: list[ObjectId] = []
-        gone: list[ObjectId] = []
-        contents: list[_Write] = []
-        versions: list[_Write] = []
-        for ticket_id, ticket in rows:
-            if ticket is None:
-                gone += _object_ids((ticket_id,))
-                continue
-            document = _document(ticket)
-            known = {
-                "_id": document["_id"],
-                "version": ticket.version,
-                "position": ticket.position,
-                "retired": document if ticket.retired else None,
-            }
-            begins = ticket.version == 1 and not over
-            versions.append(_put(known, begins))
-            if ticket.retired:
-                out_of_use.append(document["_id"])
-            else:
-                contents.append(_put(document, begins))
-        if gone or out_of_use:
-            contents.append(DeleteMany({"_id": {"$in": gone + out_of_use}}))
-        if gone:
-            versions.append(DeleteMany({"_id": {"$in": gone}}))
-        if contents:
-            self._tickets.bulk_write(contents, ordered=False, session=session)
-        if versions:
-            self._versions.bulk_write(versions, ordered=False, session=session)
+        gone = _object_ids([ticket_id for ticket_id, ticket in rows if ticket is None])
+        writes: list[_Write] = [DeleteMany({"_id": {"$in": gone}})] if gone else []
+        for _, ticket in rows:
+            if ticket is not None:
+                document = _document(ticket)
+                begins = ticket.version == 1 and not over
+                writes.append(InsertOne(document) if begins else _replace(document))
+        if writes:
+            self._rows.bulk_write(writes, ordered=False, session=session)
+
+    def _load(self, rows: Sequence[Ticket]) -> None:
+        documents = [_document(ticket) for ticket in rows]
+        try:
+            self._rows.insert_many(documents, ordered=False)
+            return
+        except PyMongoError as error:
+            if not is_duplicate(error):
+                raise
+        # some are there already: put those forward that are behind, and no other
+        for document in documents:
+            behind = {"_id": document["_id"], "version": {"$lt": document["version"]}}
+            self._rows.replace_one(behind, document)
 
 
-def _put(document: Document, begins: bool) -> _Write:
-    if begins:
-        return InsertOne(document)
+def _replace(document: Document) -> ReplaceOne[Document]:
     return ReplaceOne({"_id": document["_id"]}, document, upsert=True)
 
 
@@ -166,17 +119,7 @@ def _match(where: TicketFilter) -> Document:
         "features": where.feature,
         "orgId": ObjectId(where.org_id) if where.org_id is not None else None,
     }
-    return {field: value for field, value in match.items() if value is not None}
-
-
-def _only(joined: Sequence[Document]) -> Document | None:
-    return joined[0] if joined else None
-
-
-def _in_use(content: Document) -> Document | None:
-    """What is known of a document in `tickets`; None if it should not be there."""
-    known = _only(content["known"])
-    return known if known and known["retired"] is None else None
+    return _IN_USE | {field: value for field, value in match.items() if value is not None}
 
 
 def _object_ids(ticket_ids: Collection[str]) -> list[ObjectId]:
@@ -194,26 +137,29 @@ def _document(ticket: Ticket) -> Document:
         "createdAt": ticket.created_at,
         "updatedAt": ticket.updated_at,
         "__v": ticket.revision,
+        "version": ticket.version,
+        "position": ticket.position,
+        "retired": ticket.retired,
     }
 
 
-def _ticket(known: Document, content: Document) -> Ticket:
+def _ticket(document: Document) -> Ticket:
     try:
         return Ticket(
-            id=str(known["_id"]),
-            org_id=str(content["orgId"]),
-            system=content["system"],
-            name=content["name"],
-            features=tuple(content["features"]),
-            created_at=content["createdAt"],
-            updated_at=content["updatedAt"],
-            retired=known["retired"] is not None,
-            revision=content["__v"],
-            version=known["version"],
-            position=known["position"],
+            id=str(document["_id"]),
+            org_id=str(document["orgId"]),
+            system=document["system"],
+            name=document["name"],
+            features=tuple(document["features"]),
+            created_at=document["createdAt"],
+            updated_at=document["updatedAt"],
+            retired=document["retired"],
+            revision=document["__v"],
+            version=document["version"],
+            position=document["position"],
         )
     except (KeyError, TypeError) as error:
         raise StoreCorrupt(
-            f"Ticket {known['_id']} in the collection tickets was changed or deleted by something "
-            f"else (missing or unusable: {error}). Rebuild the projection tickets."
+            f"Ticket {document['_id']} in the view of the tickets was changed by something else "
+            f"(missing or unusable: {error}). Rebuild the projection tickets."
         ) from error

@@ -1,7 +1,7 @@
 """What the views on MongoDB share: checkpoint, fence, parked tickets and the transaction.
 
-Each view has one document in `checkpoints`:
-`{_id: name, position, fence, writes, clearing, session}`.
+Each version of a view has one document in `checkpoints`:
+`{_id: "tickets@1", position, fence, writes, session, shares}`.
 Every transaction of a view changes it, and counts in `writes` so that it really changes: that is
 what makes two writers collide, and lets only one of them pass.
 
@@ -11,19 +11,18 @@ and whoever takes over ends that session.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Final, Generic
+from typing import Any, ClassVar, Final, Generic
 
 import pymongo
 from bson import Binary
-from pymongo import DeleteMany, ReplaceOne, ReturnDocument
+from pymongo import DeleteMany, IndexModel, ReplaceOne, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
-from pymongo.read_concern import ReadConcern
 
 from domain.errors import Fenced
 from infrastructure.mongodb.client import (
@@ -33,34 +32,47 @@ from infrastructure.mongodb.client import (
     answering,
     is_duplicate,
 )
-from projections.projection import Change, Parked, Row
+from projections.projection import Change, Key, Parked, Row
 
 PATIENCE: Final = 30.0
 """Seconds a transaction keeps trying while the replica set has no primary."""
 
-SNAPSHOT: Final = ReadConcern("snapshot")
-"""One moment for everything a request reads, in whatever collection; it can not roll back."""
-
-_SWEEP: Final = 2_000
-"""Documents deleted in one transaction; MongoDB aborts those that take longer than a minute."""
+_CHUNK: Final = 1_000
+"""Rows in one request while a version is loaded."""
 
 
 class MongoDBView(ABC, Generic[Row]):
-    """The half of a `View` that does not depend on what its rows are."""
+    """The half of a `View` that does not depend on what its rows are: one version, in the
+    collection `{projection}_{version}`."""
 
-    def __init__(
-        self, database: Database[Document], name: str, kept_in: Sequence[MongoCollection[Document]]
-    ) -> None:
-        self._name = name
-        self._kept_in = kept_in
+    indexes: ClassVar[Sequence[IndexModel]]
+
+    def __init__(self, database: Database[Document], projection: str, version: int) -> None:
+        self.name = f"{projection}@{version}"
         self._client = database.client
+        self._rows: MongoCollection[Document] = database[f"{projection}_{version}"]
         self._checkpoints = database["checkpoints"]
         self._parked = database["parked"]
         self._sessions: dict[int, ClientSession] = {}
-        beginning = {"position": 0, "fence": 0, "writes": 0, "clearing": False}
+
+    def create(self, *, indexed: bool) -> None:
+        """Make what is missing of it. A version that is to be built in bulk gets the indexes that
+        only readers need when it is complete: that costs a fraction of keeping them up."""
+        beginning = {"position": 0, "fence": 0, "writes": 0, "shares": {}}
         with answering():
             self._parked.create_index("_id.view")
-            self._checkpoints.update_one({"_id": name}, {"$setOnInsert": beginning}, upsert=True)
+            if indexed:
+                self._rows.create_indexes(list(self.indexes))
+            self._checkpoints.update_one(
+                {"_id": self.name}, {"$setOnInsert": beginning}, upsert=True
+            )
+
+    def drop(self) -> None:
+        """Delete all that is stored of it."""
+        with answering():
+            self._rows.drop()
+            self._parked.delete_many({"_id.view": self.name})
+            self._checkpoints.delete_one({"_id": self.name})
 
     @abstractmethod
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, Row]: ...
@@ -72,9 +84,21 @@ class MongoDBView(ABC, Generic[Row]):
         """Store the rows, in a transaction. With `over` anything may be there already; without, a
         row that begins something may be inserted, which costs the server half of an upsert."""
 
+    @abstractmethod
+    def _id(self, key: Key) -> Any:
+        """The `_id` under which the row of a key stands."""
+
+    @abstractmethod
+    def _readable(self, document: Document) -> tuple[Key, Row | None]:
+        """A document's key and its row, or None when it was damaged."""
+
+    @abstractmethod
+    def _load(self, rows: Sequence[Row]) -> None:
+        """Store the rows of different tickets, or those of different events in order."""
+
     def checkpoint(self) -> int:
         with answering():
-            found = self._checkpoints.find_one({"_id": self._name}, {"position": 1})
+            found = self._checkpoints.find_one({"_id": self.name}, {"position": 1})
         return int(found["position"]) if found else 0
 
     def take_over(self, fence: int) -> int:
@@ -83,7 +107,7 @@ class MongoDBView(ABC, Generic[Row]):
             session = self._client.start_session()
             self._sessions = {fence: session}
             found = self._checkpoints.find_one_and_update(
-                {"_id": self._name, "fence": {"$lte": fence}},
+                {"_id": self.name, "fence": {"$lte": fence}},
                 {
                     "$set": {"fence": fence, "session": session.session_id["id"]},
                     "$inc": {"writes": 1},
@@ -92,13 +116,11 @@ class MongoDBView(ABC, Generic[Row]):
             )
         if found is None:
             raise self._fenced(fence)
-        if found["clearing"]:
-            self._sweep(fence)
         return int(found["position"])
 
     def _end_former(self, fence: int) -> None:
         """End what the writer before left open, if anything."""
-        found = self._checkpoints.find_one({"_id": self._name}, {"fence": 1, "session": 1})
+        found = self._checkpoints.find_one({"_id": self.name}, {"fence": 1, "session": 1})
         if found and found["fence"] <= fence and "session" in found:
             with suppress(OperationFailure):  # not allowed: then MongoDB ends it in a minute
                 session = Binary.from_uuid(found["session"])
@@ -113,14 +135,14 @@ class MongoDBView(ABC, Generic[Row]):
                     error=found["error"],
                     since=found["since"],
                 )
-                for found in self._parked.find({"_id.view": self._name})
+                for found in self._parked.find({"_id.view": self.name})
             }
 
     def apply(self, change: Change[Row], fence: int) -> None:
         def work(session: ClientSession, over: bool = False) -> None:
             self._advance(
                 fence,
-                {"position": change.after, "clearing": False},
+                {"position": change.after},
                 {"position": change.upto},
                 session,
             )
@@ -131,65 +153,65 @@ class MongoDBView(ABC, Generic[Row]):
 
         try:
             self._transaction(work, fence)
-        except Fenced:
-            if not self._unfinished(fence):
-                raise
-            self._sweep(fence)
-            self._transaction(work, fence)
         except PyMongoError as error:
             if not is_duplicate(error):
                 raise
             # something put there what only we write; what the log says prevails
             self._transaction(partial(work, over=True), fence)
 
-    def clear(self, fence: int, renew: Callable[[], None]) -> None:
-        # Not one transaction: millions of deletes would not fit. Until the last row is gone,
-        # `clearing` keeps everything but the rest of the sweep out.
+    def loaded(self) -> Mapping[int, int]:
         with answering():
-            self._advance(fence, {}, {"position": 0, "clearing": True})
-        self._sweep(fence, renew)
+            found = self._checkpoints.find_one({"_id": self.name}, {"shares": 1}) or {}
+        return {int(share): position for share, position in found.get("shares", {}).items()}
 
-    def _sweep(self, fence: int, renew: Callable[[], None] = lambda: None) -> None:
-        """Delete all rows, some at a time, each time making sure that the fence still holds."""
-        for collection in self._kept_in:
-            self._empty(collection, {}, fence, renew)
-        self._empty(self._parked, {"_id.view": self._name}, fence, renew)
-        with answering():
-            self._advance(fence, {"clearing": True}, {"clearing": False})
-
-    def _empty(
-        self,
-        collection: MongoCollection[Document],
-        where: Document,
-        fence: int,
-        renew: Callable[[], None],
+    def load(
+        self, share: int, upto: int, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]
     ) -> None:
-        while True:
-            with answering():
-                ids = collection.find(where, {"_id": 1}, sort=[("_id", 1)])
-                last = next(ids.skip(_SWEEP - 1).limit(1), None)
-            some = where if last is None else where | {"_id": {"$lte": last["_id"]}}
-
-            def work(session: ClientSession, some: Document = some) -> None:
-                self._advance(fence, {"clearing": True}, {}, session)
-                collection.delete_many(some, session=session)
-
-            self._transaction(work, fence)
-            renew()
-            if last is None:
-                return
-
-    def _unfinished(self, fence: int) -> bool:
-        """Whether a `clear` was interrupted that this fence may finish."""
         with answering():
-            found = self._checkpoints.find_one({"_id": self._name})
-        return bool(found and found["clearing"] and found["fence"] <= fence)
+            for start in range(0, len(rows), _CHUNK):
+                self._load([row for _, row in rows[start : start + _CHUNK]])
+            if parked:
+                self._parked.bulk_write([self._parking(one) for one in parked])
+            self._checkpoints.update_one(
+                {"_id": self.name, "position": 0}, {"$set": {f"shares.{share}": upto}}
+            )
+
+    def complete(self, upto: int) -> None:
+        with answering():
+            self._rows.create_indexes(list(self.indexes))
+            self._checkpoints.update_one(
+                {"_id": self.name, "position": 0}, {"$set": {"position": upto}}
+            )
+
+    def rows(self) -> Iterator[tuple[Key, Row | None]]:
+        above: Document = {}
+        with answering():
+            # in pages: a cursor would not outlive a change of primary
+            while page := list(self._rows.find(above).sort("_id", 1).limit(_CHUNK)):
+                yield from map(self._readable, page)
+                above = {"$expr": {"$gt": ["$_id", {"$literal": page[-1]["_id"]}]}}
+
+    def stored(self, keys: Collection[Key]) -> Mapping[Key, Row | None]:
+        with answering():
+            found = self._rows.find({"_id": {"$in": [self._id(key) for key in keys]}})
+            return dict(map(self._readable, found))
+
+    def mend(self, rows: Mapping[Key, Row | None], fence: int) -> None:
+        def work(session: ClientSession) -> None:
+            self._advance(fence, {}, {}, session)
+            ids = [self._id(key) for key in rows]
+            self._rows.delete_many({"_id": {"$in": ids}}, session=session)
+            right = [(key, row) for key, row in rows.items() if row is not None]
+            if right:
+                self._write(right, session, over=True)
+
+        self._transaction(work, fence)
 
     def _advance(
         self, fence: int, expected: Document, values: Document, session: ClientSession | None = None
     ) -> None:
         moved = self._checkpoints.update_one(
-            {"_id": self._name, "fence": {"$lte": fence}} | expected,
+            {"_id": self.name, "fence": {"$lte": fence}} | expected,
             {"$set": {"fence": fence} | values, "$inc": {"writes": 1}},
             session=session,
         )
@@ -198,25 +220,25 @@ class MongoDBView(ABC, Generic[Row]):
 
     def _fenced(self, fence: int) -> Fenced:
         return Fenced(
-            f"The projection {self._name} was written by another runner: "
+            f"The projection {self.name} was written by another runner: "
             f"fence {fence} is too low, or the checkpoint has moved."
         )
 
     def _park(self, change: Change[Row], session: ClientSession) -> None:
-        released = [{"view": self._name, "ticketId": ticket_id} for ticket_id in change.released]
+        released = [{"view": self.name, "ticketId": ticket_id} for ticket_id in change.released]
         writes: list[DeleteMany | ReplaceOne[Document]] = []
         if released:
             writes.append(DeleteMany({"_id": {"$in": released}}))
         for parked in change.parked:
-            key = {"view": self._name, "ticketId": parked.ticket_id}
-            writes.append(
-                ReplaceOne(
-                    {"_id": key},
-                    {"position": parked.position, "error": parked.error, "since": parked.since},
-                    upsert=True,
-                )
-            )
+            writes.append(self._parking(parked))
         self._parked.bulk_write(writes, session=session)
+
+    def _parking(self, parked: Parked) -> ReplaceOne[Document]:
+        return ReplaceOne(
+            {"_id": {"view": self.name, "ticketId": parked.ticket_id}},
+            {"position": parked.position, "error": parked.error, "since": parked.since},
+            upsert=True,
+        )
 
     def _transaction(self, work: Callable[[ClientSession], None], fence: int) -> None:
         with ExitStack() as stack:

@@ -10,6 +10,7 @@ from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
 from projections.audit import AUDIT, AuditEntry, AuditFilter, Content
+from projections.projection import Key
 
 _PAGE: Final = 1_000
 _END: Final = 2**63 - 1
@@ -21,10 +22,10 @@ _COLUMNS: Final = (
     "a.granted, a.revoked"
 )
 
-# Every index ends in the position, so each gives its page in order. `audit_changes` holds the
+# Every index ends in the position, so each gives its page in order. The table beside it holds the
 # features that an entry granted or revoked, for the filter alone.
 _TABLES: Final = """
-CREATE TABLE IF NOT EXISTS audit (
+CREATE TABLE IF NOT EXISTS {rows} (
     position INTEGER PRIMARY KEY,
     ticket_id TEXT NOT NULL,
     version INTEGER NOT NULL,
@@ -42,17 +43,17 @@ CREATE TABLE IF NOT EXISTS audit (
     granted TEXT NOT NULL,
     revoked TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS audit_ticket ON audit (ticket_id, position);
-CREATE INDEX IF NOT EXISTS audit_correlation ON audit (correlation_id, position);
-CREATE INDEX IF NOT EXISTS audit_recorded ON audit (recorded_at, position);
-CREATE INDEX IF NOT EXISTS audit_org ON audit (org_id, position);
-CREATE INDEX IF NOT EXISTS audit_org_actor ON audit (org_id, actor, position);
-CREATE INDEX IF NOT EXISTS audit_org_action ON audit (org_id, action, position);
-CREATE INDEX IF NOT EXISTS audit_org_system ON audit (org_id, system, position);
-CREATE INDEX IF NOT EXISTS audit_actor ON audit (actor, position);
-CREATE INDEX IF NOT EXISTS audit_action ON audit (action, position);
-CREATE INDEX IF NOT EXISTS audit_system ON audit (system, position);
-CREATE TABLE IF NOT EXISTS audit_changes (
+CREATE INDEX IF NOT EXISTS {rows}_ticket ON {rows} (ticket_id, position);
+CREATE INDEX IF NOT EXISTS {rows}_correlation ON {rows} (correlation_id, position);
+CREATE INDEX IF NOT EXISTS {rows}_recorded ON {rows} (recorded_at, position);
+CREATE INDEX IF NOT EXISTS {rows}_org ON {rows} (org_id, position);
+CREATE INDEX IF NOT EXISTS {rows}_org_actor ON {rows} (org_id, actor, position);
+CREATE INDEX IF NOT EXISTS {rows}_org_action ON {rows} (org_id, action, position);
+CREATE INDEX IF NOT EXISTS {rows}_org_system ON {rows} (org_id, system, position);
+CREATE INDEX IF NOT EXISTS {rows}_actor ON {rows} (actor, position);
+CREATE INDEX IF NOT EXISTS {rows}_action ON {rows} (action, position);
+CREATE INDEX IF NOT EXISTS {rows}_system ON {rows} (system, position);
+CREATE TABLE IF NOT EXISTS {features} (
     feature TEXT NOT NULL,
     org_id TEXT NOT NULL,
     position INTEGER NOT NULL,
@@ -62,17 +63,19 @@ CREATE TABLE IF NOT EXISTS audit_changes (
 
 
 class SQLiteAudit(SQLiteView[AuditEntry]):
-    """A `View` and its `AuditReader`. Creates its tables when opened."""
+    """A `View` and its `AuditReader`."""
 
-    def __init__(self, database: SQLiteDatabase) -> None:
-        super().__init__(database, AUDIT.name, _TABLES, ("audit", "audit_changes"))
+    _tables = _TABLES
+
+    def __init__(self, database: SQLiteDatabase, version: int) -> None:
+        super().__init__(database, AUDIT.name, version)
 
     def search(
         self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
     ) -> Sequence[AuditEntry]:
-        source, by = "audit a", "a"
+        source, by = f"{self._rows} a", "a"
         if where.feature is not None:
-            source, by = "audit_changes c CROSS JOIN audit a USING (position)", "c"
+            source, by = f"{self._features} c CROSS JOIN {self._rows} a USING (position)", "c"
         # One ticket or one conversation is few entries: the unary plus keeps the planner from
         # taking the index of something wider.
         few = where.ticket_id is not None or where.correlation_id is not None
@@ -89,8 +92,8 @@ class SQLiteAudit(SQLiteView[AuditEntry]):
         ]
         with self._database.reading() as connection:
             conditions += [
-                (f"{by}.position >= ?", _first(connection, where.since)),
-                (f"{by}.position < ?", _first(connection, where.before)),
+                (f"{by}.position >= ?", self._first(connection, where.since)),
+                (f"{by}.position < ?", self._first(connection, where.before)),
             ]
             asked = [(text, value) for text, value in conditions if value is not None]
             query = (
@@ -102,7 +105,10 @@ class SQLiteAudit(SQLiteView[AuditEntry]):
             return [_entry(row) for row in connection.execute(query, [*values, limit])]
 
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, AuditEntry]:
-        query = f"SELECT {_COLUMNS} FROM audit a WHERE ticket_id = ? ORDER BY position DESC LIMIT 1"
+        query = (
+            f"SELECT {_COLUMNS} FROM {self._rows} a WHERE ticket_id = ? "
+            "ORDER BY position DESC LIMIT 1"
+        )
         with self._database.reading() as connection:
             return {
                 ticket_id: _entry(row)
@@ -110,31 +116,43 @@ class SQLiteAudit(SQLiteView[AuditEntry]):
                 for row in connection.execute(query, (ticket_id,))
             }
 
-    def rows(self, ticket_id: str | None = None) -> Iterator[tuple[str, AuditEntry]]:
-        mine = "true" if ticket_id is None else "ticket_id = :ticket_id"
+    def rows(self) -> Iterator[tuple[Key, AuditEntry | None]]:
         query = (
-            f"SELECT {_COLUMNS} FROM audit a WHERE {mine} AND position > :last "
+            f"SELECT {_COLUMNS} FROM {self._rows} a WHERE position > ? "
             f"ORDER BY position LIMIT {_PAGE}"
         )
-        last = 0
+        last = -(2**63)
         while True:
-            asked = {"ticket_id": ticket_id, "last": last}
             with self._database.reading() as connection:
-                page = [_entry(row) for row in connection.execute(query, asked)]
+                page = connection.execute(query, (last,)).fetchall()
             if not page:
                 return
-            yield from ((entry.ticket_id, entry) for entry in page)
-            last = page[-1].position
+            yield from ((row[0], _readable(row)) for row in page)
+            last = page[-1][0]
+
+    def stored(self, keys: Collection[Key]) -> Mapping[Key, AuditEntry | None]:
+        query = f"SELECT {_COLUMNS} FROM {self._rows} a WHERE position = ?"
+        with self._database.reading() as connection:
+            found = (row for key in keys for row in connection.execute(query, (key,)))
+            return {row[0]: _readable(row) for row in found}
+
+    def _remove(self, keys: Sequence[Key], connection: Connection) -> None:
+        connection.executemany(
+            f"DELETE FROM {self._rows} WHERE position = ?", [(key,) for key in keys]
+        )
+        marks = ", ".join("?" * len(keys))
+        connection.execute(f"DELETE FROM {self._features} WHERE position IN ({marks})", keys)
 
     def _write(self, rows: Sequence[tuple[str, AuditEntry | None]], connection: Connection) -> None:
         entries = [entry for _, entry in rows if entry is not None]
         marks = ", ".join("?" * 16)
         connection.executemany(
-            f"INSERT OR REPLACE INTO audit VALUES ({marks})", [_row(entry) for entry in entries]
+            f"INSERT OR REPLACE INTO {self._rows} VALUES ({marks})",
+            [_row(entry) for entry in entries],
         )
         # an entry never changes once it is there, so neither do its keys
         connection.executemany(
-            "INSERT OR IGNORE INTO audit_changes VALUES (?, ?, ?)",
+            f"INSERT OR IGNORE INTO {self._features} VALUES (?, ?, ?)",
             [
                 (feature, entry.org_id, entry.position)
                 for entry in entries
@@ -142,17 +160,20 @@ class SQLiteAudit(SQLiteView[AuditEntry]):
             ],
         )
 
+    def _ahead(self, rows: Sequence[tuple[str, AuditEntry]]) -> Sequence[tuple[str, AuditEntry]]:
+        return rows  # the same entry always, whoever writes it
 
-def _first(connection: Connection, moment: datetime | None) -> int | None:
-    """The first position recorded at `moment` or later. Times grow with positions, so a range of
-    times is a range of positions, and needs no index together with each other filter."""
-    if moment is None:
-        return None
-    query = (
-        "SELECT position FROM audit WHERE recorded_at >= ? ORDER BY recorded_at, position LIMIT 1"
-    )
-    found = connection.execute(query, (to_milliseconds(moment),)).fetchone()
-    return int(found[0]) if found else _END
+    def _first(self, connection: Connection, moment: datetime | None) -> int | None:
+        """The first position recorded at `moment` or later. Times grow with positions, so a range
+        of times is a range of positions, and needs no index together with each other filter."""
+        if moment is None:
+            return None
+        query = (
+            f"SELECT position FROM {self._rows} WHERE recorded_at >= ? "
+            "ORDER BY recorded_at, position LIMIT 1"
+        )
+        found = connection.execute(query, (to_milliseconds(moment),)).fetchone()
+        return int(found[0]) if found else _END
 
 
 def _row(entry: AuditEntry) -> tuple[Any, ...]:
@@ -212,3 +233,11 @@ def _content(held: str | None) -> Content | None:
         return None
     kept = loads(held)
     return Content(kept["name"], tuple(kept["features"]), kept["retired"])
+
+
+def _readable(row: Any) -> AuditEntry | None:
+    """The entry, or None when the row was damaged."""
+    try:
+        return _entry(row)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None

@@ -9,8 +9,11 @@ from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.leases import SQLiteLeases
 from infrastructure.sqlite.log import SQLiteLog
 from infrastructure.sqlite.tickets import SQLiteTickets
+from infrastructure.sqlite.versions import SQLiteVersions
 from infrastructure.sqlite.watch import SQLiteWatcher
 from infrastructure.stores import Stores
+from projections.audit import AUDIT
+from projections.tickets import TICKETS
 
 
 @contextmanager
@@ -20,8 +23,8 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
     try:
         yield Stores(
             log=SQLiteLog(database),
-            tickets=SQLiteTickets(database),
-            audit=SQLiteAudit(database),
+            tickets=SQLiteVersions(database, TICKETS.name, SQLiteTickets),
+            audit=SQLiteVersions(database, AUDIT.name, SQLiteAudit),
             leases=SQLiteLeases(database),
             watcher=SQLiteWatcher(database),
         )

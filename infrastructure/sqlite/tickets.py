@@ -9,6 +9,7 @@ from domain.ticket import Ticket
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
+from projections.projection import Key
 from projections.tickets import TICKETS, TicketFilter
 
 _PAGE: Final = 1_000
@@ -19,14 +20,14 @@ _COLUMNS: Final = (
 )
 
 _UPDATE: Final = """
-UPDATE tickets
+UPDATE {rows}
 SET features = ?, created_at = ?, updated_at = ?, revision = ?, version = ?, position = ?
 WHERE id = ?
 """
 
-# `ticket_features` holds the features of tickets in use, for the filter alone.
+# The table beside it holds the features of tickets in use, for the filter alone.
 _TABLES: Final = """
-CREATE TABLE IF NOT EXISTS tickets (
+CREATE TABLE IF NOT EXISTS {rows} (
     id TEXT PRIMARY KEY,
     org_id TEXT NOT NULL,
     system TEXT NOT NULL,
@@ -39,12 +40,12 @@ CREATE TABLE IF NOT EXISTS tickets (
     version INTEGER NOT NULL,
     position INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS tickets_org ON tickets (org_id, id) WHERE NOT retired;
-CREATE INDEX IF NOT EXISTS tickets_org_system ON tickets (org_id, system, id) WHERE NOT retired;
-CREATE INDEX IF NOT EXISTS tickets_org_name ON tickets (org_id, name, id) WHERE NOT retired;
-CREATE INDEX IF NOT EXISTS tickets_system ON tickets (system, id) WHERE NOT retired;
-CREATE INDEX IF NOT EXISTS tickets_name ON tickets (name, id) WHERE NOT retired;
-CREATE TABLE IF NOT EXISTS ticket_features (
+CREATE INDEX IF NOT EXISTS {rows}_org ON {rows} (org_id, id) WHERE NOT retired;
+CREATE INDEX IF NOT EXISTS {rows}_org_system ON {rows} (org_id, system, id) WHERE NOT retired;
+CREATE INDEX IF NOT EXISTS {rows}_org_name ON {rows} (org_id, name, id) WHERE NOT retired;
+CREATE INDEX IF NOT EXISTS {rows}_system ON {rows} (system, id) WHERE NOT retired;
+CREATE INDEX IF NOT EXISTS {rows}_name ON {rows} (name, id) WHERE NOT retired;
+CREATE TABLE IF NOT EXISTS {features} (
     feature TEXT NOT NULL,
     org_id TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -54,22 +55,24 @@ CREATE TABLE IF NOT EXISTS ticket_features (
 
 
 class SQLiteTickets(SQLiteView[Ticket]):
-    """A `View` and its `TicketReader`. Creates its tables when opened."""
+    """A `View` and its `TicketReader`."""
 
-    def __init__(self, database: SQLiteDatabase) -> None:
-        super().__init__(database, TICKETS.name, _TABLES, ("tickets", "ticket_features"))
+    _tables = _TABLES
+
+    def __init__(self, database: SQLiteDatabase, version: int) -> None:
+        super().__init__(database, TICKETS.name, version)
 
     def get(self, ticket_id: str) -> Ticket | None:
         return self.latest((ticket_id,)).get(ticket_id)
 
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, Ticket]:
         with self._database.reading() as connection:
-            return {ticket.id: ticket for ticket in _find(connection, ticket_ids)}
+            return {ticket.id: ticket for ticket in self._find(connection, ticket_ids)}
 
     def find(self, where: TicketFilter, after_id: str | None, limit: int) -> Sequence[Ticket]:
-        source, by = "tickets t", "t"
+        source, by = f"{self._rows} t", "t"
         if where.feature is not None:
-            source, by = "ticket_features f CROSS JOIN tickets t USING (id)", "f"
+            source, by = f"{self._features} f CROSS JOIN {self._rows} t USING (id)", "f"
         # the unary plus keeps the planner from taking the system's index where the name's is better
         system = "+t.system = ?" if where.name is not None else "t.system = ?"
         conditions = {
@@ -87,50 +90,65 @@ class SQLiteTickets(SQLiteView[Ticket]):
         with self._database.reading() as connection:
             return [_ticket(row) for row in connection.execute(query, [*asked.values(), limit])]
 
-    def rows(self, ticket_id: str | None = None) -> Iterator[tuple[str, Ticket]]:
-        if ticket_id is not None:
-            yield from self.latest((ticket_id,)).items()
-            return
-        query = f"SELECT {_COLUMNS} FROM tickets t WHERE id > ? ORDER BY id LIMIT {_PAGE}"
+    def rows(self) -> Iterator[tuple[Key, Ticket | None]]:
+        query = f"SELECT {_COLUMNS} FROM {self._rows} t WHERE id > ? ORDER BY id LIMIT {_PAGE}"
         last = ""
         while True:
             with self._database.reading() as connection:
-                page = [_ticket(row) for row in connection.execute(query, (last,))]
+                page = connection.execute(query, (last,)).fetchall()
             if not page:
                 return
-            yield from ((ticket.id, ticket) for ticket in page)
-            last = page[-1].id
+            yield from ((row[0], _readable(row)) for row in page)
+            last = page[-1][0]
+
+    def stored(self, keys: Collection[Key]) -> Mapping[Key, Ticket | None]:
+        query = f"SELECT {_COLUMNS} FROM {self._rows} t WHERE id = ?"
+        with self._database.reading() as connection:
+            found = (row for key in keys for row in connection.execute(query, (key,)))
+            return {row[0]: _readable(row) for row in found}
+
+    def _remove(self, keys: Sequence[Key], connection: Connection) -> None:
+        connection.executemany(f"DELETE FROM {self._rows} WHERE id = ?", [(key,) for key in keys])
+        marks = ", ".join("?" * len(keys))
+        connection.execute(f"DELETE FROM {self._features} WHERE id IN ({marks})", keys)
 
     def _write(self, rows: Sequence[tuple[str, Ticket | None]], connection: Connection) -> None:
-        there = _find(connection, [ticket_id for ticket_id, _ in rows])
+        there = self._find(connection, [ticket_id for ticket_id, _ in rows])
         before = {ticket.id: ticket for ticket in there}
         after = {ticket.id: ticket for _, ticket in rows if ticket is not None}
         old = {key for ticket in before.values() for key in _holdings(ticket)}
         new = {key for ticket in after.values() for key in _holdings(ticket)}
         connection.executemany(
-            "DELETE FROM ticket_features WHERE feature = ? AND org_id = ? AND id = ?",
+            f"DELETE FROM {self._features} WHERE feature = ? AND org_id = ? AND id = ?",
             sorted(old - new),
         )
-        connection.executemany("INSERT INTO ticket_features VALUES (?, ?, ?)", sorted(new - old))
+        connection.executemany(f"INSERT INTO {self._features} VALUES (?, ?, ?)", sorted(new - old))
         connection.executemany(
-            "DELETE FROM tickets WHERE id = ?",
+            f"DELETE FROM {self._rows} WHERE id = ?",
             [(ticket_id,) for ticket_id in before if ticket_id not in after],
         )
         # most events change nothing that is indexed, and then no index need be touched
         light = [t for t in after.values() if t.id in before and _place(t) == _place(before[t.id])]
-        connection.executemany(_UPDATE, [(*_content(t), t.id) for t in light])
+        connection.executemany(
+            _UPDATE.format(rows=self._rows), [(*_content(t), t.id) for t in light]
+        )
         heavy = after.keys() - {ticket.id for ticket in light}
         connection.executemany(
-            "INSERT OR REPLACE INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT OR REPLACE INTO {self._rows} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(*_place(after[id_]), *_content(after[id_])) for id_ in sorted(heavy)],
         )
 
+    def _ahead(self, rows: Sequence[tuple[str, Ticket]]) -> Sequence[tuple[str, Ticket]]:
+        there = self.latest([ticket_id for ticket_id, _ in rows])
+        return [
+            (ticket_id, ticket)
+            for ticket_id, ticket in rows
+            if ticket_id not in there or there[ticket_id].version < ticket.version
+        ]
 
-def _find(connection: Connection, ticket_ids: Collection[str]) -> list[Ticket]:
-    query = f"SELECT {_COLUMNS} FROM tickets t WHERE id = ?"
-    return [
-        _ticket(row) for ticket_id in ticket_ids for row in connection.execute(query, (ticket_id,))
-    ]
+    def _find(self, connection: Connection, ticket_ids: Collection[str]) -> list[Ticket]:
+        query = f"SELECT {_COLUMNS} FROM {self._rows} t WHERE id = ?"
+        return [_ticket(row) for id_ in ticket_ids for row in connection.execute(query, (id_,))]
 
 
 def _holdings(ticket: Ticket) -> list[tuple[str, str, str]]:
@@ -168,3 +186,11 @@ def _ticket(row: Any) -> Ticket:
         version=row[9],
         position=row[10],
     )
+
+
+def _readable(row: Any) -> Ticket | None:
+    """The ticket, or None when the row was damaged."""
+    try:
+        return _ticket(row)
+    except (TypeError, ValueError, OverflowError):
+        return None

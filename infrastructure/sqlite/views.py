@@ -1,14 +1,14 @@
 """What the views on SQLite share: checkpoint, fence, parked tickets and the transaction."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from sqlite3 import Connection
-from typing import Final, Generic
+from typing import ClassVar, Final, Generic
 
 from domain.errors import Fenced
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
-from projections.projection import Change, Parked, Row
+from projections.projection import Change, Key, Parked, Row
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS checkpoints (
@@ -24,21 +24,47 @@ CREATE TABLE IF NOT EXISTS parked (
     since INTEGER NOT NULL,
     PRIMARY KEY (view, ticket_id)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shares (
+    view TEXT NOT NULL,
+    share INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (view, share)
+) WITHOUT ROWID;
 """
+
+_CHUNK: Final = 1_000
+"""Rows in one transaction while a version is loaded: short ones, as others wait to commit."""
+
+_PARK: Final = "INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)"
 
 
 class SQLiteView(ABC, Generic[Row]):
-    """The half of a `View` that does not depend on what its rows are."""
+    """The half of a `View` that does not depend on what its rows are: one version, in the table
+    `{projection}_{version}` and one beside it for the features."""
 
-    def __init__(
-        self, database: SQLiteDatabase, name: str, tables: str, kept_in: Sequence[str]
-    ) -> None:
+    _tables: ClassVar[str]
+    """`CREATE … IF NOT EXISTS`, with `{rows}` and `{features}` for the names of the tables."""
+
+    def __init__(self, database: SQLiteDatabase, projection: str, version: int) -> None:
+        self.name = f"{projection}@{version}"
         self._database = database
-        self._name = name
-        self._kept_in = kept_in
-        database.create(
-            f"{_TABLES} {tables} INSERT OR IGNORE INTO checkpoints VALUES ('{name}', 0, 0);"
+        self._rows = f"{projection}_{version}"
+        self._features = f"{self._rows}_features"
+
+    def create(self) -> None:
+        """Make what is missing of it."""
+        tables = self._tables.format(rows=self._rows, features=self._features)
+        self._database.create(
+            f"{_TABLES} {tables} INSERT OR IGNORE INTO checkpoints VALUES ('{self.name}', 0, 0);"
         )
+
+    def drop(self) -> None:
+        """Delete all that is stored of it."""
+        with self._database.writing() as connection:
+            for table in (self._rows, self._features):
+                connection.execute(f"DROP TABLE IF EXISTS {table}")
+            for table in ("parked", "shares", "checkpoints"):
+                connection.execute(f"DELETE FROM {table} WHERE view = ?", (self.name,))
 
     @abstractmethod
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, Row]: ...
@@ -46,6 +72,14 @@ class SQLiteView(ABC, Generic[Row]):
     @abstractmethod
     def _write(self, rows: Sequence[tuple[str, Row | None]], connection: Connection) -> None:
         """Store the rows, in a transaction."""
+
+    @abstractmethod
+    def _remove(self, keys: Sequence[Key], connection: Connection) -> None:
+        """Delete whatever stands under the keys, in a transaction."""
+
+    @abstractmethod
+    def _ahead(self, rows: Sequence[tuple[str, Row]]) -> Sequence[tuple[str, Row]]:
+        """Those that are further on than what is stored of their tickets."""
 
     def checkpoint(self) -> int:
         with self._database.reading() as connection:
@@ -62,7 +96,7 @@ class SQLiteView(ABC, Generic[Row]):
         with self._database.reading() as connection:
             return {
                 ticket_id: Parked(ticket_id, position, error, from_milliseconds(since))
-                for ticket_id, position, error, since in connection.execute(query, (self._name,))
+                for ticket_id, position, error, since in connection.execute(query, (self.name,))
             }
 
     def apply(self, change: Change[Row], fence: int) -> None:
@@ -71,37 +105,57 @@ class SQLiteView(ABC, Generic[Row]):
             self._write(change.rows, connection)
             connection.executemany(
                 "DELETE FROM parked WHERE view = ? AND ticket_id = ?",
-                [(self._name, ticket_id) for ticket_id in change.released],
+                [(self.name, ticket_id) for ticket_id in change.released],
             )
-            connection.executemany(
-                "INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)",
-                [
-                    (self._name, p.ticket_id, p.position, p.error, to_milliseconds(p.since))
-                    for p in change.parked
-                ],
+            connection.executemany(_PARK, [self._parking(one) for one in change.parked])
+
+    def _parking(self, p: Parked) -> tuple[str, str, int, str, int]:
+        return (self.name, p.ticket_id, p.position, p.error, to_milliseconds(p.since))
+
+    def loaded(self) -> Mapping[int, int]:
+        query = "SELECT share, position FROM shares WHERE view = ?"
+        with self._database.reading() as connection:
+            return dict(connection.execute(query, (self.name,)).fetchall())
+
+    def load(
+        self, share: int, upto: int, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]
+    ) -> None:
+        for start in range(0, len(rows), _CHUNK):
+            with self._database.writing() as connection:
+                self._write(self._ahead(rows[start : start + _CHUNK]), connection)
+        with self._database.writing() as connection:
+            connection.executemany(_PARK, [self._parking(one) for one in parked])
+            connection.execute(
+                "INSERT OR REPLACE INTO shares VALUES (?, ?, ?)", (self.name, share, upto)
             )
 
-    def clear(self, fence: int, renew: Callable[[], None]) -> None:
-        # one transaction, and quick: SQLite drops the pages of a table without a look at its rows
+    def complete(self, upto: int) -> None:
         with self._database.writing() as connection:
-            self._advance(connection, fence, after=self._checkpoint(connection), upto=0)
-            for table in self._kept_in:
-                connection.execute(f"DELETE FROM {table}")
-            connection.execute("DELETE FROM parked WHERE view = ?", (self._name,))
+            connection.execute(
+                "UPDATE checkpoints SET position = ? WHERE view = ? AND position = 0",
+                (upto, self.name),
+            )
+
+    def mend(self, rows: Mapping[Key, Row | None], fence: int) -> None:
+        with self._database.writing() as connection:
+            position = self._checkpoint(connection)
+            self._advance(connection, fence, after=position, upto=position)
+            self._remove(list(rows), connection)
+            self._write([(key, row) for key, row in rows.items() if row is not None], connection)
 
     def _checkpoint(self, connection: Connection) -> int:
         query = "SELECT position FROM checkpoints WHERE view = ?"
-        (position,) = connection.execute(query, (self._name,)).fetchone()
+        (position,) = connection.execute(query, (self.name,)).fetchone()
         return int(position)
 
     def _advance(self, connection: Connection, fence: int, *, after: int, upto: int) -> None:
         moved = connection.execute(
             "UPDATE checkpoints SET position = ?, fence = ? "
             "WHERE view = ? AND position = ? AND fence <= ?",
-            (upto, fence, self._name, after, fence),
+            (upto, fence, self.name, after, fence),
         )
         if not moved.rowcount:
             raise Fenced(
-                f"The projection {self._name} was written by another runner: "
+                f"The projection {self.name} was written by another runner: "
                 f"fence {fence} is too low, or the checkpoint is not {after} any more."
             )

@@ -1,0 +1,140 @@
+"""Building one share of a new version of a view, in bulk: a ticket's state is written when it has
+come as far as it goes, not once per event."""
+
+from collections.abc import Callable, Sequence
+from time import monotonic, sleep
+from typing import Any, Final, Generic, cast
+
+from domain.events import Recorded
+from domain.ports import Share
+from projections.projection import Parked, Projected, Row, parking
+from projections.versions import Build, Versions
+
+STRETCH: Final = 5_000
+"""Positions read at once."""
+
+FLUSH_SECONDS: Final = 10.0
+"""At most so much work is done again after a kill."""
+
+HELD: Final = 200_000
+"""Most tickets whose latest row is held back and remembered."""
+
+_ROWS: Final = 20_000
+"""Most rows held back where every row is kept."""
+
+_LOOK: Final = 0.5
+"""Seconds between looks at what is asked of the builder."""
+
+
+class ShareBuilder(Generic[Row]):
+    """Brings one share of a version from where it stands up to the build's target.
+
+    Needs no fence: what it writes follows from the log alone, and `View.load` lets no row go back.
+    """
+
+    def __init__(self, projected: Projected[Row], build: Build, number: int) -> None:
+        self._projection = projected.projection
+        self._view = projected.view
+        self._log = projected.log
+        self._clock = projected.clock
+        self._target = build.target
+        self._share = Share(number, build.shares)
+        self.position = self._view.loaded().get(number, 0)
+        self._flushed_at = monotonic()
+        self._latest: dict[str, Row | None] = {}
+        self._held: list[tuple[str, Row]] = []
+        self._dirty: dict[str, Row] = {}
+        self._parked = set(self._view.parked())
+        self._newly_parked: list[Parked] = []
+
+    @property
+    def done(self) -> bool:
+        return self.position >= self._target
+
+    def step(self) -> int:
+        """Take in the next stretch of the log, and write when enough has gathered; how many
+        positions were passed."""
+        before = self.position
+        stretch = self._log.read_share(self._share, before, min(STRETCH, self._target - before))
+        for error in stretch.unreadable:
+            self._park(error.ticket_id, error.position, error)
+        self._remember(stretch.events)
+        for recorded in stretch.events:
+            self._project(recorded)
+        self.position = max(stretch.upto, before)
+        if self.position == before:
+            self.position = self._target  # the log ends before: nothing more will come
+        full = len(self._held) >= _ROWS or len(self._dirty) >= HELD
+        if self.done or full or monotonic() - self._flushed_at >= FLUSH_SECONDS:
+            self.flush()
+        return self.position - before
+
+    def flush(self) -> None:
+        """Write what has gathered, and how far the share has come."""
+        rows = self._held or list(self._dirty.items())
+        self._view.load(self._share.number, self.position, rows, self._newly_parked)
+        self._held, self._dirty, self._newly_parked = [], {}, []
+        if len(self._latest) >= HELD:
+            self._latest.clear()
+        self._flushed_at = monotonic()
+
+    def _remember(self, events: Sequence[Recorded]) -> None:
+        """Fetch the rows that the events build on. A stream that begins here has none."""
+        first: dict[str, int] = {}
+        for recorded in events:
+            first.setdefault(recorded.ticket_id, recorded.version)
+        missing = [i for i, version in first.items() if version > 1 and i not in self._latest]
+        if missing:
+            self._latest.update(self._view.latest(missing))
+
+    def _project(self, recorded: Recorded) -> None:
+        ticket_id = recorded.ticket_id
+        if ticket_id in self._parked:
+            return
+        before = self._latest.get(ticket_id)
+        if before is not None and cast(Any, before).version >= recorded.version:
+            return  # an interrupted builder has come this far
+        try:
+            row = self._projection.project(before, recorded)
+        except Exception as error:  # whatever it raises concerns this ticket alone
+            self._park(ticket_id, recorded.position, error)
+            return
+        self._latest[ticket_id] = row
+        if row is None:
+            return
+        if self._projection.every:
+            self._held.append((ticket_id, row))
+        else:
+            self._dirty[ticket_id] = row
+
+    def _park(self, ticket_id: str, position: int, error: Exception) -> None:
+        if ticket_id not in self._parked:
+            self._parked.add(ticket_id)
+            self._newly_parked.append(parking(ticket_id, position, error, self._clock()))
+
+
+def build_share(
+    projected: Projected[Any],
+    versions: Versions[Any],
+    build: Build,
+    number: int,
+    wanted: Callable[[], bool],
+) -> None:
+    """Build one share to its end, at the rate and with the pauses that operators ask for; stop
+    early when the build is given up, or nobody wants it (`wanted` is False) any more."""
+    builder = ShareBuilder(projected, build, number)
+    asked, looked_at = build, 0.0
+    while not builder.done and wanted():
+        if monotonic() - looked_at > _LOOK:
+            found = versions.registry().building
+            if found is None or found.version != build.version:
+                return
+            asked, looked_at = found, monotonic()
+        if asked.paused:
+            sleep(_LOOK)
+            continue
+        started = monotonic()
+        passed = builder.step()
+        if asked.rate:
+            # a share reads past all events: its part of the time is its part of the rate
+            sleep(max(passed / asked.rate - (monotonic() - started), 0.0))

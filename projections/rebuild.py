@@ -1,0 +1,224 @@
+"""Rebuilding a view online: a new version is built beside the live one, compared, and switched to
+in one step. Readers and writers go on all the while."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import count
+from time import monotonic, sleep
+from typing import Any, Final, Literal, Protocol
+
+from domain.errors import ProjectionBehind, VersionUnknown
+from projections.live import FRESH, LiveProjection
+from projections.operations import Difference, Verification, judge, leading, verify
+from projections.projection import Key, Projected
+from projections.versions import Build
+
+DROP_AFTER: Final = 5 * FRESH
+"""Seconds between taking a version out of the registry and deleting it: every process has looked
+again by then, and the reads that had begun are over."""
+
+_LOOK: Final = 0.2
+_PATIENCE: Final = 30.0
+"""Seconds that a switch waits for a version to catch up."""
+
+
+class Builders(Protocol):
+    """Whoever builds the shares, all at once."""
+
+    def check(self) -> None:
+        """Raises what one of them failed with."""
+
+
+StartBuilders = Callable[[str, Build], AbstractContextManager[Builders]]
+"""Start building every share of a projection's build; leaving the context stops them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a rebuild has come. `phase` says what it is at."""
+
+    phase: Literal["building", "paused", "catching up", "comparing", "switched"]
+    position: int
+    head: int
+    events_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What became of a rebuild.
+
+    - `state`: `switched`; `compared` when told to stop before the switch; `refused` when the new
+      version is not what the log says; `cancelled` by an operator.
+    - `live`: where the version that was live differs from the new one, and so from the log.
+    - `new`: the comparison of the new version with the log; None when cancelled.
+    """
+
+    state: Literal["switched", "compared", "refused", "cancelled"]
+    version: int
+    position: int
+    live: Sequence[Difference]
+    new: Verification | None
+
+
+Tell = Callable[[Step], None]
+
+
+def rebuild(
+    projection: LiveProjection[Any],
+    head: Callable[[], int],
+    holder: str,
+    start: StartBuilders,
+    shares: int,
+    tell: Tell,
+    *,
+    dry_run: bool = False,
+) -> Rebuilt:
+    """Build a new version, compare it, and switch to it, unless it is a `dry_run`.
+
+    One that was interrupted is resumed where it stopped, and one that was compared only is
+    brought up to date. Raises `Fenced` when somebody else rebuilds instead.
+    """
+    versions = projection.versions
+    build = versions.begin(head(), shares)
+    projected = projection.projected(build.version)
+    with leading(projected, holder) as (applier, renew):
+        if not _build(projection, build, head, start, renew, tell):
+            return Rebuilt("cancelled", build.version, 0, (), None)
+        applier.resume()
+        started, began = monotonic(), applier.position
+
+        def catch_up(phase: Literal["catching up", "comparing"] = "catching up") -> None:
+            while applier.step():
+                renew()
+                rate = (applier.position - began) / max(monotonic() - started, 1e-9)
+                tell(Step(phase, applier.position, max(head(), applier.position), rate))
+            renew()
+
+        catch_up()
+        tell(Step("comparing", applier.position, applier.position, 0.0))
+        new = verify(projected, renew)
+        live = compare(projection.live.projected, projected, renew)
+        if new.differences:
+            return Rebuilt("refused", build.version, applier.position, live, new)
+        if dry_run:
+            return Rebuilt("compared", build.version, applier.position, live, new)
+        while True:
+            catch_up()
+            try:
+                versions.switch(build.version)
+                break
+            except ProjectionBehind:
+                continue  # the live version has taken in more meanwhile
+        position = applier.position
+    projection.look()
+    tell(Step("switched", position, position, 0.0))
+    return Rebuilt("switched", build.version, position, live, new)
+
+
+def _build(
+    projection: LiveProjection[Any],
+    build: Build,
+    head: Callable[[], int],
+    start: StartBuilders,
+    renew: Callable[[], None],
+    tell: Tell,
+) -> bool:
+    """Have every share built; False when an operator gave the build up."""
+    view = projection.versions.view(build.version)
+    if view.checkpoint():
+        return True  # it was complete already
+    began, started = min(_reached(view.loaded(), build)), monotonic()
+    with start(projection.projection.name, build) as builders:
+        while True:
+            renew()
+            asked = projection.versions.registry().building
+            if asked is None or asked.version != build.version:
+                return False
+            position = min(_reached(view.loaded(), build))
+            rate = (position - began) / max(monotonic() - started, 1e-9)
+            tell(Step("paused" if asked.paused else "building", position, head(), rate))
+            if position >= build.target:
+                break
+            builders.check()
+            sleep(_LOOK)
+    view.complete(build.target)
+    return True
+
+
+def _reached(loaded: Mapping[int, int], build: Build) -> list[int]:
+    return [loaded.get(number, 0) for number in range(build.shares)]
+
+
+def roll_back(projection: LiveProjection[Any]) -> int:
+    """Switch back to the version that was live before; returns its number. Raises
+    `VersionUnknown` when none is kept, `ProjectionBehind` when it does not catch up."""
+    kept = projection.versions.registry().kept
+    if not kept:
+        raise VersionUnknown(
+            f"{projection.projection.name} has no earlier version to go back to. "
+            "One is kept after each rebuild, until drop-old."
+        )
+    deadline = monotonic() + _PATIENCE
+    while True:
+        try:
+            projection.versions.switch(kept[0])
+            break
+        except ProjectionBehind:
+            if monotonic() > deadline:
+                raise
+            sleep(0.01)  # its own runner is catching up
+    projection.look()
+    return int(kept[0])
+
+
+def drop_old(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> list[int]:
+    """Delete every version that is kept beside the live one; which those were."""
+    kept = list(projection.versions.registry().kept)
+    return _drop(projection, kept, wait)
+
+
+def cancel(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> int | None:
+    """Give up the version that is being built, and delete it; its number, or None if there is
+    none."""
+    building = projection.versions.registry().building
+    return _drop(projection, [building.version], wait)[0] if building else None
+
+
+def _drop(
+    projection: LiveProjection[Any], numbers: list[int], wait: Callable[[float], None]
+) -> list[int]:
+    for version in numbers:
+        projection.versions.forget(version)
+    projection.look()
+    if numbers:
+        wait(DROP_AFTER)
+    for version in numbers:
+        projection.versions.drop(version)
+    return numbers
+
+
+def compare(
+    live: Projected[Any], new: Projected[Any], renew: Callable[[], None]
+) -> list[Difference]:
+    """Where the live version is not what the new one says: found by walking through both in the
+    order of their keys, and then judged by the log, as both may be moving."""
+    suspects: list[Key] = []
+    lefts, rights = live.view.rows(), new.view.rows()
+    left, right = next(lefts, None), next(rights, None)
+    for number in count():
+        if number % 1_000 == 0:
+            renew()
+        if left is None and right is None:
+            break
+        if left is not None and (right is None or left[0] < right[0]):
+            suspects.append(left[0])
+            left = next(lefts, None)
+        elif right is not None and (left is None or right[0] < left[0]):
+            suspects.append(right[0])
+            right = next(rights, None)
+        else:
+            if left != right and left is not None:
+                suspects.append(left[0])
+            left, right = next(lefts, None), next(rights, None)
+    return judge(live, suspects)

@@ -1,0 +1,359 @@
+"""Rebuilding a view beside the live one, comparing it, and switching."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from domain.errors import ProjectionBehind, StoreUnavailable, VersionUnknown
+from domain.events import Recorded
+from infrastructure.ticket_log import TicketLog
+from infrastructure.writer import Writer
+from projections import build as build_module
+from projections.applier import Applier
+from projections.audit import AUDIT
+from projections.build import ShareBuilder, build_share
+from projections.live import LiveProjection
+from projections.operations import verify
+from projections.progress import Progress
+from projections.projection import Change, Projection
+from projections.rebuild import Step, cancel, drop_old, rebuild, roll_back
+from projections.tickets import TICKETS
+from tests.rebuilding import catch_up, rebuilt
+from tests.stories import (
+    START,
+    catalogue,
+    change,
+    create,
+    id_,
+    imported,
+    quarantine,
+    rename,
+    restore,
+    retire,
+    take_over,
+)
+from tests.view_rows import Opened, open_store
+
+BOTH = pytest.mark.parametrize("projection", [TICKETS, AUDIT], ids=lambda p: p.name)
+
+
+class House:
+    """A store with a past, and one process that looks at it and runs nothing."""
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
+        self.log, self.head = TicketLog(opened.log), Progress()
+        self.writer = Writer(self.log, catalogue, lambda: START, lambda _: None)
+
+    def live(self, projection: Projection[Any]) -> LiveProjection[Any]:
+        stores = self.opened.stores
+        versions: Any = stores.tickets if projection.name == "tickets" else stores.audit
+        return LiveProjection(
+            projection, versions, self.log, stores.leases, lambda: START, self.head, str, run=False
+        )
+
+    def fill(self) -> None:
+        """Every kind of event: twenty-seven events of eleven tickets and a quarantined record."""
+        for n in range(4, 11):
+            self.writer.execute(create(id_(n)), rename(f"Name {n}", id_(n)))
+        self.writer.execute(create(id_(1)))
+        self.writer.execute(take_over(imported(), id_(3)))
+        self.writer.execute(quarantine("no hex at all"))
+        self.writer.execute(change("delete_area", ticket_id=id_(1)), retire(id_(1)))
+        self.writer.execute(rename("Third", id_(3), at=200))
+        self.writer.execute(restore(id_(1)), quarantine(id_(1)))
+        self.writer.execute(create(id_(2)), retire(id_(2)))
+        self.writer.execute(create(id_(11)), create(id_(12)), create(id_(13)))
+
+
+@pytest.fixture
+def house(store_url: str) -> Iterator[House]:
+    with open_store(store_url) as opened:
+        house = House(opened)
+        with closing(house.writer):
+            house.fill()
+            yield house
+
+
+def followed(live: LiveProjection[Any], version: int, fence: int = 1_000) -> Applier[Any]:
+    """Brings a version to the head, as its runner would."""
+    applier = Applier(live.projected(version), fence)
+    catch_up(applier)
+    return applier
+
+
+def rows(live: LiveProjection[Any], version: int) -> list[tuple[Any, Any]]:
+    return list(live.versions.view(version).rows())
+
+
+def gone(live: LiveProjection[Any], version: int) -> bool:
+    """Whether nothing is stored of a version: SQLite even misses its table."""
+    try:
+        return rows(live, version) == []
+    except StoreUnavailable:
+        return True
+
+
+@BOTH
+@pytest.mark.parametrize("shares", [1, 3])
+def test_what_is_built_in_bulk_is_what_following_the_log_gives(
+    house: House, projection: Projection[Any], shares: int
+) -> None:
+    live = house.live(projection)
+    followed(live, 1)
+    steps: list[Step] = []
+    found = rebuilt(live, house.log.head, shares=shares, tell=steps.append)
+
+    assert (found.state, found.version, found.position) == ("switched", 2, house.log.head())
+    assert (found.live, found.new and found.new.differences) == ([], [])
+    assert rows(live, 2) == rows(live, 1)
+    assert live.live.view.name == f"{projection.name}@2"
+    assert (live.versions.registry().kept, live.versions.registry().building) == ((1,), None)
+    assert [step.phase for step in steps][-2:] == ["comparing", "switched"]
+
+
+@BOTH
+def test_readers_see_no_switch_but_what_they_saw_goes_on(
+    house: House, projection: Projection[Any]
+) -> None:
+    live = house.live(projection)
+    followed(live, 1)
+    rebuilt(live, house.log.head)
+    house.writer.execute(rename("After", id_(5)))
+    with pytest.raises(ProjectionBehind):  # nobody follows version 1 here
+        followed(live, 2)
+        live.versions.switch(1)
+    followed(live, 1, fence=2_000)
+    assert roll_back(live) == 1
+    assert rows(live, 1) == rows(live, 2)
+    assert live.versions.registry().kept == (2,)
+    assert roll_back(live) == 2
+
+
+@BOTH
+def test_what_was_wrong_in_the_live_version_is_shown_and_right_in_the_new_one(
+    house: House, projection: Projection[Any]
+) -> None:
+    live = house.live(projection)
+    followed(live, 1)
+    view, position = live.live.view, live.live.view.checkpoint()
+    key = id_(5) if projection is TICKETS else 3
+    row = view.stored([key])[key]
+    wrong = replace(row, name="Eve") if projection is TICKETS else replace(row, actor="eve")
+    gone = id_(7) if projection is TICKETS else 7
+    view.apply(Change(position, position, [(id_(5), wrong)]), 2_000)
+    view.mend({gone: None}, 2_000)
+
+    found = rebuilt(live, house.log.head)
+    assert {(one.kind, one.key) for one in found.live} == {("changed", key), ("missing", gone)}
+    assert verify(live.live.projected).differences == []
+
+
+def test_a_dry_run_stops_before_the_switch_and_is_gone_on_with(house: House) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1)
+    assert rebuilt(live, house.log.head, dry_run=True).state == "compared"
+    registry = live.versions.registry()
+    assert (registry.live, registry.building and registry.building.version) == (1, 2)
+
+    house.writer.execute(create(id_(50)))
+    followed(live, 1, fence=2_000)
+    found = rebuilt(live, house.log.head)
+    assert (found.state, found.version, found.position) == ("switched", 2, house.log.head())
+    assert rows(live, 2) == rows(live, 1)
+
+
+@BOTH
+@pytest.mark.parametrize("killed_after", [1, 2, 4, 9, 20])
+def test_an_interrupted_build_goes_on_where_it_stopped_and_ends_the_same(
+    house: House,
+    projection: Projection[Any],
+    killed_after: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(build_module, "STRETCH", 1)
+    monkeypatch.setattr(build_module, "FLUSH_SECONDS", 0.0)
+    live = house.live(projection)
+    followed(live, 1)
+    build = live.versions.begin(house.log.head(), 2)
+    projected = live.projected(build.version)
+    builder: ShareBuilder[Any] = ShareBuilder(projected, build, 0)
+    for _ in range(killed_after):
+        builder.step()
+    assert projected.view.loaded() == {0: killed_after}
+    resumed: ShareBuilder[Any] = ShareBuilder(projected, build, 0)
+    assert resumed.position == killed_after
+    # the one before has not noticed yet that it was given up
+    while not builder.done:
+        builder.step()
+    found = rebuilt(live, house.log.head)
+    assert (found.state, found.version, found.live) == ("switched", build.version, [])
+    assert rows(live, 2) == rows(live, 1)
+
+
+@BOTH
+def test_what_an_interruption_left_half_written_does_no_harm(
+    house: House, projection: Projection[Any]
+) -> None:
+    live = house.live(projection)
+    followed(live, 1)
+    build = live.versions.begin(house.log.head(), 1)
+    view = live.versions.view(build.version)
+    some = [(row.ticket_id if projection is AUDIT else row.id, row) for _, row in rows(live, 1)]
+    half = some[: len(some) // 2]
+    for ticket_id, row in half:  # rows, but not how far the share has come
+        view.load(0, 0, [(ticket_id, row)], [])
+    found = rebuilt(live, house.log.head)
+    assert (found.state, found.live) == ("switched", [])
+    assert rows(live, 2) == rows(live, 1)
+
+
+def test_a_late_writer_of_an_older_state_lets_no_ticket_go_back(house: House) -> None:
+    live = house.live(TICKETS)
+    build = live.versions.begin(house.log.head(), 1)
+    view = live.versions.view(build.version)
+    older, newer = _states(house, id_(4))
+    view.load(0, 1, [(id_(4), newer)], [])
+    view.load(0, 1, [(id_(4), older)], [])
+    assert dict(view.rows()) == {id_(4): newer}
+
+
+def _states(house: House, ticket_id: str) -> list[Any]:
+    row, states = None, []
+    for recorded in house.log.histories([ticket_id])[ticket_id]:
+        row = TICKETS.project(row, recorded)
+        states.append(row)
+    return states[:2]
+
+
+@BOTH
+def test_a_ticket_that_can_not_be_projected_is_parked_in_the_new_version(
+    house: House, projection: Projection[Any]
+) -> None:
+    def project(row: Any, recorded: Recorded) -> Any:
+        if recorded.ticket_id == id_(6) and recorded.version == 2:
+            raise ZeroDivisionError("poisoned")
+        return projection.project(row, recorded)
+
+    faulty = house.live(Projection(projection.name, project, projection.every))
+    followed(faulty, 1)
+    found = rebuilt(faulty, house.log.head)
+    assert found.state == "switched"
+    old, new = faulty.versions.view(1).parked(), faulty.versions.view(2).parked()
+    assert old == new
+    assert [parked.ticket_id for parked in new.values()] == [id_(6)]
+    assert rows(faulty, 2) == rows(faulty, 1)
+
+
+def test_a_new_version_that_is_not_what_the_log_says_is_refused(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1)
+    load = type(live.live.view).load
+
+    def forgetful(self: Any, share: int, upto: int, rows: Any, parked: Any) -> None:
+        load(self, share, upto, rows[1:], parked)
+
+    monkeypatch.setattr(type(live.live.view), "load", forgetful)
+    found = rebuilt(live, house.log.head, shares=1)
+    assert found.state == "refused"
+    assert found.new
+    assert [one.kind for one in found.new.differences] == ["missing"]
+    assert live.versions.registry().live == 1
+
+
+def test_cancelling_stops_the_builders_and_deletes_what_they_built(house: House) -> None:
+    live = house.live(TICKETS)
+    build = live.versions.begin(house.log.head(), 2)
+    assert cancel(live, lambda _: None) == build.version
+    build_share(live.projected(build.version), live.versions, build, 0, lambda: True)
+    assert live.versions.view(build.version).loaded() == {}
+    assert live.versions.registry().building is None
+    assert cancel(live, lambda _: None) is None
+    assert live.versions.begin(5, 1).version == build.version + 1
+
+
+def test_a_builder_pauses_until_it_is_told_to_go_on(house: House) -> None:
+    live = house.live(TICKETS)
+    build = live.versions.begin(house.log.head(), 1)
+    live.versions.control(paused=True)
+    asked = Event()
+
+    def wanted() -> bool:
+        asked.set()
+        return True
+
+    projected = live.projected(build.version)
+    builder = Thread(target=build_share, args=(projected, live.versions, build, 0, wanted))
+    builder.start()
+    assert asked.wait(10)
+    assert live.versions.view(build.version).loaded() == {}
+    live.versions.control(paused=False)
+    builder.join(timeout=10)
+    assert live.versions.view(build.version).loaded() == {0: build.target}
+
+
+def test_a_rate_is_kept_and_lifted(house: House) -> None:
+    live = house.live(TICKETS)
+    assert live.versions.control(rate=5) is None
+    live.versions.begin(house.log.head(), 1)
+    assert (asked := live.versions.control(rate=5)) and asked.rate == 5
+    assert (asked := live.versions.control(rate=0)) and asked.rate is None
+
+
+def test_old_versions_are_dropped_once_nobody_reads_them(house: House) -> None:
+    live, elsewhere = house.live(AUDIT), house.live(AUDIT)
+    followed(live, 1)
+    rebuilt(live, house.log.head)
+    rebuilt(live, house.log.head)
+    assert live.versions.registry().kept == (2, 1)
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        assert rows(live, 1)  # still there for those who have not looked
+        elsewhere.look()
+        assert elsewhere.live.view.name == "audit@3"
+
+    assert drop_old(live, wait) == [2, 1]
+    assert waited
+    assert (gone(live, 1), gone(live, 2)) == (True, True)
+    assert len(rows(live, 3)) == house.log.head()
+    with pytest.raises(VersionUnknown):
+        roll_back(live)
+
+
+def test_the_live_version_can_be_neither_forgotten_nor_dropped(house: House) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1)
+    with pytest.raises(VersionUnknown):
+        live.versions.forget(1)
+    live.versions.drop(1)
+    assert rows(live, 1)
+
+
+def test_of_two_who_begin_both_get_the_same_version(house: House) -> None:
+    versions = house.live(TICKETS).versions
+    assert versions.begin(5, 2) == versions.begin(9, 3)
+
+
+def test_a_builder_that_fails_says_why(house: House) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1)
+
+    class Failed:
+        def check(self) -> None:
+            raise StoreUnavailable("a builder ended early")
+
+    @contextmanager
+    def start(name: str, build: Any) -> Iterator[Any]:
+        yield Failed()
+
+    with pytest.raises(StoreUnavailable, match="ended early"):
+        rebuild(live, house.log.head, "operator", start, 1, lambda _: None)
+    assert rebuilt(live, house.log.head).state == "switched"
