@@ -19,6 +19,7 @@ from infrastructure.addresses import MongoDBStore, SQLiteStore
 from infrastructure.catalogue_file import CatalogueFile
 from infrastructure.credentials import Tokens, secret_tokens
 from infrastructure.issuer_keys import issuer_tokens
+from infrastructure.journal_writer import JournalWriter
 from infrastructure.mongodb.stores import open_mongodb
 from infrastructure.secret_file import auth_of
 from infrastructure.settings import Settings, SharedSecret
@@ -48,6 +49,7 @@ class Service:
     tokens: Tokens
     log: TicketLog
     writer: Writer
+    journal: JournalWriter
     head: Progress
     projections: Mapping[str, LiveProjection[Any]]
     clock: Clock
@@ -91,6 +93,8 @@ def open_service(
             log, catalogue.current, clock, lambda events: head.advance(events[-1].position)
         )
         stack.callback(writer.close)
+        journal = JournalWriter(stores.journal)
+        stack.callback(journal.close)
         projections: dict[str, LiveProjection[Any]] = {}
         for projection, versions in projection_kinds(stores).values():
             live = LiveProjection(
@@ -105,6 +109,7 @@ def open_service(
             tokens,
             log,
             writer,
+            journal,
             head,
             projections,
             clock,

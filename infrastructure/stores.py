@@ -8,6 +8,7 @@ from typing import Protocol
 from domain.ticket import Ticket
 from infrastructure.ordered_log import OrderedLog
 from projections.audit import AuditEntry, AuditReader
+from projections.journal import Journal
 from projections.projection import Leases, View
 from projections.tickets import TicketReader
 from projections.versions import Versions
@@ -36,5 +37,6 @@ class Stores:
     log: OrderedLog
     tickets: Versions[TicketsView]
     audit: Versions[AuditView]
+    journal: Journal
     leases: Leases
     watcher: Watcher

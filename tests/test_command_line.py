@@ -59,6 +59,7 @@ def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[
         "projections verify",
         "projections retry",
         "audit search",
+        "audit reads",
         "catalogue check",
         "catalogue show",
     ],

@@ -594,6 +594,7 @@ SCOPE_OF: Final = {
     ("get", "/v1/systems"): "tickets:read",
     ("get", "/v1/systems/{system}"): "tickets:read",
     ("get", "/v1/audit"): "audit:read",
+    ("get", "/v1/audit/reads"): "audit:read",
     ("get", "/v1/projections"): "projections:operate",
     ("get", "/v1/projections/{name}"): "projections:operate",
     ("post", "/v1/projections/{name}/parked/{ticket_id}/retry"): "projections:operate",

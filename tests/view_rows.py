@@ -20,6 +20,7 @@ from infrastructure.ordered_log import OrderedLog
 from infrastructure.sqlite.stores import open_sqlite
 from infrastructure.stores import AuditView, Stores, TicketsView, Watcher
 from projections.audit import AuditEntry, Content
+from projections.journal import Journal
 from projections.projection import Change, Leases, Row, View
 from projections.versions import Versions
 
@@ -46,6 +47,10 @@ class Opened:
     @property
     def watcher(self) -> Watcher:
         return self.stores.watcher
+
+    @property
+    def journal(self) -> Journal:
+        return self.stores.journal
 
     @property
     def leases(self) -> Leases:

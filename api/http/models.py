@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from domain.handlers import FEATURES_PER_TICKET, NAME_LENGTH
 from domain.ticket import Ticket
 from projections.audit import AuditEntry, Content
+from projections.journal import JournalEntry
 from projections.operations import ProjectionStatus
 
 REASON_LENGTH = 1_000
@@ -138,6 +139,21 @@ class AuditPage(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last")
 
 
+class JournalEntryModel(BaseModel):
+    number: int
+    at: Time
+    actor: str
+    orgId: str | None = Field(description="Of who did it; null for platform staff and operators")
+    action: str
+    details: dict[str, Any] = Field(description="What was asked for")
+    correlationId: str
+
+
+class JournalPage(BaseModel):
+    items: list[JournalEntryModel]
+    next: str | None = Field(description="Cursor of the next page; null on the last")
+
+
 class FeatureModel(BaseModel):
     name: str
     description: str
@@ -213,6 +229,18 @@ def entry_json(entry: AuditEntry) -> dict[str, Any]:
         "after": _content_json(entry.after),
         "granted": entry.granted,
         "revoked": entry.revoked,
+    }
+
+
+def journal_json(number: int, entry: JournalEntry) -> dict[str, Any]:
+    return {
+        "number": number,
+        "at": iso(entry.at),
+        "actor": entry.actor,
+        "orgId": entry.org_id,
+        "action": entry.action,
+        "details": entry.details,
+        "correlationId": entry.correlation_id,
     }
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from infrastructure.addresses import MongoDBStore
 from infrastructure.mongodb.audit import MongoDBAudit
 from infrastructure.mongodb.client import connect, database
+from infrastructure.mongodb.journal import MongoDBJournal
 from infrastructure.mongodb.leases import MongoDBLeases
 from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.mongodb.schema import check_schema
@@ -28,6 +29,7 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
             log=MongoDBLog(opened),
             tickets=MongoDBVersions(opened, TICKETS.name, MongoDBTickets, MONGOOSE_SHAPE),
             audit=MongoDBVersions(opened, AUDIT.name, MongoDBAudit),
+            journal=MongoDBJournal(opened),
             leases=MongoDBLeases(opened),
             watcher=MongoDBWatcher(opened),
         )

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from infrastructure.addresses import SQLiteStore
 from infrastructure.sqlite.audit import SQLiteAudit
 from infrastructure.sqlite.database import SQLiteDatabase
+from infrastructure.sqlite.journal import SQLiteJournal
 from infrastructure.sqlite.leases import SQLiteLeases
 from infrastructure.sqlite.log import SQLiteLog
 from infrastructure.sqlite.tickets import SQLiteTickets
@@ -25,6 +26,7 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
             log=SQLiteLog(database),
             tickets=SQLiteVersions(database, TICKETS.name, SQLiteTickets),
             audit=SQLiteVersions(database, AUDIT.name, SQLiteAudit),
+            journal=SQLiteJournal(database),
             leases=SQLiteLeases(database),
             watcher=SQLiteWatcher(database),
         )

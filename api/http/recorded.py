@@ -1,0 +1,34 @@
+"""Reads that are themselves recorded: nobody gets an answer that is not in the journal."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from api.http.callers import Call
+from domain.origin import milliseconds
+from projections.journal import JournalEntry
+
+Found = TypeVar("Found")
+
+
+async def recorded(call: Call, action: str, reading: Awaitable[Found]) -> Found:
+    """What `reading` finds, once it is durable who asked, and with which parameters. Both go on
+    at the same time. Raises `StoreUnavailable` where it can not be kept."""
+    kept = record(call, action)
+    try:
+        return await reading
+    finally:
+        await kept
+
+
+def record(call: Call, action: str) -> "asyncio.Future[None]":
+    """Done once it is durable that the caller did this."""
+    entry = JournalEntry(
+        at=milliseconds(call.service.clock()),
+        actor=call.caller.subject,
+        org_id=call.caller.org_id,
+        action=action,
+        details={**call.request.path_params, **call.request.query_params},
+        correlation_id=call.request.state.correlation_id,
+    )
+    return asyncio.wrap_future(call.service.journal.submit(entry))
