@@ -24,6 +24,7 @@ TicketbookError
 ├── Fenced                  another runner holds the projection now
 ├── TicketNotParked         there is nothing to retry
 ├── VersionUnknown          a projection has no such version of its view
+├── LegacyUsersUnavailable  the old system's users can not be looked up now
 ├── ProjectionBehind        a view did not reach the asked position in time
 └── ConfigurationError      a setting or the catalogue file is wrong; says what to do
 
@@ -130,6 +131,11 @@ class HeadMoved(TicketbookError):
 class StoreUnavailable(TicketbookError):
     """The store did not answer in time. A command may or may not have been stored: repeat it with
     the same idempotency key to find out."""
+
+
+class LegacyUsersUnavailable(TicketbookError):
+    """The database of the old system's users did not answer in time: nobody of them can be
+    recognised. Nothing else is concerned."""
 
 
 class Overloaded(TicketbookError):

@@ -118,6 +118,26 @@ def parse_web_address(setting: str, address: str) -> str:
     return address
 
 
+def parse_origins(setting: str, origins: str) -> tuple[str, ...]:
+    """The web origins in a list separated by commas, as browsers send them."""
+    return tuple(_origin(setting, one.strip()) for one in origins.split(",") if one.strip())
+
+
+def _origin(setting: str, origin: str) -> str:
+    try:
+        parts = urlsplit(origin)
+        parts.port  # noqa: B018  # a wrong one raises
+    except ValueError:
+        parts = urlsplit("")
+    plain = parts.scheme in ("https", "http") and f"{parts.scheme}://{parts.netloc}" == origin
+    if not plain or not parts.hostname or "@" in origin or "*" in origin:
+        raise ConfigurationError(
+            f"{setting} holds {origin[:200]!r}, which is not an origin. Name each one in full, "
+            "like https://app.example.org, with commas between; there is no wildcard."
+        )
+    return origin.lower()
+
+
 def is_loopback(host: str) -> bool:
     """Whether `host` is this machine and nothing else."""
     try:

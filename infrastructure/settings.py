@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from infrastructure.addresses import (
     MongoDBStore,
     Store,
     parse_mongodb,
+    parse_origins,
     parse_store,
     parse_web_address,
 )
@@ -77,6 +79,18 @@ LEGACY_USERS: Final = Setting(
     "the store, when it is MongoDB",
     "The database that holds the legacy users.",
 )
+LEGACY_SUNSET: Final = Setting(
+    "TICKETBOOK_LEGACY_SUNSET",
+    "date",
+    "2027-12-31",
+    "The day from which the legacy routes may be gone; legacy answers announce it.",
+)
+LEGACY_ORIGINS: Final = Setting(
+    "TICKETBOOK_LEGACY_ORIGINS",
+    "web origins",
+    None,
+    "Origins, separated by commas, whose pages may call the legacy routes; unset, only their own.",
+)
 
 SETTINGS: Final = (
     STORE,
@@ -86,6 +100,8 @@ SETTINGS: Final = (
     OIDC_AUDIENCE,
     LEGACY_JWT_SECRET,
     LEGACY_USERS,
+    LEGACY_SUNSET,
+    LEGACY_ORIGINS,
 )
 
 
@@ -113,6 +129,8 @@ class Settings:
     auth: SharedSecret | OpenIdConnect | None
     legacy_jwt_secret: str | None = field(repr=False)
     legacy_users: MongoDBStore | None
+    legacy_sunset: date
+    legacy_origins: tuple[str, ...]
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -129,6 +147,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         auth=_auth(given),
         legacy_jwt_secret=given[LEGACY_JWT_SECRET],
         legacy_users=_legacy_users(given, store),
+        legacy_sunset=_date(LEGACY_SUNSET, given),
+        legacy_origins=parse_origins(LEGACY_ORIGINS.name, given[LEGACY_ORIGINS] or ""),
     )
 
 
@@ -187,3 +207,10 @@ def _legacy_users(given: Mapping[Setting, str | None], store: Store) -> MongoDBS
             f"users are. Set {LEGACY_USERS.name} to mongodb://HOST/DB, or unset the secret."
         )
     return None
+
+
+def _date(setting: Setting, given: Mapping[Setting, str | None]) -> date:
+    try:
+        return date.fromisoformat(given[setting] or setting.default or "")
+    except ValueError:
+        raise ConfigurationError(f"{setting.name} is not a date. Write it as 2027-12-31.") from None

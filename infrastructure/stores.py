@@ -6,6 +6,7 @@ from threading import Event
 from typing import Protocol
 
 from domain.ticket import Ticket
+from infrastructure.legacy.usage import LegacyUsage
 from infrastructure.ordered_log import OrderedLog
 from projections.audit import AuditEntry, AuditReader
 from projections.journal import Journal
@@ -40,3 +41,4 @@ class Stores:
     journal: Journal
     leases: Leases
     watcher: Watcher
+    legacy_usage: LegacyUsage

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,8 @@ def test_with_nothing_set_the_store_is_a_sqlite_file_and_nobody_is_configured() 
         auth=None,
         legacy_jwt_secret=None,
         legacy_users=None,
+        legacy_sunset=date(2027, 12, 31),
+        legacy_origins=(),
     )
 
 
@@ -53,6 +56,8 @@ def test_every_setting_can_be_set() -> None:
             "TICKETBOOK_AUTH_SECRET": SECRET,
             "TICKETBOOK_LEGACY_JWT_SECRET": "old",
             "TICKETBOOK_LEGACY_USERS": "mongodb://old/backend",
+            "TICKETBOOK_LEGACY_SUNSET": "2028-02-29",
+            "TICKETBOOK_LEGACY_ORIGINS": "https://app.example.org, http://localhost:3000",
         }
     )
     assert settings.store == MongoDBStore(MONGODB, "tickets")
@@ -60,6 +65,8 @@ def test_every_setting_can_be_set() -> None:
     assert settings.auth == SharedSecret(SECRET)
     assert settings.legacy_jwt_secret == "old"
     assert settings.legacy_users == MongoDBStore("mongodb://old/backend", "backend")
+    assert settings.legacy_sunset == date(2028, 2, 29)
+    assert settings.legacy_origins == ("https://app.example.org", "http://localhost:3000")
     assert load_settings(ISSUER).auth == OpenIdConnect(*ISSUER.values())
 
 
@@ -212,6 +219,20 @@ def test_an_issuer_is_asked_over_https_unless_it_is_this_machine() -> None:
 def test_legacy_users_are_in_the_store_unless_told_otherwise() -> None:
     settings = load_settings({"TICKETBOOK_STORE": MONGODB, "TICKETBOOK_LEGACY_JWT_SECRET": "old"})
     assert settings.legacy_users == settings.store
+
+
+def test_a_day_that_is_none_is_refused() -> None:
+    said = refusal({"TICKETBOOK_LEGACY_SUNSET": "31.12.2027"})
+    assert said == "TICKETBOOK_LEGACY_SUNSET is not a date. Write it as 2027-12-31."
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "https://*.example.org", "app.example.org", "https://app.example.org/", "http://a:b"],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    said = refusal({"TICKETBOOK_LEGACY_ORIGINS": f"https://app.example.org,{origin}"})
+    assert said.startswith(f"TICKETBOOK_LEGACY_ORIGINS holds {origin!r}, which is not an origin.")
 
 
 def test_legacy_routes_without_a_place_for_their_users_are_refused() -> None:

@@ -1,1 +1,1 @@
-"""The old system: its records, what they mean here, and what changes in it."""
+"""The old system: its records and what they mean here, its users, its tokens."""

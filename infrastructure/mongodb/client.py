@@ -61,8 +61,8 @@ _TRANSIENT_CODES: Final = frozenset(
 )
 
 
-def connect(uri: str) -> MongoClient[Document]:
-    """A client for `uri`. Nothing is sent before its first use."""
+def connect(uri: str, *, at_once: bool = True) -> MongoClient[Document]:
+    """A client for `uri`. It looks for its servers at once, or when it is first used."""
     try:
         return MongoClient(
             uri,
@@ -71,6 +71,7 @@ def connect(uri: str) -> MongoClient[Document]:
             connectTimeoutMS=5_000,
             socketTimeoutMS=30_000,
             retryWrites=True,
+            connect=at_once,
         )
     except (InvalidURI, ConfigurationError, ValueError) as error:
         raise errors.ConfigurationError(f"The MongoDB address is not usable: {error}") from error

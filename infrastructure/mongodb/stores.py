@@ -8,6 +8,7 @@ from infrastructure.mongodb.audit import MongoDBAudit
 from infrastructure.mongodb.client import connect, database
 from infrastructure.mongodb.journal import MongoDBJournal
 from infrastructure.mongodb.leases import MongoDBLeases
+from infrastructure.mongodb.legacy_usage import MongoDBLegacyUsage
 from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.mongodb.schema import check_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
@@ -32,6 +33,7 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
             journal=MongoDBJournal(opened),
             leases=MongoDBLeases(opened),
             watcher=MongoDBWatcher(opened),
+            legacy_usage=MongoDBLegacyUsage(opened),
         )
     finally:
         client.close()

@@ -8,6 +8,7 @@ from infrastructure.sqlite.audit import SQLiteAudit
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.journal import SQLiteJournal
 from infrastructure.sqlite.leases import SQLiteLeases
+from infrastructure.sqlite.legacy_usage import SQLiteLegacyUsage
 from infrastructure.sqlite.log import SQLiteLog
 from infrastructure.sqlite.tickets import SQLiteTickets
 from infrastructure.sqlite.versions import SQLiteVersions
@@ -29,6 +30,7 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
             journal=SQLiteJournal(database),
             leases=SQLiteLeases(database),
             watcher=SQLiteWatcher(database),
+            legacy_usage=SQLiteLegacyUsage(database),
         )
     finally:
         database.close()

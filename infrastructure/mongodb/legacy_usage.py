@@ -1,0 +1,47 @@
+"""Who calls in the old way, on MongoDB."""
+
+from collections.abc import Sequence
+
+from pymongo import UpdateOne
+from pymongo.database import Database
+
+from infrastructure.legacy.usage import LegacyCalls
+from infrastructure.mongodb.client import Document, answering
+
+
+class MongoDBLegacyUsage:
+    """`LegacyUsage` in the collection `legacy_usage`:
+    `{_id: {caller, route}, calls, firstAt, lastAt}`."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._usage = database["legacy_usage"]
+
+    def add(self, calls: Sequence[LegacyCalls]) -> None:
+        updates = [
+            UpdateOne(
+                {"_id": {"caller": one.caller, "route": one.route}},
+                {
+                    "$inc": {"calls": one.calls},
+                    "$min": {"firstAt": one.first_at},
+                    "$max": {"lastAt": one.last_at},
+                },
+                upsert=True,
+            )
+            for one in calls
+        ]
+        with answering():
+            self._usage.bulk_write(updates, ordered=False)
+
+    def all(self) -> Sequence[LegacyCalls]:
+        with answering():
+            found = list(self._usage.find().sort([("lastAt", -1), ("_id", 1)]))
+        return [
+            LegacyCalls(
+                one["_id"]["caller"],
+                one["_id"]["route"],
+                one["calls"],
+                one["firstAt"],
+                one["lastAt"],
+            )
+            for one in found
+        ]
