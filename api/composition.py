@@ -20,6 +20,9 @@ from infrastructure.catalogue_file import CatalogueFile
 from infrastructure.credentials import Tokens, secret_tokens
 from infrastructure.issuer_keys import issuer_tokens
 from infrastructure.journal_writer import JournalWriter
+from infrastructure.legacy.tokens import LegacyTokens
+from infrastructure.legacy.usage import LegacyUsage, UsageCounter
+from infrastructure.legacy.users import LegacyUsers, open_users
 from infrastructure.mongodb.stores import open_mongodb
 from infrastructure.secret_file import auth_of
 from infrastructure.settings import Settings, SharedSecret
@@ -41,8 +44,18 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Legacy:
+    """What it takes to answer the old system's callers."""
+
+    tokens: LegacyTokens
+    users: LegacyUsers
+    counter: UsageCounter
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
-    """Everything a way in needs."""
+    """Everything a way in needs. `legacy` is None where the old system's callers are not
+    answered; `legacy_usage` tells of them anyway."""
 
     settings: Settings
     catalogue: CatalogueFile
@@ -52,6 +65,8 @@ class Service:
     journal: JournalWriter
     head: Progress
     projections: Mapping[str, LiveProjection[Any]]
+    legacy: Legacy | None
+    legacy_usage: LegacyUsage
     clock: Clock
 
     @property
@@ -112,6 +127,8 @@ def open_service(
             journal,
             head,
             projections,
+            _legacy(settings, stores, clock, stack),
+            stores.legacy_usage,
             clock,
         )
 
@@ -140,6 +157,15 @@ def _tokens(settings: Settings, clock: Clock) -> Tokens:
     if isinstance(auth, SharedSecret):
         return secret_tokens(auth.value, clock)
     return issuer_tokens(auth.issuer, auth.audience, clock, time.monotonic)
+
+
+def _legacy(settings: Settings, stores: Stores, clock: Clock, stack: ExitStack) -> Legacy | None:
+    if settings.legacy_jwt_secret is None or settings.legacy_users is None:
+        return None
+    users = stack.enter_context(open_users(settings.legacy_users))
+    counter = UsageCounter(stores.legacy_usage, clock)
+    stack.callback(counter.close)
+    return Legacy(LegacyTokens(settings.legacy_jwt_secret, clock), users, counter)
 
 
 def _watch(

@@ -129,7 +129,7 @@ def test_made_up_methods_take_no_memory() -> None:
         await send({"type": "http.response.start", "status": 404, "headers": []})
 
     async def run() -> int:
-        envelope = Envelope(nothing, CollectorRegistry())
+        envelope = Envelope(nothing, CollectorRegistry(), {})
         for number in range(100):
             scope = {"type": "http", "method": f"M{number}", "path": "/", "headers": []}
             await envelope(scope, None, _forget)  # type: ignore[arg-type]  # nothing is received

@@ -733,7 +733,7 @@ def test_a_store_that_does_not_answer_is_not_quoted_either() -> None:
         raise StoreUnavailable("10.1.2.3:27017: connection refused")
 
     async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(Envelope(app, CollectorRegistry()))
+        transport = httpx.ASGITransport(Envelope(app, CollectorRegistry(), {}))
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
             return await client.get("/")
 

@@ -14,6 +14,8 @@ from api.http.callers import SECURITY, VERIFYING
 from api.http.envelope import Envelope
 from api.http.express import Express
 from api.http.submission import Submitter
+from api.legacy import routes
+from api.legacy.door import Door
 
 
 def create_app(service: Service) -> FastAPI:
@@ -33,10 +35,14 @@ def create_app(service: Service) -> FastAPI:
     app.state.verifying = CapacityLimiter(VERIFYING)
     app.state.registry = registry
     app.add_middleware(Express)
-    app.add_middleware(Envelope, registry=registry)  # added last: around everything
+    shapes = {routes.PREFIX: routes.refusals(service.settings)} if service.legacy else {}
+    app.add_middleware(Envelope, registry=registry, shapes=shapes)  # added last: around everything
     problems.install(app)
     for module in (tickets, systems, audit, projections, health):
         app.include_router(module.router)
+    if service.legacy:
+        door = Door(service, service.legacy, app.state.submitter, registry)
+        app.mount(routes.PREFIX, routes.application(door, service.settings))
     _document(app)
     return app
 

@@ -2,6 +2,7 @@
 last resort when something fails that nobody foresaw."""
 
 import re
+from collections.abc import Callable, Mapping
 from http import HTTPMethod
 from random import getrandbits
 from time import perf_counter
@@ -11,6 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http import problems
@@ -24,12 +26,21 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a
 _METHODS: Final = frozenset(HTTPMethod)
 _log = structlog.get_logger()
 
+Shape = Callable[[int, str], Response]
+"""Makes an answer of a status and a sentence."""
+
 
 class Envelope:
-    """ASGI middleware. Puts `correlation_id` into the request's state and echoes it."""
+    """ASGI middleware. Puts `correlation_id` into the request's state and echoes it.
 
-    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
+    Below a path in `shapes`, its own refusals have that shape instead of a problem's.
+    """
+
+    def __init__(
+        self, app: ASGIApp, registry: CollectorRegistry, shapes: Mapping[str, Shape]
+    ) -> None:
         self._app = app
+        self._shapes = tuple(shapes.items())
         self._requests = Counter(
             "ticketbook_http_requests",
             "Requests answered.",
@@ -65,7 +76,7 @@ class Envelope:
 
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > BODY_BYTES:
-            await problems.response("body-too-large", _TOO_LARGE)(scope, receive, answer)
+            await self._refusal(scope, "body-too-large", _TOO_LARGE)(scope, receive, answer)
             return
         try:
             await self._app(scope, _Limited(receive), answer)
@@ -74,7 +85,13 @@ class Envelope:
             if status:
                 raise
             detail = f"The failure is in the service's log under {request_id}."
-            await problems.response("internal-error", detail)(scope, receive, answer)
+            await self._refusal(scope, "internal-error", detail)(scope, receive, answer)
+
+    def _refusal(self, scope: Scope, code: str, detail: str) -> Response:
+        for path, shape in self._shapes:
+            if scope["path"].startswith(path):
+                return shape(problems.KINDS[code].status, detail)
+        return problems.response(code, detail)
 
     def _measure(self, method: str, route: str | None, status: int, seconds: float) -> None:
         # made-up methods and paths must not make a time series each

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 from anyio import to_thread
 from fastapi import Header
 
+from api.composition import Service
 from api.http.callers import Call
 from domain.errors import ProjectionBehind, StoreCorrupt
 from domain.ticket import fold
@@ -51,11 +52,11 @@ async def read(
     is known to show by itself: one that reaches `position` needs no further proof. Raises
     `ProjectionBehind`, also where a ticket of the caller's is parked.
     """
-    live = await _live(call, name)
-    view = live.view
+    followed = await live(call.service, name)
+    view = followed.view
     if position is None:
         return await to_thread.run_sync(find, view)
-    await _reached(live.progress, position, _TITLES[name])
+    await reached(followed.progress, position, _TITLES[name])
     asked = position
 
     def proven() -> Found:
@@ -69,15 +70,15 @@ async def read(
     return await to_thread.run_sync(proven)
 
 
-async def _live(call: Call, name: str) -> Followed[Any]:
+async def live(service: Service, name: str) -> Followed[Any]:
     """The live version; in a thread if that must be asked of the store."""
-    projection = call.service.projections[name]
+    projection = service.projections[name]
     known = projection.known
     return known if known is not None else await to_thread.run_sync(lambda: projection.live)
 
 
-async def _reached(progress: Progress, position: int, title: str) -> None:
-    """Wait until the view is known to stand at `position`."""
+async def reached(progress: Progress, position: int, title: str) -> None:
+    """Wait until the view is known to stand at `position`; raises `ProjectionBehind`."""
     if progress.position >= position:
         return
     loop = asyncio.get_running_loop()

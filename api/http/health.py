@@ -1,5 +1,6 @@
 """Whether the service lives, whether it is fit to serve, and its figures for Prometheus."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -16,7 +17,7 @@ from starlette.responses import Response
 from api.composition import Service
 from api.http.callers import service_of
 from api.http.projections import statuses
-from domain.errors import StoreUnavailable, TicketbookError
+from domain.errors import LegacyUsersUnavailable, StoreUnavailable, TicketbookError
 from projections.operations import ProjectionStatus
 
 router = APIRouter(tags=["Health"])
@@ -40,7 +41,8 @@ class ProjectionHealth(BaseModel):
 
 
 class ReadinessModel(BaseModel):
-    """`degraded` still serves: a ticket is parked, or the changed catalogue file is refused."""
+    """`degraded` still serves: a ticket is parked, the changed catalogue file is refused, or the
+    users of the old system can not be looked up, which concerns its callers alone."""
 
     status: str
     projections: list[ProjectionHealth]
@@ -62,7 +64,8 @@ async def readyz(request: Request) -> Response:
     """Whether the store answers and every projection has a live runner."""
     service = service_of(request)
     try:
-        readiness = _readiness(service, await _statuses(service))
+        found, users = await asyncio.gather(_statuses(service), _legacy_users(service))
+        readiness = _readiness(service, found, users)
     except TicketbookError as error:  # anybody may ask: the words of the store are not for all
         _log.error("readiness.failed", problem=str(error))
         said = "The store does not answer as it should: the log says why."
@@ -92,9 +95,23 @@ async def _statuses(service: Service) -> Sequence[ProjectionStatus]:
         raise StoreUnavailable(f"The store does not answer within {PATIENCE:.0f} s.") from None
 
 
-def _readiness(service: Service, found: Sequence[ProjectionStatus]) -> ReadinessModel:
+async def _legacy_users(service: Service) -> str | None:
+    """What keeps the old system's users from being looked up, if anything does."""
+    if service.legacy is None:
+        return None
+    try:
+        with fail_after(PATIENCE):
+            await to_thread.run_sync(service.legacy.users.check, abandon_on_cancel=True)
+    except (LegacyUsersUnavailable, TimeoutError):
+        return "The legacy user database does not answer: old clients get 503."
+    return None
+
+
+def _readiness(
+    service: Service, found: Sequence[ProjectionStatus], users: str | None
+) -> ReadinessModel:
     service.catalogue.current()  # looks at the file
-    problems: list[str] = []
+    problems: list[str] = [users] if users else []
     down = False
     for status in found:
         runner = service.projections[status.name].live.runner

@@ -1,0 +1,1 @@
+"""The old backend's ways in, answered as it answered."""

@@ -1,0 +1,226 @@
+"""The old backend's two operations, whichever way they are asked for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from anyio import CapacityLimiter, fail_after, to_thread
+from bson import ObjectId
+from prometheus_client import CollectorRegistry, Counter
+
+from api.composition import Legacy, Service
+from api.http import freshness
+from api.http.submission import Submitter
+from api.legacy.bodies import (
+    Wishes,
+    checked_system,
+    created_json,
+    system_of,
+    ticket_json,
+    wishes_of,
+)
+from api.legacy.refusals import NO_TICKET, LegacyRefusal
+from domain.commands import ChangeFeatures, Command, CreateTicket, RenameTicket
+from domain.errors import LegacyUsersUnavailable, ProjectionBehind
+from domain.origin import Origin, milliseconds
+from domain.ticket import Ticket, fold
+from infrastructure.batch import Outcome, Submission
+from infrastructure.legacy.users import ANSWER_SECONDS, LegacyUser
+from projections.tickets import TicketFilter
+
+CREATE_UPDATE: Final = "create_update_ticket"
+LIST: Final = "get_tickets"
+
+UNKNOWN: Final = "unknown"
+"""The caller that calls are counted under when nobody could be recognised."""
+
+_THREADS: Final = 8
+"""Calls that look something up at once. Those of new clients must never wait for these."""
+
+_PATIENCE: Final = ANSWER_SECONDS + 1.0
+"""Seconds until a caller is told that nobody can be recognised, waiting for a turn included."""
+
+_PAGE: Final = 1_000
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyCall:
+    """Who calls, in which conversation."""
+
+    user: LegacyUser
+    correlation_id: str
+
+
+class Door:
+    """Recognises callers, applies the gate, and runs the same commands as `/v1`.
+
+    What it raises, `api.legacy.refusals.told` puts into the old backend's words.
+    """
+
+    def __init__(
+        self, service: Service, legacy: Legacy, submitter: Submitter, registry: CollectorRegistry
+    ) -> None:
+        self._service = service
+        self._legacy = legacy
+        self._submitter = submitter
+        self._looking_up = CapacityLimiter(_THREADS)
+        self._reading = CapacityLimiter(_THREADS)
+        self._calls = Counter(
+            "ticketbook_legacy_calls",
+            "Calls of the old contract, since this process began.",
+            ["caller", "route"],
+            registry=registry,
+        )
+
+    async def call(self, token: str | None, route: str, correlation_id: str) -> LegacyCall:
+        """The call of whom `token` names; it is counted under `route`, whatever becomes of it."""
+        user_id = None
+        try:
+            if not token:
+                raise LegacyRefusal(401, "Authentication required")
+            user_id = self._legacy.tokens.user_id(token)
+        finally:
+            self._count(user_id or UNKNOWN, route)
+        return LegacyCall(await self._user(user_id), correlation_id)
+
+    async def next_call(self, user_id: str, route: str, correlation_id: str) -> LegacyCall:
+        """A call of a user whose token was seen before: he is looked up again, and counted."""
+        self._count(user_id, route)
+        return LegacyCall(await self._user(user_id), correlation_id)
+
+    def _count(self, caller: str, route: str) -> None:
+        self._calls.labels(caller, route).inc()
+        self._legacy.counter.count(caller, route)
+
+    async def _user(self, user_id: str) -> LegacyUser:
+        """The user as he is now."""
+        find = self._legacy.users.find
+        try:
+            with fail_after(_PATIENCE):
+                user = await to_thread.run_sync(
+                    find, user_id, limiter=self._looking_up, abandon_on_cancel=True
+                )
+        except TimeoutError:
+            raise LegacyUsersUnavailable(
+                "The user database does not answer. Try again in a moment."
+            ) from None
+        if user is None:
+            raise LegacyRefusal(401, "User not found")
+        return user
+
+    async def create_update_ticket(self, call: LegacyCall, data: Any) -> dict[str, Any]:
+        """Create a ticket, or change what was sent of one; answered once it shows."""
+        await self._gate(call, CREATE_UPDATE)
+        system = system_of(data)
+        org_id = _scope(call, system)
+        wishes = wishes_of(data)
+        origin = Origin(
+            actor=call.user.id,
+            reason=None,
+            correlation_id=call.correlation_id,
+            causation_id=None,
+            occurred_at=milliseconds(self._service.clock()),
+        )
+        if wishes.ticket_id is None:
+            return created_json(await self._run(_creation(wishes, org_id, system, origin)))
+        ticket_id = wishes.ticket_id
+        held = await self._in_thread(lambda: self._held(ticket_id))
+        if held is None or (held.org_id, held.system) != (org_id, system):
+            raise LegacyRefusal(*NO_TICKET)
+        changes = _changes(wishes, ticket_id, org_id, origin)
+        return ticket_json(await self._run(*changes) if changes else held)
+
+    async def get_tickets(self, call: LegacyCall, system: Any) -> list[dict[str, Any]]:
+        """The tickets of the caller's organisation in one system, oldest first."""
+        await self._gate(call, LIST)
+        system = checked_system(system)
+        where = TicketFilter(_scope(call, system), system)
+        return [ticket_json(ticket) for ticket in await self._in_thread(lambda: self._find(where))]
+
+    async def _gate(self, call: LegacyCall, feature: str) -> None:
+        """Any ticket of the caller's may hold the feature, if it is of the organisation that he
+        has it in."""
+        accesses = call.user.systems.values()
+        ids = {access.ticket_id for access in accesses if access.ticket_id}
+        latest = (await freshness.live(self._service, "tickets")).view.latest
+        held: Mapping[str, Ticket] = await self._in_thread(lambda: latest(ids))
+        for access in accesses:
+            ticket = held.get(access.ticket_id or "")
+            if ticket and ticket.org_id == access.org_id and feature in _grants(ticket):
+                return
+        raise LegacyRefusal(403, f"Feature {feature} not accessible")
+
+    def _held(self, ticket_id: str) -> Ticket | None:
+        """The ticket, from the log where the view does not show it yet."""
+        found = self._service.tickets.get(ticket_id)
+        if found is None:
+            found = fold(self._service.log.histories([ticket_id]).get(ticket_id, ()))
+        return None if found is None or found.retired else found
+
+    def _find(self, where: TicketFilter) -> list[Ticket]:
+        found: list[Ticket] = []
+        reader = self._service.tickets
+        while True:
+            page = reader.find(where, found[-1].id if found else None, _PAGE)
+            found += page
+            if len(page) < _PAGE:
+                break
+        # the old collection was never sorted: its order was that of creation
+        return sorted(found, key=lambda ticket: (ticket.created_at, ticket.position))
+
+    async def _run(self, *commands: Command) -> Ticket:
+        """What the commands made, once the view shows it."""
+        outcome = await self._submitter.submit(Submission(commands))
+        try:
+            await self._shown(outcome)
+        except ProjectionBehind:
+            raise ProjectionBehind(
+                "The change is stored, but does not show yet. Do not send it again: "
+                "look at the ticket in a moment."
+            ) from None
+        assert outcome.ticket is not None
+        return outcome.ticket
+
+    async def _shown(self, outcome: Outcome) -> None:
+        live = await freshness.live(self._service, "tickets")
+        await freshness.reached(live.progress, outcome.position, "The view of tickets")
+        found = await self._in_thread(lambda: self._service.tickets.get(outcome.ticket_id))
+        if found is None or found.position < outcome.position:  # parked
+            raise ProjectionBehind(f"Ticket {outcome.ticket_id} does not show yet.")
+
+    async def _in_thread(self, ask: Callable[[], Found]) -> Found:
+        return await to_thread.run_sync(ask, limiter=self._reading)
+
+
+def _scope(call: LegacyCall, system: str) -> str:
+    """The organisation that the caller has the system in."""
+    access = call.user.systems.get(system)
+    if access is None:
+        raise LegacyRefusal(403, "Access denied to this system")
+    return access.org_id
+
+
+def _grants(ticket: Ticket) -> tuple[str, ...]:
+    return () if ticket.retired else ticket.features
+
+
+def _creation(wishes: Wishes, org_id: str, system: str, origin: Origin) -> CreateTicket:
+    return CreateTicket(
+        ticket_id=str(ObjectId()),
+        origin=origin,
+        org_id=org_id,
+        system=system,
+        name=wishes.name or "",
+        features=wishes.features or (),
+    )
+
+
+def _changes(wishes: Wishes, ticket_id: str, org_id: str, origin: Origin) -> list[Command]:
+    changes: list[Command] = []
+    if wishes.name is not None:
+        changes.append(RenameTicket(ticket_id, origin, org_id, None, wishes.name))
+    if wishes.features is not None:
+        changes.append(ChangeFeatures(ticket_id, origin, org_id, None, wishes.features))
+    return changes
