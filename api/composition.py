@@ -97,7 +97,7 @@ def open_service(
     """Open the store, start what runs in the background, and close it all in order.
 
     With `run_projections=False` views are read but not kept current: for operators' commands.
-    Raises `ConfigurationError`, `StoreUnavailable`, `StoreTooNew`.
+    Raises `ConfigurationError`, `StoreUnavailable`, `StoreTooNew`, `StoreTooOld`.
     """
     with ExitStack() as stack:
         catalogue = CatalogueFile(settings.catalogue, time.monotonic)

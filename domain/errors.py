@@ -15,6 +15,7 @@ TicketbookError
 ├── StoreUnavailable        the store does not answer; what was asked may or may not have happened
 ├── Overloaded              too much is waiting already; nothing was stored
 ├── StoreTooNew             the store was written by a newer version of this program
+├── StoreTooOld             the store was written before the first release
 ├── StoreCorrupt            the store holds something this program can not read
 │   └── EventUnreadable       one event, of one ticket
 ├── SourceUnusable          the old system's records can not be read, or not be followed
@@ -144,6 +145,10 @@ class Overloaded(TicketbookError):
 
 class StoreTooNew(TicketbookError):
     """The store's schema is newer than this program understands."""
+
+
+class StoreTooOld(TicketbookError):
+    """The store's schema is of a time before the first release, and is not carried over."""
 
 
 class StoreCorrupt(TicketbookError):

@@ -5,7 +5,7 @@ under for ever; classes may be renamed, topics may not. The field names are stor
 a change of shape needs a new version and an upcaster (`infrastructure/codec.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -139,6 +139,8 @@ class Recorded:
     - `position`: place in the global order, 1, 2, 3 … without gaps.
     - `version`: place in this ticket's own stream, 1, 2, 3 … without gaps.
     - `recorded_at`: when the log took it; never earlier than the event before it.
+    - `hash`: its hash in the chain over the log (`domain/chain.py`), in hexadecimal digits; empty
+      for an event that is not stored yet.
     """
 
     position: int
@@ -146,3 +148,4 @@ class Recorded:
     version: int
     recorded_at: datetime
     event: Event
+    hash: str = field(default="", compare=False)

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import StoredEvent
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from domain.errors import REFUSALS, EventUnreadable, Fault, StoreCorrupt
 from domain.events import EVENT_TYPES, Event, Recorded
 from domain.ports import Answer
-from infrastructure.ordered_log import StoredAnswer
+from infrastructure.ordered_log import Chained, StoredAnswer
 
 SHAPES: Final[dict[str, int]] = {}
 """The current shape of each topic; 1 unless listed."""
@@ -49,7 +49,7 @@ def encode(recorded: Recorded) -> StoredEvent:
     )
 
 
-def decode(stored: Notification) -> Recorded:
+def decode(stored: Chained) -> Recorded:
     """Raises `EventUnreadable` when the bytes are not what `encode` wrote."""
     try:
         envelope = from_json(stored.state)
@@ -65,8 +65,9 @@ def decode(stored: Notification) -> Recorded:
             version=stored.originator_version,
             recorded_at=_TIME.validate_python(envelope["recorded_at"]),
             event=_EVENTS[stored.topic].validate_python(data, extra="forbid"),
+            hash=stored.hash.hex(),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EventUnreadable(
             f"The event at position {stored.id} ({stored.topic}, ticket {stored.originator_id}, "
             f"version {stored.originator_version}) can not be read: {_without_data(error)}. "

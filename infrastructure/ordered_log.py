@@ -11,7 +11,15 @@ from typing import Any, Protocol
 
 from eventsourcing.persistence import Notification, StoredEvent
 
+from domain.chain import Head, next_hash
 from domain.errors import HeadMoved
+
+
+@dataclass(frozen=True)
+class Chained(Notification):
+    """A stored event in its place in the log, with its hash in the chain (`domain/chain.py`)."""
+
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +54,10 @@ class OrderedLog(Protocol):
 
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Sequence[str] = ()
-    ) -> list[Notification]:
+    ) -> Sequence[Chained]:
         """At most `limit` events with `after < position <= upto`, of these topics, in order."""
 
-    def streams(self, originator_ids: Collection[Any]) -> list[Notification]:
+    def streams(self, originator_ids: Collection[Any]) -> Sequence[Chained]:
         """Every event of these streams, by position."""
 
     def answers(self, keys: Collection[str]) -> Mapping[str, bytes]:
@@ -57,14 +65,33 @@ class OrderedLog(Protocol):
 
     def commit(
         self, after: int, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer] = ()
-    ) -> None:
+    ) -> Sequence[bytes]:
         """Append events at positions `after + 1 …` and keep the answers: all or nothing, durably.
+        Returns the events' hashes, each chained onto that of the event before it.
 
         Raises `HeadMoved` when the log does not end at `after`, `StreamTaken` when a version
         exists already (or stands twice in `events`), `KeyTaken` when a key has its answer (or
         stands twice in `answers`); when several apply, any of them.
         `StoreUnavailable` leaves open whether the commit happened.
         """
+
+
+def chained(previous: Head, events: Sequence[StoredEvent]) -> list[bytes]:
+    """The hashes of events that follow `previous`. Raises `OverflowError`, see `next_hash`."""
+    position, last = previous
+    hashes: list[bytes] = []
+    for event in events:
+        position += 1
+        last = next_hash(
+            last,
+            position,
+            event.originator_id,
+            event.originator_version,
+            event.topic,
+            event.state,
+        )
+        hashes.append(last)
+    return hashes
 
 
 def check_batch(events: Sequence[StoredEvent], answers: Sequence[StoredAnswer]) -> None:

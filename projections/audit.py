@@ -33,7 +33,8 @@ class AuditEntry:
     """Who did what to which ticket, when and why, and what it changed.
 
     `granted` and `revoked` are what the ticket's holders gained and lost by it: retiring revokes
-    everything, restoring grants it again. `position` is the entry's identity.
+    everything, restoring grants it again. `position` is the entry's identity, `hash` is the event's
+    in the chain over the log (`domain/chain.py`).
     """
 
     position: int
@@ -52,6 +53,7 @@ class AuditEntry:
     after: Content | None
     granted: tuple[str, ...]
     revoked: tuple[str, ...]
+    hash: str
 
 
 def entry_of(previous: AuditEntry | None, recorded: Recorded) -> AuditEntry:
@@ -86,6 +88,7 @@ def entry_of(previous: AuditEntry | None, recorded: Recorded) -> AuditEntry:
         after=after,
         granted=tuple(feature for feature in holds if feature not in held),
         revoked=tuple(feature for feature in held if feature not in holds),
+        hash=recorded.hash,
     )
 
 

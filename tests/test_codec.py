@@ -9,10 +9,11 @@ from traceback import format_exception
 from typing import Any, Final
 
 import pytest
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import StoredEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.chain import START as NO_HASH
 from domain.errors import REFUSALS, EventUnreadable, Fault, Refusal, StoreCorrupt, VersionConflict
 from domain.events import (
     EVENT_TYPES,
@@ -31,6 +32,7 @@ from domain.events import (
 from domain.origin import Origin, milliseconds
 from domain.ports import Answer
 from infrastructure import codec
+from infrastructure.ordered_log import Chained
 from tests.stories import ACME, FOREMAN, START, created, minute
 
 GOLDEN: Final = Path(__file__).parent / "golden"
@@ -69,8 +71,8 @@ EVENTS: Final[dict[str, Event]] = {
 """What the golden file `<topic>.<shape>.json` says."""
 
 
-def stored(state: bytes, topic: str = "ticket.renamed") -> Notification:
-    return Notification(FOREMAN, 3, topic, state, id=41)
+def stored(state: bytes, topic: str = "ticket.renamed") -> Chained:
+    return Chained(FOREMAN, 3, topic, state, id=41, hash=NO_HASH)
 
 
 def recorded(event: Event) -> Recorded:

@@ -246,6 +246,16 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(store: str) -> None
     assert "Upgrade ticketbook" in err
 
 
+def test_a_file_from_before_the_first_release_is_refused(store: str) -> None:
+    with sqlite3.connect(store.removeprefix("sqlite:///")) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    code, _, err = run("projections", "status", store=store)
+    assert code == 4
+    assert "schema 1" in err
+    assert "new file" in err
+
+
 @pytest.mark.parametrize("command", ["audit search", "projections status"])
 def test_a_store_that_is_not_there_is_told_and_not_made(tmp_path: Path, command: str) -> None:
     code, out, err = run(*command.split(), store=f"sqlite:///{tmp_path}/typo.db")

@@ -196,7 +196,9 @@ def test_history_tells_who_did_what_when_and_why(served: Served) -> None:
         "after": {"name": ticket["name"], "features": ticket["features"], "retired": False},
         "granted": ticket["features"],
         "revoked": [],
+        "hash": first["hash"],
     }
+    assert len(bytes.fromhex(first["hash"])) == 32
     assert ISO.fullmatch(first["recordedAt"])
     assert (second["actor"], second["reason"]) == ("bob@example.org", "no more shifts")
     assert (second["position"], second["version"]) == (position + 1, 2)

@@ -14,7 +14,7 @@ from bson import Int64, ObjectId
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from domain.errors import ConfigurationError, StoreCorrupt, StoreTooNew
+from domain.errors import ConfigurationError, StoreCorrupt, StoreTooNew, StoreTooOld
 from infrastructure.mongodb.client import Document, connect, database
 from infrastructure.mongodb.schema import SCHEMA, check_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
@@ -199,6 +199,10 @@ def test_a_store_of_a_newer_schema_is_refused_with_what_to_do(
 
     mongodb_database["ticketbook"].update_one({"_id": "schema"}, {"$set": {"version": SCHEMA + 1}})
     with pytest.raises(StoreTooNew, match=rf"schema {SCHEMA + 1}.*Upgrade ticketbook"):
+        check_schema(mongodb_database)
+
+    mongodb_database["ticketbook"].update_one({"_id": "schema"}, {"$set": {"version": SCHEMA - 1}})
+    with pytest.raises(StoreTooOld, match=rf"schema {SCHEMA - 1}.*new database"):
         check_schema(mongodb_database)
 
 

@@ -123,6 +123,7 @@ _ENTRY: Final = AuditEntry(
     after=Content("Foreman", ("get_all",), retired=False),
     granted=("get_all",),
     revoked=(),
+    hash="5a" * 32,
 )
 
 

@@ -18,6 +18,7 @@ from domain.errors import (
     ProjectionBehind,
     StoreCorrupt,
     StoreTooNew,
+    StoreTooOld,
     StoreUnavailable,
     TicketbookError,
     TicketNotParked,
@@ -36,7 +37,7 @@ class Exit(IntEnum):
     USAGE = 2
     CONFIGURATION = 3
     STORE = 4
-    """The store does not answer, is damaged, or is of a newer version."""
+    """The store does not answer, is damaged, or is of another version."""
     TAKEN_OVER = 5
     INTERRUPTED = 130
 
@@ -45,6 +46,7 @@ _CODES: dict[type[TicketbookError], Exit] = {
     ConfigurationError: Exit.CONFIGURATION,
     StoreUnavailable: Exit.STORE,
     StoreTooNew: Exit.STORE,
+    StoreTooOld: Exit.STORE,
     StoreCorrupt: Exit.STORE,
     Fenced: Exit.TAKEN_OVER,
     TicketNotParked: Exit.USAGE,

@@ -132,6 +132,7 @@ class AuditEntryModel(BaseModel):
     after: ContentModel | None
     granted: list[str]
     revoked: list[str]
+    hash: str = Field(pattern="^[0-9a-f]{64}$", description="In the chain over the log")
 
 
 class AuditPage(BaseModel):
@@ -229,6 +230,7 @@ def entry_json(entry: AuditEntry) -> dict[str, Any]:
         "after": _content_json(entry.after),
         "granted": entry.granted,
         "revoked": entry.revoked,
+        "hash": entry.hash,
     }
 
 

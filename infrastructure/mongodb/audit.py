@@ -140,6 +140,7 @@ def _document(entry: AuditEntry) -> Document:
         "after": _held(entry.after),
         "granted": list(entry.granted),
         "revoked": list(entry.revoked),
+        "hash": bytes.fromhex(entry.hash),
         "changed": [*entry.granted, *entry.revoked],  # so that one index finds either
     }
 
@@ -173,8 +174,9 @@ def _entry(document: Document) -> AuditEntry:
             after=_content(document["after"]),
             granted=tuple(document["granted"]),
             revoked=tuple(document["revoked"]),
+            hash=document["hash"].hex(),
         )
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise StoreCorrupt(
             f"The audit entry at position {document['_id']} was changed by something else "
             f"(missing or unusable: {error}). Rebuild the projection audit."

@@ -16,12 +16,13 @@ from typing import Any, Final
 
 import pymongo
 from bson import ObjectId
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import StoredEvent
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from domain.chain import EMPTY, Head
 from domain.errors import HeadMoved, StoreUnavailable
 from infrastructure.mongodb.client import (
     DURABLE,
@@ -31,7 +32,14 @@ from infrastructure.mongodb.client import (
     is_duplicate,
     is_transient,
 )
-from infrastructure.ordered_log import KeyTaken, StoredAnswer, StreamTaken, check_batch
+from infrastructure.ordered_log import (
+    Chained,
+    KeyTaken,
+    StoredAnswer,
+    StreamTaken,
+    chained,
+    check_batch,
+)
 
 COMMIT_BYTES: Final = 8 * 1024 * 1024
 """A commit of more bytes than this, of events and answers, is spread over several documents, in a
@@ -59,7 +67,7 @@ class MongoDBLog:
         self._client = database.client
         self._commits: MongoCollection[Document] = database[collection]
         self._patience = patience
-        self._end = 0  # an end of the log that was seen here: no commit reaches across it
+        self._end = EMPTY  # an end of the log that was seen here: no commit reaches across it
         with answering():
             self._commits.create_index(
                 [("events.id", 1), ("events.version", 1)], unique=True, sparse=True, name="streams"
@@ -67,15 +75,20 @@ class MongoDBLog:
             self._commits.create_index("answers.key", unique=True, sparse=True, name="answers")
 
     def head(self) -> int:
+        return self._look().position
+
+    def _look(self) -> Head:
+        """The head as it is now."""
+        shown = {"last": 1, "hash": {"$last": "$events.hash"}}
         with answering():
-            last = self._commits.find_one({"_id": {"$gt": 0}}, {"last": 1}, sort=[("_id", -1)])
-        self._end = end = int(last["last"]) if last else 0
+            last = self._commits.find_one({"_id": {"$gt": 0}}, shown, sort=[("_id", -1)])
+        self._end = end = Head(int(last["last"]), last["hash"]) if last else EMPTY
         return end
 
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Sequence[str] = ()
-    ) -> list[Notification]:
-        found: list[Notification] = []
+    ) -> list[Chained]:
+        found: list[Chained] = []
         wanted = frozenset(topics)
         with answering():
             for event in self._events(after, upto, limit):
@@ -85,13 +98,13 @@ class MongoDBLog:
                     found.append(_notification(event))
         return found
 
-    def streams(self, originator_ids: Collection[Any]) -> list[Notification]:
+    def streams(self, originator_ids: Collection[Any]) -> list[Chained]:
         ids = list(originator_ids)
         return self._select({"id": {"$in": ids}}, {"$in": ["$$this.id", {"$literal": ids}]})
 
     def stream(
         self, originator_id: Any, *, gt: int | None = None, lte: int | None = None
-    ) -> list[Notification]:
+    ) -> list[Chained]:
         """The events of one stream with `gt < version <= lte`, by version."""
         bounds = {name: value for name, value in (("$gt", gt), ("$lte", lte)) if value is not None}
         tests = [{name: ["$$this.version", value]} for name, value in bounds.items()]
@@ -119,13 +132,17 @@ class MongoDBLog:
         answers: Sequence[StoredAnswer] = (),
         *,
         alongside: Alongside | None = None,
-    ) -> None:
+    ) -> Sequence[bytes]:
         check_batch(events, answers)
-        documents = _documents(after, events, answers)
-        if not documents:
-            return
-        if events and after != self._end and after != self.head():
+        if not events and not answers:
+            return []
+        end = self._end
+        if events and end.position != after:
+            end = self._look()
+        if events and end.position != after:
             raise HeadMoved(f"the log does not end at {after}")
+        hashes = chained(end, events)
+        documents = _documents(after, events, hashes, answers)
         deadline = monotonic() + self._patience
         while True:
             try:
@@ -145,7 +162,8 @@ class MongoDBLog:
                     ) from error
             sleep(_PAUSE)
         if events:
-            self._end = after + len(events)
+            self._end = Head(after + len(events), hashes[-1])
+        return hashes
 
     def _insert(self, documents: list[Document], alongside: Alongside | None) -> None:
         if len(documents) == 1 and alongside is None:
@@ -187,7 +205,7 @@ class MongoDBLog:
             raise KeyTaken("one of the keys was answered already")
         return False
 
-    def _select(self, where: Document, condition: Document) -> list[Notification]:
+    def _select(self, where: Document, condition: Document) -> list[Chained]:
         """The events that match, by position; `condition` is `where` as an expression."""
         with answering():
             commits = self._commits.find(
@@ -223,12 +241,15 @@ class MongoDBLog:
 
 
 def _documents(
-    after: int, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer]
+    after: int,
+    events: Sequence[StoredEvent],
+    hashes: Sequence[bytes],
+    answers: Sequence[StoredAnswer],
 ) -> list[Document]:
     by = ObjectId()
     documents: list[Document] = []
     room = 0
-    for position, event in enumerate(events, start=after + 1):
+    for position, (event, hash_) in enumerate(zip(events, hashes, strict=True), start=after + 1):
         size = len(event.state) + len(event.topic) + _ENTRY_BYTES
         if size > room:
             documents.append({"_id": position, "last": position, "by": by, "events": []})
@@ -242,6 +263,7 @@ def _documents(
                 "version": event.originator_version,
                 "topic": event.topic,
                 "state": event.state,
+                "hash": hash_,
             }
         )
     for answer in answers:
@@ -255,11 +277,12 @@ def _documents(
     return documents
 
 
-def _notification(event: Document) -> Notification:
-    return Notification(
+def _notification(event: Document) -> Chained:
+    return Chained(
         originator_id=event["id"],
         originator_version=event["version"],
         topic=event["topic"],
         state=event["state"],
         id=event["position"],
+        hash=event["hash"],
     )

@@ -118,7 +118,7 @@ class MongoDBApplicationRecorder(ApplicationRecorder):
         topics: Sequence[str] = (),
         *,
         inclusive_of_start: bool = True,
-    ) -> list[Notification]:
+    ) -> Sequence[Notification]:
         after = 0 if start is None else start - 1 if inclusive_of_start else start
         with translating_errors():
             return self._log.read(max(after, 0), limit, upto=stop, topics=topics)

@@ -5,15 +5,16 @@ from typing import Final
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
-from domain.errors import StoreTooNew
+from domain.errors import StoreTooNew, StoreTooOld
 from infrastructure.mongodb.client import Document, answering
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Version of the collections, kept as `{_id: "schema", version}` in the collection `ticketbook`."""
 
 
 def check_schema(database: Database[Document]) -> None:
-    """Mark a new database with our version; raise `StoreTooNew` if a newer program wrote it."""
+    """Mark a new database with our version; raise `StoreTooNew` if a newer program wrote it,
+    `StoreTooOld` if one from before the first release did."""
     with answering():
         found = database["ticketbook"].find_one_and_update(
             {"_id": "schema"},
@@ -26,4 +27,10 @@ def check_schema(database: Database[Document]) -> None:
             f"The MongoDB database {database.name} has schema {found['version']}; "
             f"this ticketbook understands {SCHEMA}. "
             "Upgrade ticketbook, or open the database with the version that wrote it."
+        )
+    if found and found["version"] < SCHEMA:
+        raise StoreTooOld(
+            f"The MongoDB database {database.name} has schema {found['version']}, of a time before "
+            f"the first release; this ticketbook understands {SCHEMA}. "
+            "Start with a new database: name it in TICKETBOOK_STORE."
         )

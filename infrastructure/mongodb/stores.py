@@ -21,7 +21,8 @@ from projections.tickets import TICKETS
 
 @contextmanager
 def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
-    """The store in a replica set's database. Raises `StoreTooNew`, `StoreUnavailable`."""
+    """The store in a replica set's database. Raises `StoreTooNew`, `StoreTooOld`,
+    `StoreUnavailable`."""
     client = connect(store.uri)
     try:
         opened = database(client, store.database)

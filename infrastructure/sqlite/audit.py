@@ -19,7 +19,7 @@ _END: Final = 2**63 - 1
 _COLUMNS: Final = (
     "a.position, a.ticket_id, a.version, a.org_id, a.system, a.action, a.actor, a.reason, "
     "a.correlation_id, a.causation_id, a.occurred_at, a.recorded_at, a.before, a.after, "
-    "a.granted, a.revoked"
+    "a.granted, a.revoked, a.hash"
 )
 
 # Every index ends in the position, so each gives its page in order. The table beside it holds the
@@ -41,7 +41,8 @@ CREATE TABLE IF NOT EXISTS {rows} (
     before TEXT,
     after TEXT,
     granted TEXT NOT NULL,
-    revoked TEXT NOT NULL
+    revoked TEXT NOT NULL,
+    hash BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS {rows}_ticket ON {rows} (ticket_id, position);
 CREATE INDEX IF NOT EXISTS {rows}_correlation ON {rows} (correlation_id, position);
@@ -145,7 +146,7 @@ class SQLiteAudit(SQLiteView[AuditEntry]):
 
     def _write(self, rows: Sequence[tuple[str, AuditEntry | None]], connection: Connection) -> None:
         entries = [entry for _, entry in rows if entry is not None]
-        marks = ", ".join("?" * 16)
+        marks = ", ".join("?" * 17)
         connection.executemany(
             f"INSERT OR REPLACE INTO {self._rows} VALUES ({marks})",
             [_row(entry) for entry in entries],
@@ -194,6 +195,7 @@ def _row(entry: AuditEntry) -> tuple[Any, ...]:
         _held(entry.after),
         _json(entry.granted),
         _json(entry.revoked),
+        bytes.fromhex(entry.hash),
     )
 
 
@@ -225,6 +227,7 @@ def _entry(row: Any) -> AuditEntry:
         after=_content(row[13]),
         granted=tuple(loads(row[14])),
         revoked=tuple(loads(row[15])),
+        hash=row[16].hex(),
     )
 
 
@@ -239,5 +242,5 @@ def _readable(row: Any) -> AuditEntry | None:
     """The entry, or None when the row was damaged."""
     try:
         return _entry(row)
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None

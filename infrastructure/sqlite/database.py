@@ -9,9 +9,15 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import Final
 
-from domain.errors import ConfigurationError, StoreCorrupt, StoreTooNew, StoreUnavailable
+from domain.errors import (
+    ConfigurationError,
+    StoreCorrupt,
+    StoreTooNew,
+    StoreTooOld,
+    StoreUnavailable,
+)
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Version of the tables, kept in the file's `user_version`."""
 
 _BUSY_SECONDS: Final = 10
@@ -26,6 +32,7 @@ CREATE TABLE IF NOT EXISTS events (
     originator_version INTEGER NOT NULL,
     topic TEXT NOT NULL,
     state BLOB NOT NULL,
+    hash BLOB NOT NULL,
     UNIQUE (originator_id, originator_version)
 );
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
@@ -115,6 +122,12 @@ class SQLiteDatabase:
             raise StoreTooNew(
                 f"{self.path} has schema {found}; this ticketbook understands {SCHEMA}. "
                 "Upgrade ticketbook, or open the file with the version that wrote it."
+            )
+        if 0 < found < SCHEMA:
+            raise StoreTooOld(
+                f"{self.path} has schema {found}, of a time before the first release; this "
+                f"ticketbook understands {SCHEMA}. Start with a new file: name it in "
+                "TICKETBOOK_STORE."
             )
         self._writer.executescript(_TABLES)
         self._writer.execute(f"PRAGMA user_version={SCHEMA}")

@@ -4,13 +4,21 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import StoredEvent
 
+from domain.chain import EMPTY, START, Head
 from domain.errors import HeadMoved
-from infrastructure.ordered_log import KeyTaken, StoredAnswer, StreamTaken, check_batch
+from infrastructure.ordered_log import (
+    Chained,
+    KeyTaken,
+    StoredAnswer,
+    StreamTaken,
+    chained,
+    check_batch,
+)
 from infrastructure.sqlite.database import SQLiteDatabase
 
-_COLUMNS: Final = "originator_id, originator_version, topic, state, position"
+_COLUMNS: Final = "originator_id, originator_version, topic, state, position, hash"
 _VARIABLES: Final = 500
 """Names in one `IN (…)`; SQLite takes some thousands, short statements parse faster."""
 
@@ -23,11 +31,11 @@ class SQLiteLog:
 
     def head(self) -> int:
         with self._database.reading() as connection:
-            return _head(connection)
+            return _head(connection).position
 
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Sequence[str] = ()
-    ) -> list[Notification]:
+    ) -> Sequence[Chained]:
         conditions, values = ["position > ?"], [after]
         if upto is not None:
             conditions.append("position <= ?")
@@ -40,14 +48,14 @@ class SQLiteLog:
         )
         with self._database.reading() as connection:
             rows = connection.execute(query, [*values, *topics, limit]).fetchall()
-        return [Notification(*row) for row in rows]
+        return [Chained(*row) for row in rows]
 
-    def streams(self, originator_ids: Collection[Any]) -> list[Notification]:
-        found: list[Notification] = []
+    def streams(self, originator_ids: Collection[Any]) -> Sequence[Chained]:
+        found: list[Chained] = []
         with self._database.reading() as connection:
             for ids in _slices(originator_ids):
                 query = f"SELECT {_COLUMNS} FROM events WHERE originator_id IN ({_marks(ids)})"
-                found.extend(Notification(*row) for row in connection.execute(query, ids))
+                found.extend(Chained(*row) for row in connection.execute(query, ids))
         return sorted(found, key=lambda notification: notification.id)
 
     def answers(self, keys: Collection[str]) -> Mapping[str, bytes]:
@@ -60,17 +68,21 @@ class SQLiteLog:
 
     def commit(
         self, after: int, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer] = ()
-    ) -> None:
+    ) -> Sequence[bytes]:
         check_batch(events, answers)
         try:
             with self._database.writing() as connection:
-                if events and _head(connection) != after:
+                head = _head(connection) if events else EMPTY
+                if events and head.position != after:
                     raise HeadMoved(f"the log does not end at {after}")
+                hashes = chained(head, events)
                 connection.executemany(
-                    f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",
+                    f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
                     [
-                        (e.originator_id, e.originator_version, e.topic, e.state, position)
-                        for position, e in enumerate(events, start=after + 1)
+                        (e.originator_id, e.originator_version, e.topic, e.state, position, hash_)
+                        for position, (e, hash_) in enumerate(
+                            zip(events, hashes, strict=True), start=after + 1
+                        )
                     ],
                 )
                 connection.executemany(
@@ -81,6 +93,7 @@ class SQLiteLog:
             if taken := self._taken(events):
                 raise StreamTaken(taken) from error
             raise KeyTaken("one of the keys was answered already") from error
+        return hashes
 
     def _taken(self, events: Sequence[StoredEvent]) -> set[tuple[Any, int]]:
         place = "SELECT 1 FROM events WHERE originator_id = ? AND originator_version = ?"
@@ -89,10 +102,13 @@ class SQLiteLog:
             return {p for p in places if connection.execute(place, p).fetchone()}
 
 
-def _head(connection: sqlite3.Connection) -> int:
+def _head(connection: sqlite3.Connection) -> Head:
     # sqlite_sequence, not max(position): a position is never given out twice, whatever was deleted
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    return int(row[0]) if row else 0
+    if row is None:
+        return EMPTY
+    last = connection.execute("SELECT hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
+    return Head(row[0], last[0] if last else START)
 
 
 def _marks(values: Collection[Any]) -> str:

@@ -20,7 +20,8 @@ from projections.tickets import TICKETS
 
 @contextmanager
 def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
-    """The store in the file, created if need be. Raises `StoreTooNew`, `ConfigurationError`."""
+    """The store in the file, created if need be. Raises `StoreTooNew`, `StoreTooOld`,
+    `ConfigurationError`."""
     database = SQLiteDatabase(store.path)
     try:
         yield Stores(
