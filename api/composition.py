@@ -27,7 +27,7 @@ from infrastructure.mongodb.stores import open_mongodb
 from infrastructure.secret_file import auth_of
 from infrastructure.settings import Settings, SharedSecret
 from infrastructure.sqlite.stores import open_sqlite
-from infrastructure.stores import Stores
+from infrastructure.stores import Notes, Stores
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
 from projections.audit import AUDIT, AuditReader
@@ -67,6 +67,7 @@ class Service:
     projections: Mapping[str, LiveProjection[Any]]
     legacy: Legacy | None
     legacy_usage: LegacyUsage
+    notes: Notes
     clock: Clock
 
     @property
@@ -129,6 +130,7 @@ def open_service(
             projections,
             _legacy(settings, stores, clock, stack),
             stores.legacy_usage,
+            stores.notes,
             clock,
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Event
-from typing import Protocol
+from typing import Any, Protocol
 
 from domain.ticket import Ticket
 from infrastructure.legacy.usage import LegacyUsage
@@ -21,6 +21,18 @@ class Watcher(Protocol):
     def changes(self, stop: Event) -> Iterator[None]:
         """One item as soon as the log or a view may have moved, and now and then anyway; ends
         soon after `stop` is set."""
+
+
+class Notes(Protocol):
+    """Small things to remember beside the log, for operators' commands: JSON values by name."""
+
+    def find(self, name: str) -> Any:
+        """What was kept last under the name; None when there is nothing."""
+
+    def keep(self, name: str, value: Any) -> None:
+        """Durable once this returns."""
+
+    def forget(self, name: str) -> None: ...
 
 
 class TicketsView(View[Ticket], TicketReader, Protocol):
@@ -42,3 +54,4 @@ class Stores:
     leases: Leases
     watcher: Watcher
     legacy_usage: LegacyUsage
+    notes: Notes

@@ -10,6 +10,7 @@ from infrastructure.mongodb.journal import MongoDBJournal
 from infrastructure.mongodb.leases import MongoDBLeases
 from infrastructure.mongodb.legacy_usage import MongoDBLegacyUsage
 from infrastructure.mongodb.log import MongoDBLog
+from infrastructure.mongodb.notes import MongoDBNotes
 from infrastructure.mongodb.schema import check_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
 from infrastructure.mongodb.versions import MongoDBVersions
@@ -35,6 +36,7 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
             leases=MongoDBLeases(opened),
             watcher=MongoDBWatcher(opened),
             legacy_usage=MongoDBLegacyUsage(opened),
+            notes=MongoDBNotes(opened),
         )
     finally:
         client.close()

@@ -10,6 +10,7 @@ from infrastructure.sqlite.journal import SQLiteJournal
 from infrastructure.sqlite.leases import SQLiteLeases
 from infrastructure.sqlite.legacy_usage import SQLiteLegacyUsage
 from infrastructure.sqlite.log import SQLiteLog
+from infrastructure.sqlite.notes import SQLiteNotes
 from infrastructure.sqlite.tickets import SQLiteTickets
 from infrastructure.sqlite.versions import SQLiteVersions
 from infrastructure.sqlite.watch import SQLiteWatcher
@@ -32,6 +33,7 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
             leases=SQLiteLeases(database),
             watcher=SQLiteWatcher(database),
             legacy_usage=SQLiteLegacyUsage(database),
+            notes=SQLiteNotes(database),
         )
     finally:
         database.close()
