@@ -1,0 +1,175 @@
+"""What a record of the old system means here: a ticket, or a reason why it can be none.
+
+Pure: the bytes of a BSON document go in, a command comes out. What has one obvious meaning is
+mended, and the command says so; what has none is kept whole.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
+
+import bson
+from bson import ObjectId, json_util
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+
+from domain.catalogue import Catalogue
+from domain.commands import ImportTicket, QuarantineRecord
+from domain.events import LegacyRecordQuarantined, SourceRecord, TicketImported
+from domain.handlers import unique
+from domain.origin import Origin
+
+_KNOWN: Final = frozenset(
+    ("_id", "name", "orgId", "system", "features", "createdAt", "updatedAt", "__v")
+)
+_AWARE: Final = CodecOptions[dict[str, Any]](
+    tz_aware=True, tzinfo=UTC, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+_HEXADECIMAL: Final = re.compile("[0-9a-fA-F]{24}")
+_PLAIN: Final = re.compile(r"[\w .:@/+-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable(Exception):
+    """Why a record can be no ticket."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """How the records of one collection are read.
+
+    `system` is the one they all belong to, or None when each names its own.
+    """
+
+    collection: str
+    system: str | None
+    catalogue: Catalogue
+
+    def command(
+        self, record: bytes, origin: Origin, read_at: int | None = None
+    ) -> ImportTicket | QuarantineRecord:
+        """What to do with a record that was read when the log ended at `read_at`."""
+        digest = sha256(record).hexdigest()
+        try:
+            fields = bson.decode(record, _AWARE)
+        except BSONError as error:
+            reason = f"it is no readable BSON document ({error})"
+            kept = json_util.dumps({"$bytes": b64encode(record).decode()})
+            source = SourceRecord(self.collection, digest, 0)
+            quarantined = LegacyRecordQuarantined(origin, source, reason, kept)
+            return QuarantineRecord(f"record:{digest[:40]}", quarantined, read_at)
+        try:
+            imported = self._imported(fields, digest, origin)
+        except Unusable as unusable:
+            return self.quarantine(record, unusable.reason, origin, read_at)
+        return ImportTicket(stream_id(fields["_id"]), imported, read_at)
+
+    def quarantine(
+        self, record: bytes, reason: str, origin: Origin, read_at: int | None = None
+    ) -> QuarantineRecord:
+        """Keep the record whole, for that reason."""
+        digest = sha256(record).hexdigest()
+        fields = bson.decode(record, _AWARE)
+        quarantined = LegacyRecordQuarantined(
+            origin,
+            SourceRecord(self.collection, digest, _revision(fields) or 0),
+            reason,
+            json_util.dumps(fields, json_options=json_util.CANONICAL_JSON_OPTIONS),
+        )
+        name = stream_id(fields["_id"]) if "_id" in fields else f"record:{digest[:40]}"
+        return QuarantineRecord(name, quarantined, read_at)
+
+    def _imported(self, fields: Mapping[str, Any], digest: str, origin: Origin) -> TicketImported:
+        repairs: list[str] = []
+        record_id = fields.get("_id")
+        if not isinstance(record_id, ObjectId):
+            raise Unusable("its _id is not an ObjectId")
+        org_id = _organisation(fields.get("orgId"), repairs)
+        system = self._system(fields)
+        features = _features(fields, repairs)
+        known = self.catalogue.systems[system].features
+        created = _moment(fields, "createdAt", record_id.generation_time, repairs)
+        updated = _moment(fields, "updatedAt", created, repairs)
+        revision = _revision(fields)
+        if revision is None:
+            repairs.append("__v was missing: 0")
+        left_out = [name for name in fields if name not in _KNOWN]
+        if left_out:
+            repairs.append(f"left out: {', '.join(left_out)}")
+        return TicketImported(
+            origin=origin,
+            org_id=org_id,
+            system=system,
+            name=_name(fields.get("name")),
+            features=tuple(feature for feature in features if feature in known),
+            created_at=created,
+            updated_at=updated,
+            source=SourceRecord(self.collection, digest, revision or 0),
+            repairs=tuple(repairs),
+            unknown_features=tuple(feature for feature in features if feature not in known),
+        )
+
+    def _system(self, fields: Mapping[str, Any]) -> str:
+        system = fields.get("system") if self.system is None else self.system
+        if not isinstance(system, str) or system not in self.catalogue.systems:
+            raise Unusable("it names no system of the catalogue")
+        return system
+
+
+def stream_id(record_id: Any) -> str:
+    """The stream of the record with this `_id`: as text, if no other `_id` has the same text."""
+    if isinstance(record_id, ObjectId):
+        return str(record_id)
+    plain = isinstance(record_id, str) and _PLAIN.fullmatch(record_id)
+    if plain and not _HEXADECIMAL.fullmatch(record_id) and not record_id.startswith("record:"):
+        return str(record_id)
+    return f"record:{sha256(bson.encode({'_id': record_id})).hexdigest()[:40]}"
+
+
+def _organisation(value: Any, repairs: list[str]) -> str:
+    if isinstance(value, ObjectId):
+        return str(value)
+    if isinstance(value, str) and _HEXADECIMAL.fullmatch(value):
+        repairs.append("orgId was text")
+        return value.lower()
+    raise Unusable("it has no organisation")
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    raise Unusable("it has no usable name")
+
+
+def _features(fields: Mapping[str, Any], repairs: list[str]) -> tuple[str, ...]:
+    if "features" not in fields:  # the old system reads that as an empty list
+        repairs.append("features were missing: none")
+        return ()
+    listed = fields["features"]
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise Unusable("its features are not a list of names")
+    features = unique(listed)
+    if len(features) != len(listed):
+        repairs.append("a feature was listed more than once")
+    return features
+
+
+def _moment(
+    fields: Mapping[str, Any], name: str, otherwise: datetime, repairs: list[str]
+) -> datetime:
+    value = fields.get(name)
+    if isinstance(value, datetime):
+        return value
+    repairs.append(f"{name} was missing: {'createdAt' if name == 'updatedAt' else 'from _id'}")
+    return otherwise
+
+
+def _revision(fields: Mapping[str, Any]) -> int | None:
+    value = fields.get("__v")
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None

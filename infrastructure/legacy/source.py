@@ -1,0 +1,195 @@
+"""Where the records of the old system are read from: its MongoDB database, or a folder of dumps.
+
+Nothing here ever writes. Records are the bytes of BSON documents as they stand in the source, so
+that digests are of the source and not of somebody's reading of it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import bson
+from bson import json_util
+from bson.codec_options import CodecOptions
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReadPreference
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from domain.errors import SourceUnusable, StoreUnavailable
+from infrastructure.addresses import parse_mongodb
+from infrastructure.mongodb.client import DURABLE, connect, is_transient
+
+TICKETS: Final = "ticket_1"
+"""The collection of the tickets that are migrated."""
+
+USERS: Final = "users"
+
+_RAW: Final[Any] = CodecOptions(document_class=RawBSONDocument)
+_ENDINGS: Final = (".bson", ".json", ".jsonl")
+_LENGTH: Final = 4
+_LARGEST: Final = 16 * 1024 * 1024 + 16 * 1024
+"""Bytes; a document of MongoDB is no longer."""
+
+
+class Source(Protocol):
+    """`name` is for people, and tells sources apart; it holds no password."""
+
+    name: str
+
+    def records(self, collection: str) -> Iterator[bytes]:
+        """The bytes of each document, in the order of the source. Raises `SourceUnusable`, also
+        half way, and when there is no such collection or nothing in it."""
+
+    def count(self, collection: str) -> int | None:
+        """About how many records there are; None when only reading them tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSource:
+    """Collections of a MongoDB database."""
+
+    name: str
+    database: Database[RawBSONDocument]
+
+    def collection(self, name: str) -> Collection[RawBSONDocument]:
+        return self.database[name]
+
+    def records(self, collection: str) -> Iterator[bytes]:
+        empty = True
+        with _asking(self.name):
+            batches: Iterable[Any] = self.collection(collection).find_raw_batches(
+                sort=[("$natural", 1)]
+            )
+            for batch in batches:
+                for record in _split(batch):
+                    empty = False
+                    yield record
+        if empty:
+            raise SourceUnusable(
+                f"There is nothing in the collection {collection} of {self.name}. Is it the right "
+                "database?"
+            )
+
+    def count(self, collection: str) -> int | None:
+        with _asking(self.name):
+            return self.collection(collection).estimated_document_count()
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSource:
+    """Dumps in a folder, as mongodump or mongoexport write them."""
+
+    name: str
+    folder: Path
+
+    def records(self, collection: str) -> Iterator[bytes]:
+        path = self._path(collection)
+        empty = True
+        with path.open("rb") as file:
+            read = _bson(file.read, path) if path.suffix == ".bson" else _json(file, path)
+            for record in read:
+                empty = False
+                yield record
+        if empty:
+            raise SourceUnusable(f"{path} is empty.")
+
+    def count(self, collection: str) -> int | None:
+        return None
+
+    def _path(self, collection: str) -> Path:
+        for ending in _ENDINGS:
+            path = self.folder / f"{collection}{ending}"
+            if path.is_file():
+                return path
+        raise SourceUnusable(
+            f"There is no {collection}.bson and no {collection}.json in {self.folder}. Name the "
+            "folder that holds the dumps."
+        )
+
+
+@contextmanager
+def open_source(address: str) -> Iterator[DatabaseSource | FolderSource]:
+    """The source at `mongodb://HOST/DB`, or in a folder. Raises `ConfigurationError` for an
+    address that is none, `SourceUnusable` for one where nothing answers."""
+    if not address.startswith(("mongodb://", "mongodb+srv://")):
+        folder = Path(address)
+        if not folder.is_dir():
+            raise SourceUnusable(
+                f"{address} is no folder. Name a folder of dumps, or mongodb://HOST/DB."
+            )
+        yield FolderSource(str(folder.resolve()), folder)
+        return
+    store = parse_mongodb("--source", address)
+    name = f"{address.partition('://')[2].rpartition('@')[2].partition('?')[0]}"
+    with connect(store.uri) as client:
+        with _asking(name):
+            client.admin.command("ping")
+        database: Any = client.get_database(
+            store.database,
+            codec_options=_RAW,
+            read_preference=ReadPreference.PRIMARY,
+            read_concern=ReadConcern("majority"),
+            write_concern=DURABLE,
+        )
+        yield DatabaseSource(name, database)
+
+
+@contextmanager
+def _asking(name: str) -> Iterator[None]:
+    try:
+        yield
+    except PyMongoError as error:
+        if is_transient(error):
+            raise StoreUnavailable(
+                f"The old system's MongoDB ({name}) does not answer: {error}. Check the address, "
+                "and that the server is up."
+            ) from error
+        if isinstance(error, OperationFailure):
+            raise SourceUnusable(
+                f"The old system's MongoDB ({name}) refuses: {(error.details or {}).get('errmsg')}"
+            ) from error
+        raise
+
+
+def _split(batch: bytes) -> Iterator[bytes]:
+    place = 0
+    while place < len(batch):
+        end = place + int.from_bytes(batch[place : place + _LENGTH], "little")
+        yield batch[place:end]
+        place = end
+
+
+def _bson(read: Callable[[int], bytes], path: Path) -> Iterator[bytes]:
+    place = 0
+    while head := read(_LENGTH):
+        length = int.from_bytes(head, "little")
+        record = head + (read(length - _LENGTH) if _LENGTH < length <= _LARGEST else b"")
+        if len(record) != length or record[-1:] != b"\0" or length < 5:
+            raise SourceUnusable(
+                f"{path} is cut short or damaged at byte {place:,}: no whole document stands "
+                "there. Make the dump again."
+            )
+        yield record
+        place += length
+
+
+def _json(lines: Iterable[bytes], path: Path) -> Iterator[bytes]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            document = json_util.loads(line)
+            if not isinstance(document, dict):
+                raise ValueError("it is no document")
+            yield bson.encode(document)
+        except (ValueError, TypeError, BSONError) as error:
+            raise SourceUnusable(
+                f"Line {number:,} of {path} is no document of extended JSON ({error}). Export one "
+                "document per line, as mongoexport does without --jsonArray."
+            ) from error
