@@ -14,14 +14,14 @@ from infrastructure.settings import load_settings
 
 
 @contextmanager
-def opened() -> Iterator[Service]:
+def opened(*, make: bool = False) -> Iterator[Service]:
     """The configured service, running nothing in the background. A SQLite file that is not there
-    is told, not made: it is more likely a slip than an empty store."""
+    is told, unless it is to be made: it is more likely a slip than an empty store."""
     log_for_people()
     with reporting():
         settings = load_settings()
         store = settings.store
-        if isinstance(store, SQLiteStore) and not store.path.exists():
+        if isinstance(store, SQLiteStore) and not store.path.exists() and not make:
             raise ConfigurationError(
                 f"There is no store at {store.path}. Name yours in TICKETBOOK_STORE, "
                 "or start ticketbook serve first: it makes one."

@@ -16,6 +16,7 @@ from domain.errors import (
     ConfigurationError,
     Fenced,
     ProjectionBehind,
+    SourceUnusable,
     StoreCorrupt,
     StoreTooNew,
     StoreTooOld,
@@ -37,7 +38,7 @@ class Exit(IntEnum):
     USAGE = 2
     CONFIGURATION = 3
     STORE = 4
-    """The store does not answer, is damaged, or is of another version."""
+    """The store, or the old system's, does not answer, is damaged, or is not as it should be."""
     TAKEN_OVER = 5
     INTERRUPTED = 130
 
@@ -48,6 +49,7 @@ _CODES: dict[type[TicketbookError], Exit] = {
     StoreTooNew: Exit.STORE,
     StoreTooOld: Exit.STORE,
     StoreCorrupt: Exit.STORE,
+    SourceUnusable: Exit.STORE,
     Fenced: Exit.TAKEN_OVER,
     TicketNotParked: Exit.USAGE,
     VersionUnknown: Exit.USAGE,

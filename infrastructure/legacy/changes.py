@@ -5,7 +5,7 @@ records changed; what they hold is read afterwards, as it stands by then. So a r
 many times in a moment is taken over once, and nothing that is taken over is older than its change.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +15,10 @@ from typing import Any, Final
 import bson
 from bson import json_util
 from bson.raw_bson import RawBSONDocument
+from pymongo import ReadPreference
 from pymongo.change_stream import CollectionChangeStream
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from domain.errors import FollowedTooLate, SourceGone, SourceUnusable
@@ -92,12 +93,12 @@ class Changes:
         return json_util.dumps(self._stream.resume_token)
 
     def hear(self) -> Heard:
-        """What changed, at once; or nothing, after a moment. Raises `SourceGone`,
-        `StoreUnavailable`."""
-        with answering():
+        """What changed, at once; or nothing, after a moment. Raises `FollowedTooLate`,
+        `SourceGone`, `StoreUnavailable`."""
+        with answering(), _explaining():
             settled, now = self._settled()
             ids, last = self._gather()
-            changes = self._read(ids) if ids else []
+            changes = read(self._collection, ids.values())
         lag = max((now - last).total_seconds(), 0.0) if last else 0.0
         return Heard(changes, self.token, lag, idle=not ids and settled)
 
@@ -122,13 +123,6 @@ class Changes:
                 last = _made(change)
         return ids, last
 
-    def _read(self, ids: dict[bytes, Any]) -> list[Change]:
-        records = {
-            bson.encode({"_id": record["_id"]}): bytes(record.raw)
-            for record in self._collection.find({"_id": {"$in": list(ids.values())}})
-        }
-        return [Change(record_id, records.get(key)) for key, record_id in ids.items()]
-
     def _settled(self) -> tuple[bool, datetime]:
         """Whether all that was acknowledged is on a majority, where the stream can see it; and
         what time it is there."""
@@ -147,31 +141,47 @@ def listening(
     Raises `FollowedTooLate` when the old system does not remember what happened since the token,
     `SourceUnusable`, `StoreUnavailable`.
     """
-    settled = collection.with_options(read_concern=ReadConcern("majority"))
+    settled = _settled_reads(collection)
     place = json_util.loads(token) if token else None
-    with answering():
-        try:
-            stream = settled.watch(
-                _PIPELINE, resume_after=place, max_await_time_ms=round(_WAIT * 1000)
-            )
-        except OperationFailure as error:
-            raise _explained(error) from error
+    with answering(), _explaining():
+        stream = settled.watch(_PIPELINE, resume_after=place, max_await_time_ms=round(_WAIT * 1000))
     with stream:
         yield Changes(settled, stream)
 
 
-def _explained(error: OperationFailure) -> PyMongoError | FollowedTooLate | SourceUnusable:
-    if error.code == _NO_CHANGE_STREAMS:
-        return SourceUnusable(
-            "The old system's MongoDB is not a replica set, so its changes can not be followed. "
-            "Start it as a replica set of one member, or stop the writers of the old system and "
-            "take what they changed over with ticketbook migrate run."
-        )
-    if error.code in _LOST:
-        return FollowedTooLate(
-            "The old system no longer remembers what changed since it was last followed."
-        )
-    return error
+def read(collection: Collection[RawBSONDocument], ids: Iterable[Any]) -> list[Change]:
+    """The records of these ids as they stand now, in the order of the ids."""
+    wanted = {bson.encode({"_id": record_id}): record_id for record_id in ids}
+    if not wanted:
+        return []
+    with answering():
+        found = _settled_reads(collection).find({"_id": {"$in": list(wanted.values())}})
+        records = {bson.encode({"_id": record["_id"]}): bytes(record.raw) for record in found}
+    return [Change(record_id, records.get(key)) for key, record_id in wanted.items()]
+
+
+def _settled_reads(collection: Collection[RawBSONDocument]) -> Collection[RawBSONDocument]:
+    return collection.with_options(
+        read_concern=ReadConcern("majority"), read_preference=ReadPreference.PRIMARY
+    )
+
+
+@contextmanager
+def _explaining() -> Iterator[None]:
+    try:
+        yield
+    except OperationFailure as error:
+        if error.code == _NO_CHANGE_STREAMS:
+            raise SourceUnusable(
+                "The old system's MongoDB is not a replica set, so its changes can not be "
+                "followed. Start it as a replica set of one member, or stop the writers of the old "
+                "system and take what they changed over with ticketbook migrate run."
+            ) from error
+        if error.code in _LOST:
+            raise FollowedTooLate(
+                "The old system no longer remembers all that changed since it was last followed."
+            ) from error
+        raise
 
 
 def _made(change: Any) -> datetime:

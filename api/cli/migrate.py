@@ -1,0 +1,18 @@
+"""`ticketbook migrate`: taking over the old system's tickets, while it runs."""
+
+import typer
+
+from api.cli.migrate_follow import follow
+from api.cli.output import example
+
+app = typer.Typer(help="Take over the tickets of the old system.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Take over the tickets of the old system."""
+
+
+app.command(
+    epilog=example("ticketbook migrate follow --source mongodb://127.0.0.1/old --until-idle")
+)(follow)

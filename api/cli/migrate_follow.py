@@ -1,0 +1,76 @@
+"""`ticketbook migrate follow`: keep up with the old system until the moment of the cutover."""
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from api.cli.migrating import (
+    SYSTEM,
+    DryRun,
+    Place,
+    SourceOption,
+    SystemOption,
+    database_of,
+    intake,
+    translation,
+)
+from api.cli.opened import opened
+from api.cli.output import Exit, Json, print_json, say
+from infrastructure.legacy.follow import Follower, Standing
+from infrastructure.legacy.intake import Taken
+from infrastructure.legacy.source import TICKETS, open_source
+
+UntilIdle = Annotated[
+    bool, typer.Option("--until-idle", help="End when nothing is left to take over.")
+]
+
+
+def follow(
+    source: SourceOption,
+    system: SystemOption = SYSTEM,
+    until_idle: UntilIdle = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Take over what the old system still writes to ticket_1, and say how far behind that is.
+
+    The first time, and whenever the old system no longer remembers all that changed, every record
+    is compared first: nothing between a run and following is missed. A record that is deleted
+    there retires its ticket here. Safe to interrupt and to run again: it goes on where it was.
+    """
+    with opened(make=not dry_run) as service, open_source(source) as opened_source:
+        database = database_of(opened_source, "followed")
+        place = Place(service.notes, database, TICKETS)
+        meaning = translation(service, system)
+        if dry_run:
+            say("Would compare every record first." if not place.find() else "Would go on.")
+            return
+        taking = intake(service, database.collection(TICKETS), meaning)
+        follower = Follower(database, TICKETS, taking, service.log, place)
+        try:
+            taken = follower.follow(until_idle, _tell)
+        except KeyboardInterrupt:
+            say("\nInterrupted. Nothing is lost: run the same command again to go on from here.")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+    say(f"\nCaught up with {database.name}. {_counts(taken)}.")
+    if json:
+        print_json(asdict(taken))
+
+
+def _tell(standing: Standing) -> None:
+    if standing.trouble:
+        say(f"\n{standing.trouble}")
+        return
+    doing = f"lag {standing.lag:.1f} s"
+    if standing.comparing is not None:
+        doing = f"comparing: {standing.comparing:,} records"
+    print(f"\r{doing}; {_counts(standing.taken):<70}", end="", file=sys.stderr, flush=True)
+
+
+def _counts(taken: Taken) -> str:
+    return (
+        f"{taken.imported:,} imported, {taken.quarantined:,} in quarantine, "
+        f"{taken.removed:,} gone, {taken.unchanged:,} unchanged"
+    )

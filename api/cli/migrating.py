@@ -1,0 +1,79 @@
+"""What the commands of a migration share: where from, into which system, and who does it."""
+
+from collections.abc import Callable
+from getpass import getuser
+from typing import Annotated, Any, Final
+from uuid import uuid4
+
+import typer
+
+from api.composition import Service
+from domain.errors import SourceUnusable
+from domain.origin import Origin, milliseconds
+from infrastructure.legacy.changes import read
+from infrastructure.legacy.intake import Intake
+from infrastructure.legacy.records import Translation
+from infrastructure.legacy.restoring import Records
+from infrastructure.legacy.source import TICKETS, DatabaseSource, FolderSource
+from infrastructure.stores import Notes
+
+SourceOption = Annotated[
+    str, typer.Option("--source", help="mongodb://HOST/DB of the old system, or a folder of dumps.")
+]
+SystemOption = Annotated[
+    str, typer.Option("--system", help="The system that the records belong to.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
+
+SYSTEM: Final = "revolution_counter_1"
+"""All records of `ticket_1` belong to it, unless told otherwise."""
+
+
+def operator(service: Service, reason: str | None = None) -> Callable[[], Origin]:
+    """Whoever runs the command, at the moment of asking; one conversation per command."""
+    actor, run = getuser(), f"migrate-{uuid4().hex}"
+    return lambda: Origin(actor, reason, run, None, milliseconds(service.clock()))
+
+
+def translation(service: Service, system: str | None, collection: str = TICKETS) -> Translation:
+    catalogue = service.catalogue.current()
+    if system is not None:
+        catalogue.system(system)  # a wrong one is refused with the nearest spelling
+    return Translation(collection, system, catalogue)
+
+
+def intake(service: Service, records: Records, translation: Translation) -> Intake:
+    """Takes records of that collection over, reading again what was overtaken."""
+
+    def again(ids: Any) -> Any:
+        return read(records, ids)
+
+    return Intake(service.writer, service.log, translation, again, operator(service))
+
+
+def database_of(source: DatabaseSource | FolderSource, doing: str) -> DatabaseSource:
+    """The source, if it is a database; a folder of dumps can not be done `doing` to."""
+    if isinstance(source, DatabaseSource):
+        return source
+    raise SourceUnusable(
+        f"{source.name} is a folder of dumps, and can not be {doing}. Name the old system's "
+        "database: --source mongodb://HOST/DB"
+    )
+
+
+class Place:
+    """How far the changes of a source were followed, in the notes beside the log."""
+
+    def __init__(self, notes: Notes, source: DatabaseSource, collection: str) -> None:
+        self._notes = notes
+        self._name = f"followed {source.name} {collection}"
+
+    def find(self) -> str | None:
+        found: str | None = self._notes.find(self._name)
+        return found
+
+    def keep(self, place: str) -> None:
+        self._notes.keep(self._name, place)
+
+    def forget(self) -> None:
+        self._notes.forget(self._name)

@@ -1,0 +1,167 @@
+"""Keeping up with an old system that is still written to."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from time import monotonic, sleep
+from typing import Final, Protocol, TypeVar
+
+from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
+
+from domain.errors import FollowedTooLate, SourceGone, StoreUnavailable
+from domain.events import LegacyRecordQuarantined, TicketImported
+from domain.ports import EventLog
+from infrastructure.legacy.changes import Change, listening, read
+from infrastructure.legacy.intake import Intake, Taken
+from infrastructure.legacy.records import stream_id
+from infrastructure.legacy.source import DatabaseSource
+
+PATIENCE: Final = 60.0
+"""Seconds in which neither side answers before following ends with an error."""
+
+_PAUSE: Final = 0.5
+_SOME: Final = 1_000
+_REMEMBER: Final = 10.0
+"""Seconds between notes of how far it got while nothing changes."""
+
+
+Item = TypeVar("Item")
+
+
+class Places(Protocol):
+    """Remembers durably how far the changes of a collection were taken over."""
+
+    def find(self) -> str | None:
+        """The place that was kept last; None when there is none."""
+
+    def keep(self, place: str) -> None: ...
+
+    def forget(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How following stands: what was taken over so far, and seconds behind the old system.
+
+    `comparing` is how many records were compared, while all of them are; `trouble` why it waits.
+    """
+
+    taken: Taken
+    lag: float
+    comparing: int | None = None
+    trouble: str | None = None
+
+
+class Follower:
+    """Takes over what changes in one collection, from where it last was.
+
+    Where it is, is kept in `places` only after everything up to there is durable; taking a record
+    over twice changes nothing. So whatever interrupts it, nothing is missed and nothing doubled.
+    Without a place, or with one that the old system no longer remembers, it compares all records
+    first.
+    """
+
+    def __init__(
+        self,
+        source: DatabaseSource,
+        collection: str,
+        intake: Intake,
+        log: EventLog,
+        places: Places,
+    ) -> None:
+        self._source = source
+        self._records = source.collection(collection)
+        self._intake = intake
+        self._log = log
+        self._places = places
+        self._standing = Standing(Taken(), 0.0)
+
+    def follow(self, until_idle: bool, tell: Callable[[Standing], None]) -> Taken:
+        """For ever, or until nothing is left to take over. Raises `SourceGone`, `SourceUnusable`,
+        `StoreUnavailable` after a minute of it."""
+        answered = monotonic()
+
+        def told(standing: Standing) -> None:
+            nonlocal answered
+            answered = monotonic()
+            self._standing = standing
+            tell(standing)
+
+        while True:
+            try:
+                self._go_on(until_idle, told)
+                return self._standing.taken
+            except FollowedTooLate as error:
+                self._places.forget()
+                tell(replace(self._standing, trouble=f"{error} All records are compared instead."))
+            except SourceGone:
+                self._places.forget()
+                raise
+            except StoreUnavailable as error:
+                if monotonic() - answered > PATIENCE:
+                    raise
+                tell(replace(self._standing, trouble=str(error)))
+                sleep(_PAUSE)
+
+    def _go_on(self, until_idle: bool, tell: Callable[[Standing], None]) -> None:
+        place = self._places.find() or self._compare(tell)
+        noted = monotonic()
+        with listening(self._records, place) as changes:
+            while True:
+                read_at = self._log.head()
+                heard = changes.hear()
+                taken = self._standing.taken + self._intake.take(heard.changes, read_at)
+                if heard.changes or monotonic() - noted > _REMEMBER:
+                    self._places.keep(heard.token)
+                    noted = monotonic()
+                tell(Standing(taken, heard.lag))
+                if until_idle and heard.idle:
+                    self._places.keep(heard.token)
+                    return
+
+    def _compare(self, tell: Callable[[Standing], None]) -> str:
+        """Take over all records as they stand, and note which are gone. Returns the place to
+        follow from: one from before the first record was read."""
+        with listening(self._records) as changes:
+            place = changes.token
+        read_at = self._log.head()
+        compared, taken, odd = 0, self._standing.taken, set[str]()
+        for records in _chunks(self._source.records(self._records.name)):
+            some = [Change(RawBSONDocument(record)["_id"], record) for record in records]
+            odd.update(stream_id(c.id) for c in some if not isinstance(c.id, ObjectId))
+            taken += self._intake.take(some, read_at)
+            compared += len(some)
+            tell(Standing(taken, 0.0, comparing=compared))
+        for stream_ids in _chunks(self._taken_over()):
+            read_at = self._log.head()
+            gone = self._gone([stream_id for stream_id in stream_ids if stream_id not in odd])
+            taken += self._intake.remove(gone, read_at)
+            tell(Standing(taken, 0.0, comparing=compared))
+        self._places.keep(place)
+        return place
+
+    def _taken_over(self) -> Iterator[str]:
+        """The streams that a record of the collection was ever taken into."""
+        position = 0
+        while events := self._log.read(position, _SOME):
+            for recorded in events:
+                event = recorded.event
+                if (
+                    isinstance(event, TicketImported | LegacyRecordQuarantined)
+                    and event.source.collection == self._records.name
+                ):
+                    yield recorded.ticket_id
+            position = events[-1].position
+
+    def _gone(self, stream_ids: Sequence[str]) -> list[str]:
+        """Those whose record is not there any more."""
+        ids = [ObjectId(one) for one in stream_ids if ObjectId.is_valid(one)]
+        there = {str(change.id) for change in read(self._records, ids) if change.record}
+        return [one for one in stream_ids if one not in there]
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    source = iter(items)
+    while some := list(islice(source, _SOME)):
+        yield some
