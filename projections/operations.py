@@ -1,4 +1,4 @@
-"""What operators do to a version of a view: retry a parked ticket, verify it, look at it."""
+"""What operators do to a version of a view: retry a parked ticket, verify it, repair it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from domain.errors import EventUnreadable, Fenced, TicketNotParked
 from domain.events import Recorded
 from domain.ports import Share
 from projections.applier import BATCH, Applier
-from projections.projection import Key, Lease, Parked, Projected, Row
+from projections.projection import Key, Parked, Projected, Row
 from projections.runner import HEARTBEAT, LEASE_SECONDS
 
 _AT_ONCE: Final = 1_000_000
@@ -211,46 +211,3 @@ def repair(projected: Projected[Row], differences: Sequence[Difference], holder:
             projected.view.mend(mended, applier.fence)
             renew()
     return len(differences)
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectionStatus:
-    """How a projection stands against the real head of the log.
-
-    - `lag_seconds`: how long the oldest event not yet applied has been waiting; 0.0 when none is.
-    - `state`: `current`, `behind` (it moves), `down` (no live runner holds the lease).
-    """
-
-    name: str
-    position: int
-    head: int
-    lag_events: int
-    lag_seconds: float
-    state: Literal["current", "behind", "down"]
-    lease: Lease | None
-    parked: Sequence[Parked]
-
-
-def status(projected: Projected[Row]) -> ProjectionStatus:
-    """Read afresh from the store."""
-    name, log = projected.projection.name, projected.log
-    position, lease = projected.view.checkpoint(), projected.leases.current(projected.view.name)
-    head = log.head()
-    lag = _waiting(projected, position) if position < head else 0.0
-    state: Literal["current", "behind", "down"] = "behind" if position < head else "current"
-    if lease is None or lease.expired:
-        state = "down"
-    parked = sorted(projected.view.parked().values(), key=lambda p: p.position)
-    return ProjectionStatus(
-        name, position, head, max(head - position, 0), lag, state, lease, parked
-    )
-
-
-def _waiting(projected: Projected[Row], position: int) -> float:
-    """Seconds since the event after `position` was recorded."""
-    try:
-        oldest = projected.log.read(position, 1)
-    except EventUnreadable:
-        return 0.0  # nobody can tell; the runner passes it over
-    seconds = [(projected.clock() - recorded.recorded_at).total_seconds() for recorded in oldest]
-    return max([*seconds, 0.0])

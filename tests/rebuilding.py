@@ -1,14 +1,32 @@
-"""Rebuilding in the test's own process, without processes for the shares."""
+"""A store with a past, and rebuilding its views without processes for the shares."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from infrastructure.ticket_log import TicketLog
+from infrastructure.writer import Writer
 from projections.applier import Applier
 from projections.build import build_share
 from projections.live import LiveProjection
+from projections.progress import Progress
+from projections.projection import Projection
 from projections.rebuild import Builders, Rebuilt, StartBuilders, Step, rebuild
 from projections.versions import Build
+from tests.stories import (
+    START,
+    catalogue,
+    change,
+    create,
+    id_,
+    imported,
+    quarantine,
+    rename,
+    restore,
+    retire,
+    take_over,
+)
+from tests.view_rows import Opened
 
 
 class _Done:
@@ -43,3 +61,43 @@ def rebuilt(
 def catch_up(applier: Applier[Any]) -> None:
     while applier.step():
         pass
+
+
+class House:
+    """A store with a past, and one process that looks at it and runs nothing."""
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
+        self.log, self.head = TicketLog(opened.log), Progress()
+        self.writer = Writer(self.log, catalogue, lambda: START, lambda _: None)
+
+    def live(self, projection: Projection[Any]) -> LiveProjection[Any]:
+        stores = self.opened.stores
+        versions: Any = stores.tickets if projection.name == "tickets" else stores.audit
+        return LiveProjection(
+            projection, versions, self.log, stores.leases, lambda: START, self.head, str, run=False
+        )
+
+    def fill(self) -> None:
+        """Every kind of event: twenty-seven events of eleven tickets and a quarantined record."""
+        for n in range(4, 11):
+            self.writer.execute(create(id_(n)), rename(f"Name {n}", id_(n)))
+        self.writer.execute(create(id_(1)))
+        self.writer.execute(take_over(imported(), id_(3)))
+        self.writer.execute(quarantine("no hex at all"))
+        self.writer.execute(change("delete_area", ticket_id=id_(1)), retire(id_(1)))
+        self.writer.execute(rename("Third", id_(3), at=200))
+        self.writer.execute(restore(id_(1)), quarantine(id_(1)))
+        self.writer.execute(create(id_(2)), retire(id_(2)))
+        self.writer.execute(create(id_(11)), create(id_(12)), create(id_(13)))
+
+
+def followed(live: LiveProjection[Any], version: int, fence: int = 1_000) -> Applier[Any]:
+    """Brings a version to the head, as its runner would."""
+    applier = Applier(live.projected(version), fence)
+    catch_up(applier)
+    return applier
+
+
+def rows(live: LiveProjection[Any], version: int) -> list[tuple[Any, Any]]:
+    return list(live.versions.view(version).rows())

@@ -65,6 +65,12 @@ def metrics(client: httpx.Client) -> dict[tuple[str, ...], float]:
     }
 
 
+def live(position: int) -> dict[str, Any]:
+    """What is told of the first version, current at `position`."""
+    told = {"version": 1, "role": "live", "state": "current", "position": position}
+    return told | {"lagEvents": 0, "lagSeconds": 0.0, "parked": 0, "progress": None}
+
+
 def test_a_service_that_works_is_ready(served: Served, client: Client) -> None:
     until(lambda: ready(client))
     client.created()
@@ -73,7 +79,9 @@ def test_a_service_that_works_is_ready(served: Served, client: Client) -> None:
     assert readiness(client) == {
         "status": "ready",
         "projections": [
-            {"name": name, "state": "current", "lagEvents": 0, "lagSeconds": 0.0, "parked": 0}
+            {"name": name, "state": "current", "head": served.head}
+            | {"lagEvents": 0, "lagSeconds": 0.0, "parked": 0}
+            | {"versions": [live(served.head)]}
             for name in ("tickets", "audit")
         ],
         "problems": [],

@@ -24,10 +24,11 @@ from projections import runner as runner_module
 from projections.applier import Applier
 from projections.audit import AUDIT, AuditEntry, entry_of
 from projections.live import LiveProjection
-from projections.operations import Difference, repair, retry, status, verify
+from projections.operations import Difference, repair, retry, verify
 from projections.progress import Progress
 from projections.projection import Change, Parked, Projected, Projection
 from projections.runner import HEARTBEAT, LEASE_SECONDS, Runner
+from projections.status import standing
 from projections.tickets import TICKETS
 from tests.rebuilding import catch_up, rebuilt
 from tests.stories import (
@@ -426,7 +427,7 @@ def test_an_event_that_can_not_be_read_parks_its_ticket_alone(
     projected = house.projected(projection)
     applier = lead(projected)
     while applier.step(limit):
-        assert status(projected).position == applier.position
+        assert standing(projected, 1, "live").position == applier.position
 
     assert projected.view.checkpoint() == 16
     (parked,) = projected.view.parked().values()
@@ -624,7 +625,7 @@ def test_a_runner_keeps_its_view_current_and_gives_its_lease_up_when_stopped(
     assert running.leading
     running.stop()
     assert not running.leading
-    assert status(house.tickets).state == "down"
+    assert standing(house.tickets, 1, "live").state == "down"
 
 
 def test_of_two_runners_one_leads_and_the_other_takes_over_when_it_stops(house: House) -> None:
@@ -772,30 +773,30 @@ def test_a_runner_renews_its_lease_for_as_long_as_it_leads(
 
 def test_status_tells_how_the_view_stands_against_the_log(house: House) -> None:
     house.fill()
-    before = status(house.tickets)
+    before = standing(house.tickets, 1, "live")
     assert (before.state, before.position, before.head, before.lag_events) == ("down", 0, 12, 12)
     assert before.lease is None
 
     applier = lead(house.tickets)
     applier.step(5)
     later = replace(house.tickets, clock=lambda: minute(2))
-    behind = status(later)
+    behind = standing(later, 1, "live")
     assert (behind.state, behind.position, behind.lag_events) == ("behind", 5, 7)
     assert behind.lag_seconds == 120.0
 
     catch_up(applier)
-    current = status(later)
+    current = standing(later, 1, "live")
     assert (current.state, current.lag_events, current.lag_seconds) == ("current", 0, 0.0)
     assert current.lease
     assert current.lease.holder == "somebody"
     house.stores.leases.release("tickets@1", "somebody")
-    assert status(later).state == "down"
+    assert standing(later, 1, "live").state == "down"
 
 
 def test_status_names_the_parked_tickets_oldest_first(house: House) -> None:
     house.fill()
     catch_up(lead(house.projected(Poison(id_(4), id_(2), "no hex at all").of(TICKETS))))
-    assert [parked.position for parked in status(house.tickets).parked] == [2, 5, 11]
+    assert [parked.position for parked in standing(house.tickets, 1, "live").parked] == [2, 5, 11]
 
 
 def test_a_lease_outlasts_several_heartbeats() -> None:

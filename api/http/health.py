@@ -18,7 +18,7 @@ from api.composition import Service
 from api.http.callers import service_of
 from api.http.projections import statuses
 from domain.errors import LegacyUsersUnavailable, StoreUnavailable, TicketbookError
-from projections.operations import ProjectionStatus
+from projections.status import ProjectionStatus, VersionStatus
 
 router = APIRouter(tags=["Health"])
 
@@ -32,12 +32,27 @@ class HealthModel(BaseModel):
     status: str
 
 
-class ProjectionHealth(BaseModel):
-    name: str
+class VersionHealth(BaseModel):
+    version: int
+    role: str
     state: str
+    position: int
     lagEvents: int
     lagSeconds: float
     parked: int
+    progress: float | None
+
+
+class ProjectionHealth(BaseModel):
+    """The live version, which alone decides; and every version."""
+
+    name: str
+    state: str
+    head: int
+    lagEvents: int
+    lagSeconds: float
+    parked: int
+    versions: list[VersionHealth]
 
 
 class ReadinessModel(BaseModel):
@@ -114,17 +129,17 @@ def _readiness(
     problems: list[str] = [users] if users else []
     down = False
     for status in found:
-        runner = service.projections[status.name].live.runner
+        live, runner = status.live, service.projections[status.name].live.runner
         failing = runner and runner.problem
-        if status.state == "down" or failing:
+        if live.state == "down" or failing:
             down = True
             why = "the log says why" if failing else "no runner holds its lease"
             if failing:
                 _log.error("projection.down", projection=status.name, problem=failing)
             problems.append(f"Projection {status.name} is down: {why}.")
-        if status.parked:
+        if live.parked:
             problems.append(
-                f"Projection {status.name} has {len(status.parked)} parked ticket(s): "
+                f"Projection {status.name} has {len(live.parked)} parked ticket(s): "
                 f"see ticketbook projections status."
             )
     if service.catalogue.problem:
@@ -136,12 +151,28 @@ def _readiness(
 
 
 def _health(status: ProjectionStatus) -> ProjectionHealth:
+    live = status.live
     return ProjectionHealth(
         name=status.name,
+        state=live.state,
+        head=live.head,
+        lagEvents=live.lag_events,
+        lagSeconds=round(live.lag_seconds, 3),
+        parked=len(live.parked),
+        versions=[_version(one) for one in status.versions],
+    )
+
+
+def _version(status: VersionStatus) -> VersionHealth:
+    return VersionHealth(
+        version=status.version,
+        role=status.role,
         state=status.state,
+        position=status.position,
         lagEvents=status.lag_events,
         lagSeconds=round(status.lag_seconds, 3),
         parked=len(status.parked),
+        progress=status.progress,
     )
 
 
@@ -156,21 +187,38 @@ class _Figures(Collector):
             "ticketbook_store_up", "1 when the store answers.", value=1 if self._found else 0
         )
         if self._found:
-            head = max(status.head for status in self._found)
+            head = max(status.live.head for status in self._found)
             yield GaugeMetricFamily("ticketbook_log_head", "Position of the last event.", head)
             yield from _gauges(self._found)
 
 
+_LIVE: Final[dict[str, tuple[str, Callable[[VersionStatus], float]]]] = {
+    "position": ("Position of the last event applied.", lambda s: s.position),
+    "lag_events": ("Events not applied yet.", lambda s: s.lag_events),
+    "lag_seconds": ("Age of the oldest event not applied yet.", lambda s: s.lag_seconds),
+    "parked_tickets": ("Tickets that wait for an operator.", lambda s: len(s.parked)),
+    "up": ("1 when a live runner holds the lease.", lambda s: s.state != "down"),
+}
+"""Figures of a projection, which are those of its live version."""
+
+_EVERY: Final[dict[str, tuple[str, Callable[[VersionStatus], float]]]] = {
+    **_LIVE,
+    "up": ("1 when somebody keeps or builds it.", lambda s: s.state not in ("down", "stopped")),
+    "progress": ("How much is built, from 0 to 1.", lambda s: s.progress or float(not s.build)),
+}
+"""Figures of each version."""
+
+
 def _gauges(found: Sequence[ProjectionStatus]) -> Iterable[Metric]:
-    gauges: dict[str, tuple[str, Callable[[ProjectionStatus], float]]] = {
-        "position": ("Position of the last event applied.", lambda s: s.position),
-        "lag_events": ("Events not applied yet.", lambda s: s.lag_events),
-        "lag_seconds": ("Age of the oldest event not applied yet.", lambda s: s.lag_seconds),
-        "parked_tickets": ("Tickets that wait for an operator.", lambda s: len(s.parked)),
-        "up": ("1 when a live runner holds the lease.", lambda s: s.state != "down"),
-    }
-    for name, (meaning, value) in gauges.items():
+    for name, (meaning, value) in _LIVE.items():
         gauge = GaugeMetricFamily(f"ticketbook_projection_{name}", meaning, labels=["projection"])
         for status in found:
-            gauge.add_metric([status.name], value(status))
+            gauge.add_metric([status.name], value(status.live))
+        yield gauge
+    labels = ["projection", "version", "role"]
+    for name, (meaning, value) in _EVERY.items():
+        gauge = GaugeMetricFamily(f"ticketbook_projection_version_{name}", meaning, labels=labels)
+        for status in found:
+            for one in status.versions:
+                gauge.add_metric([status.name, str(one.version), one.role], value(one))
         yield gauge

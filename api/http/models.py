@@ -17,7 +17,6 @@ from domain.handlers import FEATURES_PER_TICKET, NAME_LENGTH
 from domain.ticket import Ticket
 from projections.audit import AuditEntry, Content
 from projections.journal import JournalEntry
-from projections.operations import ProjectionStatus
 
 REASON_LENGTH = 1_000
 WORD_LENGTH = 200
@@ -170,35 +169,6 @@ class SystemList(BaseModel):
     items: list[SystemModel]
 
 
-class LeaseModel(BaseModel):
-    holder: str
-    fence: int
-    expiresAt: Time
-    expired: bool
-
-
-class ParkedModel(BaseModel):
-    ticketId: str
-    position: int
-    error: str
-    since: Time
-
-
-class ProjectionModel(BaseModel):
-    name: str
-    state: str = Field(json_schema_extra={"enum": ["current", "behind", "down"]})
-    position: int
-    head: int
-    lagEvents: int
-    lagSeconds: float
-    lease: LeaseModel | None
-    parked: list[ParkedModel]
-
-
-class ProjectionList(BaseModel):
-    items: list[ProjectionModel]
-
-
 def ticket_json(ticket: Ticket) -> dict[str, Any]:
     return {
         "_id": ticket.id,
@@ -250,31 +220,3 @@ def _content_json(content: Content | None) -> dict[str, Any] | None:
     if content is None:
         return None
     return {"name": content.name, "features": content.features, "retired": content.retired}
-
-
-def status_json(status: ProjectionStatus) -> dict[str, Any]:
-    lease = status.lease
-    return {
-        "name": status.name,
-        "state": status.state,
-        "position": status.position,
-        "head": status.head,
-        "lagEvents": status.lag_events,
-        "lagSeconds": round(status.lag_seconds, 3),
-        "lease": lease
-        and {
-            "holder": lease.holder,
-            "fence": lease.fence,
-            "expiresAt": iso(lease.expires_at),
-            "expired": lease.expired,
-        },
-        "parked": [
-            {
-                "ticketId": parked.ticket_id,
-                "position": parked.position,
-                "error": parked.error,
-                "since": iso(parked.since),
-            }
-            for parked in status.parked
-        ],
-    }

@@ -10,15 +10,12 @@ from starlette.responses import Response
 
 from api.composition import Service, holder
 from api.http.callers import Operating
-from api.http.models import (
-    ID_PATTERN,
-    ProjectionList,
-    ProjectionModel,
-    status_json,
-)
+from api.http.models import ID_PATTERN
 from api.http.problems import CALLER, Problem, documented
-from projections.operations import ProjectionStatus, retry, status
-from projections.projection import Projected
+from api.http.projection_models import ProjectionList, ProjectionModel, status_json
+from projections.live import LiveProjection
+from projections.operations import retry
+from projections.status import ProjectionStatus, status
 
 router = APIRouter(prefix="/v1/projections", tags=["Projections"])
 
@@ -37,8 +34,8 @@ async def list_projections(call: Operating) -> Response:
 )
 async def get_projection(call: Operating, name: str) -> Response:
     """One projection."""
-    projected = _named(call.service, name)
-    return _json(status_json(await to_thread.run_sync(status, projected)))
+    projection = _named(call.service, name)
+    return _json(status_json(await to_thread.run_sync(status, projection)))
 
 
 @router.post(
@@ -58,23 +55,22 @@ async def retry_parked(
     ticket_id: Annotated[str, Path(pattern=ID_PATTERN)],
 ) -> Response:
     """Apply what waits of a parked ticket. Where it fails again, it stays parked."""
-    projected = _named(call.service, name)
-    await to_thread.run_sync(retry, projected, ticket_id, holder())
-    return _json(status_json(await to_thread.run_sync(status, projected)))
+    projection = _named(call.service, name)
+    await to_thread.run_sync(retry, projection.live.projected, ticket_id, holder())
+    return _json(status_json(await to_thread.run_sync(status, projection)))
 
 
 def statuses(service: Service) -> Sequence[ProjectionStatus]:
     """Every projection's status, read afresh from the store. Blocks."""
-    return [status(one.live.projected) for one in service.projections.values()]
+    return [status(projection) for projection in service.projections.values()]
 
 
-def _named(service: Service, name: str) -> Projected[Any]:
-    """The live version."""
+def _named(service: Service, name: str) -> LiveProjection[Any]:
     projection = service.projections.get(name)
     if projection is None:
         known = ", ".join(service.projections)
         raise Problem("not-found", f"There is no projection {name!r}. There are: {known}.")
-    return projection.live.projected
+    return projection
 
 
 def _json(body: dict[str, Any]) -> Response:

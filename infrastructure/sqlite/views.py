@@ -145,8 +145,8 @@ class SQLiteView(ABC, Generic[Row]):
 
     def _checkpoint(self, connection: Connection) -> int:
         query = "SELECT position FROM checkpoints WHERE view = ?"
-        (position,) = connection.execute(query, (self.name,)).fetchone()
-        return int(position)
+        found = connection.execute(query, (self.name,)).fetchone()
+        return int(found[0]) if found else 0
 
     def _advance(self, connection: Connection, fence: int, *, after: int, upto: int) -> None:
         moved = connection.execute(

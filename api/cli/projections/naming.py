@@ -1,0 +1,27 @@
+"""How these commands are told which projection, and what they say of its rows."""
+
+from typing import Annotated, Any
+
+import typer
+
+from api.composition import Service
+from projections.live import LiveProjection
+from projections.operations import Difference
+
+Name = Annotated[str, typer.Argument(help="tickets or audit.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
+
+
+def named(service: Service, name: str) -> LiveProjection[Any]:
+    """Raises `BadParameter`, which is wrong usage."""
+    if name not in service.projections:
+        known = ", ".join(service.projections)
+        raise typer.BadParameter(f"There is no projection {name!r}; there are {known}.")
+    return service.projections[name]
+
+
+def where(difference: Difference) -> str:
+    """Where in the view that is."""
+    if isinstance(difference.key, int):
+        return f"position {difference.key}, ticket {difference.ticket_id or '-'}"
+    return f"ticket {difference.key}"

@@ -1,0 +1,83 @@
+"""`ticketbook projections rebuild`, and what follows from it."""
+
+import sys
+from dataclasses import asdict
+
+import typer
+
+from api.builders import builders, shares
+from api.cli.opened import opened
+from api.cli.output import Exit, Json, print_json, say
+from api.cli.projections.naming import DryRun, Name, named, where
+from api.composition import holder
+from projections.rebuild import Rebuilt, Step, drop_old, rebuild, roll_back
+
+
+def rebuild_view(name: Name, dry_run: DryRun = False, json: Json = False) -> None:
+    """Build a new version of a view beside the live one, compare it, and switch to it.
+
+    Readers and writers go on. With --dry-run it stops before the switch, and the same command
+    without it goes on from there. Safe to interrupt: run it again. Exits with 1 when it did not
+    switch because the new version is not what the log says.
+    """
+    with opened() as service:
+        projection = named(service, name)
+        start = builders(service.settings)
+        try:
+            found = rebuild(
+                projection, service.log.head, holder(), start, shares(), _progress, dry_run=dry_run
+            )
+        except KeyboardInterrupt:
+            say("\nInterrupted. Run the command again: it goes on where it stopped.")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+    say("")
+    if json:
+        print_json(asdict(found))
+    else:
+        _tell(name, found)
+    if found.state == "refused":
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _tell(name: str, found: Rebuilt) -> None:
+    for difference in found.live:
+        print(f"{difference.kind} in the live version: {where(difference)}")
+    for difference in found.new.differences if found.new else ():
+        print(f"{difference.kind} in the new version: {where(difference)}")
+    say(
+        {
+            "switched": f"{name}: version {found.version} is live, at position {found.position}.",
+            "compared": f"{name}: version {found.version} is ready; the live one stays.",
+            "refused": f"{name}: version {found.version} is not what the log says; "
+            "the live one stays.",
+            "cancelled": f"{name}: version {found.version} was cancelled.",
+        }[found.state]
+    )
+
+
+def roll_back_view(name: Name, dry_run: DryRun = False) -> None:
+    """Switch back at once to the version that was live before."""
+    with opened() as service:
+        projection = named(service, name)
+        if dry_run:
+            kept = projection.versions.registry().kept
+            say(f"Would switch to version {kept[0]}." if kept else "There is none to go back to.")
+            return
+        say(f"{name}: version {roll_back(projection)} is live again.")
+
+
+def drop_old_versions(name: Name, dry_run: DryRun = False) -> None:
+    """Delete the versions that are kept beside the live one."""
+    with opened() as service:
+        projection = named(service, name)
+        kept = projection.versions.registry().kept if dry_run else drop_old(projection)
+    listed = ", ".join(map(str, kept)) or "none"
+    say(f"{name}: {'would drop' if dry_run else 'dropped'} versions: {listed}.")
+
+
+def _progress(step: Step) -> None:
+    left = (step.head - step.position) / max(step.events_per_second, 1e-9)
+    line = f"{step.phase}: position {step.position} of {step.head}"
+    if step.events_per_second:
+        line += f", {step.events_per_second:,.0f} events/s, {left:.0f} s left"
+    print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,112 @@
+"""How projections stand, over the wire: the same JSON for HTTP and for `--json`."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from api.http.models import Time, iso
+from projections.projection import Parked
+from projections.status import ProjectionStatus, VersionStatus
+
+
+class LeaseModel(BaseModel):
+    holder: str
+    fence: int
+    expiresAt: Time
+    expired: bool
+
+
+class ParkedModel(BaseModel):
+    ticketId: str
+    position: int
+    error: str
+    since: Time
+
+
+class BuildModel(BaseModel):
+    """What is asked of the builder, and how far it has come."""
+
+    target: int
+    progress: float = Field(description="From 0 to 1")
+    paused: bool
+    rate: int | None = Field(description="Most events a second; null for as fast as it goes")
+
+
+class StandingModel(BaseModel):
+    version: int
+    state: str = Field(
+        description="`building`, `paused`, `stopped` of a version that is being built",
+        json_schema_extra={
+            "enum": ["current", "behind", "down", "building", "paused", "stopped"],
+        },
+    )
+    position: int
+    head: int
+    lagEvents: int
+    lagSeconds: float
+    lease: LeaseModel | None
+    parked: list[ParkedModel]
+
+
+class VersionModel(StandingModel):
+    role: str = Field(json_schema_extra={"enum": ["live", "kept", "building"]})
+    build: BuildModel | None = Field(description="Null unless it is being built")
+
+
+class ProjectionModel(StandingModel):
+    """The projection as readers see it, which is its live version; and every version."""
+
+    name: str
+    versions: list[VersionModel]
+
+
+class ProjectionList(BaseModel):
+    items: list[ProjectionModel]
+
+
+def status_json(status: ProjectionStatus) -> dict[str, Any]:
+    return {
+        "name": status.name,
+        **_standing_json(status.live),
+        "versions": [_version_json(version) for version in status.versions],
+    }
+
+
+def _version_json(status: VersionStatus) -> dict[str, Any]:
+    build = status.build
+    asked = build and {
+        "target": build.target,
+        "progress": round(status.progress or 0.0, 4),
+        "paused": build.paused,
+        "rate": build.rate,
+    }
+    return {"role": status.role, **_standing_json(status), "build": asked}
+
+
+def _standing_json(status: VersionStatus) -> dict[str, Any]:
+    lease = status.lease
+    return {
+        "version": status.version,
+        "state": status.state,
+        "position": status.position,
+        "head": status.head,
+        "lagEvents": status.lag_events,
+        "lagSeconds": round(status.lag_seconds, 3),
+        "lease": lease
+        and {
+            "holder": lease.holder,
+            "fence": lease.fence,
+            "expiresAt": iso(lease.expires_at),
+            "expired": lease.expired,
+        },
+        "parked": [parked_json(parked) for parked in status.parked],
+    }
+
+
+def parked_json(parked: Parked) -> dict[str, Any]:
+    return {
+        "ticketId": parked.ticket_id,
+        "position": parked.position,
+        "error": parked.error,
+        "since": iso(parked.since),
+    }
