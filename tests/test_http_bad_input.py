@@ -4,7 +4,7 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from threading import Event
@@ -18,6 +18,7 @@ from pydantic_core import to_json
 
 from api.http.envelope import BODY_BYTES
 from infrastructure.credentials import SCOPES
+from projections.audit import AuditFilter
 from tests.server import SECRET, TICKET, Client, Served, new_id, refused
 
 JSON: Final = {"Content-Type": "application/json"}
@@ -386,6 +387,11 @@ def test_head_is_405_without_a_body(client: Client) -> None:
         ("/v1/audit", "before=" + "9" * 40, "/query/before"),
         ("/v1/audit", "since=NaN", "/query/since"),
         ("/v1/audit", "since=1761643800", "/query/since"),
+        ("/v1/audit", "text=", "/query/text"),
+        ("/v1/audit", "text=" + "x" * 201, "/query/text"),
+        ("/v1/audit", "sincePosition=-1", "/query/sincePosition"),
+        ("/v1/audit", "beforePosition=1e3", "/query/beforePosition"),
+        ("/v1/audit", "org=mine", "/query/org"),
     ],
 )
 def test_a_wrong_query_is_refused(client: Client, path: str, query: str, pointer: str) -> None:
@@ -425,17 +431,7 @@ def test_a_forged_cursor_is_refused(client: Client, ticket: dict[str, Any], key:
     answer = client.get("/v1/tickets", params={"cursor": forged(every, key)})
     refused(answer, 400, "invalid-parameter", "/query/cursor")
 
-    mine = {
-        "org_id": client.org,
-        "system": None,
-        "ticket_id": ticket["_id"],
-        "actor": None,
-        "action": None,
-        "feature": None,
-        "correlation_id": None,
-        "since": None,
-        "before": None,
-    }
+    mine = asdict(AuditFilter(client.org, ticket_id=ticket["_id"]))
     path = f"/v1/tickets/{ticket['_id']}/history"
     assert client.get(path, params={"cursor": forged(mine, "0")}).status_code == 200
     answer = client.get(path, params={"cursor": forged(mine, key)})

@@ -29,16 +29,34 @@ def search(
     actor: Annotated[str | None, typer.Option(help="Who did it.")] = None,
     action: Annotated[str | None, typer.Option(help="Like ticket.renamed.")] = None,
     feature: Annotated[str | None, typer.Option(help="Granted or revoked.")] = None,
+    granted: Annotated[str | None, typer.Option(help="This feature.")] = None,
+    revoked: Annotated[str | None, typer.Option(help="This feature.")] = None,
     correlation: Annotated[str | None, typer.Option(help="Request or trace id.")] = None,
+    text: Annotated[str | None, typer.Option(help="Part of the reason, in any case.")] = None,
     since: Annotated[datetime | None, typer.Option(help="From this moment on, in UTC.")] = None,
     before: Annotated[datetime | None, typer.Option(help="Up to this moment, in UTC.")] = None,
+    since_position: Annotated[int | None, typer.Option(help="From there on.")] = None,
+    before_position: Annotated[int | None, typer.Option(help="Up to there.")] = None,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Else newest.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most entries.")] = 50,
     json: Json = False,
 ) -> None:
     """Print the entries that match every option given."""
     where = AuditFilter(
-        org, system, ticket, actor, action, feature, correlation, _utc(since), _utc(before)
+        org,
+        system,
+        ticket,
+        actor,
+        action,
+        feature,
+        correlation,
+        _utc(since),
+        _utc(before),
+        granted,
+        revoked,
+        text or None,
+        since_position,
+        before_position,
     )
     with opened() as service:
         order = "oldest" if oldest_first else "newest"

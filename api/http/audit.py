@@ -1,47 +1,28 @@
 """`/v1/audit`: who changed what, when and why."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from starlette.responses import Response
 
 from api.http import freshness, paging
-from api.http.callers import Auditing
+from api.http.callers import Auditing, organisation_of
 from api.http.freshness import MinEventPosition
 from api.http.models import ID_PATTERN, AuditPage, JournalPage, entry_json, journal_json
+from api.http.moments import Before, BeforePosition, Since, SincePosition
 from api.http.problems import CALLER, READ, documented
 from api.http.recorded import record, recorded
-from projections.audit import AuditEntry, AuditFilter
+from projections.audit import AuditFilter, Found
 from projections.journal import JournalEntry
 
 router = APIRouter(prefix="/v1/audit", tags=["Audit"])
 
 Text = Annotated[str | None, Query(max_length=200)]
-
-
-def _written(given: str) -> str:
-    """Not a bare number: pydantic would take it for seconds."""
-    if not re.match(r"\d{4}-\d\d-\d\d", given):
-        raise ValueError("write it like 2025-10-28T09:30:00Z")
-    return given
-
-
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("beyond the years 1 to 9999 in UTC") from None
-
-
-Moment = Annotated[
-    Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)] | None,
-    Query(description="ISO 8601 with a time zone"),
+Organisation = Annotated[
+    str | None, Query(pattern=ID_PATTERN, description="For platform staff; else it is your own")
 ]
 
 
@@ -56,7 +37,7 @@ class _Question:
 @router.get(
     "",
     response_model=AuditPage,
-    responses=documented(*READ, "overloaded"),
+    responses=documented(*READ, "overloaded", "platform-staff-only"),
 )
 async def search_audit(
     call: Auditing,
@@ -65,18 +46,44 @@ async def search_audit(
     actor: Text = None,
     action: Text = None,
     feature: Annotated[str | None, Query(max_length=200, description="Granted or revoked")] = None,
+    granted: Annotated[str | None, Query(max_length=200, description="This feature")] = None,
+    revoked: Annotated[str | None, Query(max_length=200, description="This feature")] = None,
     correlation: Text = None,
-    since: Moment = None,
-    before: Moment = None,
+    text: Annotated[
+        str | None,
+        Query(min_length=1, max_length=200, description="Part of the reason, in whatever case"),
+    ] = None,
+    since: Since = None,
+    before: Before = None,
+    since_position: SincePosition = None,
+    before_position: BeforePosition = None,
+    org: Organisation = None,
     order: Literal["newest", "oldest"] = "newest",
     limit: paging.Limit = paging.DEFAULT_LIMIT,
     cursor: paging.Cursor = None,
     position: MinEventPosition = None,
 ) -> Response:
     """The organisation's audit entries that match every filter given. That somebody asked is
-    recorded."""
+    recorded.
+
+    A page looks at 10,000 entries at most. Where few of them match it ends early, maybe empty:
+    there is more for as long as `next` is not null.
+    """
     where = AuditFilter(
-        call.caller.org_id, system, ticket, actor, action, feature, correlation, since, before
+        organisation_of(call, org),
+        system,
+        ticket,
+        actor,
+        action,
+        feature,
+        correlation,
+        since,
+        before,
+        granted,
+        revoked,
+        text,
+        since_position,
+        before_position,
     )
     newest_first = order == "newest"
     question = _Question(where, newest_first)
@@ -85,14 +92,12 @@ async def search_audit(
         call,
         "audit",
         position,
-        lambda view: view.search(where, beyond=beyond, limit=limit + 1, newest_first=newest_first),
+        lambda view: view.page(where, beyond=beyond, limit=limit, newest_first=newest_first),
         ticket_id=ticket,
     )
-    found: Sequence[AuditEntry] = await recorded(call, "audit.searched", reading)
-    items = [entry_json(entry) for entry in found[:limit]]
-    more = len(found) > limit
-    following = paging.cursor_after(str(found[limit - 1].position), question) if more else None
-    return paging.page(call.request, items, following, {})
+    found: Found = await recorded(call, "audit.searched", reading)
+    items = [entry_json(entry) for entry in found.entries]
+    return paging.page(call.request, items, paging.cursor_at(found.beyond, question), {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,19 @@ def _unknown(name: str, known: Sequence[str]) -> str:
     return f"There is no query parameter {name[:_SHOWN]!r}. {hint}"
 
 
+def organisation_of(call: Call, org_id: str | None) -> str | None:
+    """Whose entries the caller may see, None for everybody's. Only platform staff choose."""
+    own = call.caller.org_id
+    if own is None:
+        return org_id
+    if org_id not in (None, own):
+        raise Problem(
+            "platform-staff-only",
+            "Only platform staff may ask for another organisation. Leave org out to see your own.",
+        )
+    return own
+
+
 Reading = Annotated[Call, Depends(requires("tickets:read"))]
 Writing = Annotated[Call, Depends(requires("tickets:write"))]
 Auditing = Annotated[Call, Depends(requires("audit:read"))]

@@ -30,6 +30,11 @@ def cursor_after(key: str, question: Any) -> str:
     return urlsafe_b64encode(f"{_digest(question)}{key}".encode()).decode().rstrip("=")
 
 
+def cursor_at(position: int | None, question: Any) -> str | None:
+    """The same for a page that ended at a position of the log; None when it was the last."""
+    return None if position is None else cursor_after(str(position), question)
+
+
 def id_of(cursor: str | None, question: Any) -> str | None:
     """The id where the page before ended."""
     return _key(cursor, question, ID_PATTERN)

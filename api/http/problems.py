@@ -50,6 +50,7 @@ KINDS: Final = {
         Kind("token-not-yet-valid", HTTPStatus.UNAUTHORIZED, "The token is not valid yet"),
         Kind("scope-missing", HTTPStatus.FORBIDDEN, "The token lacks a scope"),
         Kind("organisation-required", HTTPStatus.FORBIDDEN, "The token names no organisation"),
+        Kind("platform-staff-only", HTTPStatus.FORBIDDEN, "Only platform staff may ask that"),
         Kind("not-found", HTTPStatus.NOT_FOUND, "There is nothing here"),
         Kind("ticket-not-found", HTTPStatus.NOT_FOUND, "There is no such ticket"),
         Kind("ticket-not-parked", HTTPStatus.NOT_FOUND, "The ticket is not parked"),

@@ -10,29 +10,24 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from domain.errors import StoreCorrupt
+from infrastructure.mongodb.audit_search import LEADING, documents
 from infrastructure.mongodb.client import Document, answering, is_duplicate
 from infrastructure.mongodb.views import MongoDBView
-from projections.audit import AUDIT, AuditEntry, AuditFilter, Content
+from projections.audit import AUDIT, AuditEntry, AuditFilter, AuditReader, Content, Found, bounds
 from projections.projection import Key
 
 _END: Final = 2**63 - 1
 """Past every position."""
 
 _KEYS: Final = (
-    # The organisation last, as for tickets: a filtered page comes in position order with one
-    # organisation, and without one from whichever of the filter and the order is the shorter way.
-    [("orgId", 1), ("_id", 1)],
+    # each ends in the position, so each gives its page in order
     [("ticketId", 1), ("_id", -1)],
-    [("actor", 1), ("orgId", 1), ("_id", 1)],
-    [("action", 1), ("orgId", 1), ("_id", 1)],
-    [("system", 1), ("orgId", 1), ("_id", 1)],
-    [("changed", 1), ("orgId", 1), ("_id", 1)],
-    [("correlationId", 1), ("orgId", 1), ("_id", 1)],
+    *([(field, 1), ("_id", 1)] for field in LEADING if field != "ticketId"),
     [("recordedAt", 1), ("_id", 1)],
 )
 
 
-class MongoDBAudit(MongoDBView[AuditEntry]):
+class MongoDBAudit(MongoDBView[AuditEntry], AuditReader):
     """A `View` and its `AuditReader`."""
 
     indexes = tuple(IndexModel(keys) for keys in _KEYS)
@@ -40,22 +35,17 @@ class MongoDBAudit(MongoDBView[AuditEntry]):
     def __init__(self, database: Database[Document], version: int) -> None:
         super().__init__(database, AUDIT.name, version)
 
-    def search(
+    def page(
         self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
-    ) -> Sequence[AuditEntry]:
-        if limit <= 0:
-            return []
-        beyond_it = "$lt" if newest_first else "$gt"
+    ) -> Found:
         with answering():
-            positions = [
-                (beyond_it, beyond),
-                ("$gte", self._first(where.since)),
-                ("$lt", self._first(where.before)),
-            ]
-            bounds = [{"_id": {test: value}} for test, value in positions if value is not None]
-            found = self._rows.find({"$and": [_match(where), *bounds]})
-            found.sort("_id", -1 if newest_first else 1).limit(limit)
-            return [_entry(document) for document in found]
+            within = bounds(where, beyond, newest_first=newest_first, first=self._first)
+            found, edge = documents(
+                self._rows, where, within, limit=limit + 1, newest_first=newest_first
+            )
+        more = len(found) > limit
+        entries = [_entry(document) for document in found[:limit]]
+        return Found(entries, entries[-1].position if more else edge)
 
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, AuditEntry]:
         # Sorted like the index, $first jumps from ticket to ticket instead of reading histories.
@@ -98,28 +88,12 @@ class MongoDBAudit(MongoDBView[AuditEntry]):
             writes = [ReplaceOne({"_id": e.position}, _document(e), upsert=True) for e in rows]
             self._rows.bulk_write(writes)
 
-    def _first(self, moment: datetime | None) -> int | None:
-        """The first position recorded at `moment` or later. Times grow with positions, so a range
-        of times is a range of positions, and needs no index together with each other filter."""
-        if moment is None:
-            return None
+    def _first(self, moment: datetime) -> int:
+        """The first position recorded at `moment` or later."""
         found = self._rows.find_one(
             {"recordedAt": {"$gte": moment}}, {"_id": 1}, sort=[("recordedAt", 1), ("_id", 1)]
         )
         return int(found["_id"]) if found else _END
-
-
-def _match(where: AuditFilter) -> Document:
-    match = {
-        "orgId": where.org_id,
-        "system": where.system,
-        "ticketId": where.ticket_id,
-        "actor": where.actor,
-        "action": where.action,
-        "changed": where.feature,
-        "correlationId": where.correlation_id,
-    }
-    return {field: value for field, value in match.items() if value is not None}
 
 
 def _document(entry: AuditEntry) -> Document:
@@ -141,7 +115,9 @@ def _document(entry: AuditEntry) -> Document:
         "granted": list(entry.granted),
         "revoked": list(entry.revoked),
         "hash": bytes.fromhex(entry.hash),
-        "changed": [*entry.granted, *entry.revoked],  # so that one index finds either
+        # for searching alone: one index finds either, and case is left out of it
+        "changed": [*entry.granted, *entry.revoked],
+        "folded": entry.reason and entry.reason.casefold(),
     }
 
 

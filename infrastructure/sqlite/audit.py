@@ -2,14 +2,16 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from json import dumps, loads
 from sqlite3 import Connection
 from typing import Any, Final
 
+from infrastructure.sqlite.audit_search import positions
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
-from projections.audit import AUDIT, AuditEntry, AuditFilter, Content
+from projections.audit import AUDIT, AuditEntry, AuditFilter, AuditReader, Content, Found, bounds
 from projections.projection import Key
 
 _PAGE: Final = 1_000
@@ -23,7 +25,7 @@ _COLUMNS: Final = (
 )
 
 # Every index ends in the position, so each gives its page in order. The table beside it holds the
-# features that an entry granted or revoked, for the filter alone.
+# features that an entry granted or revoked.
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS {rows} (
     position INTEGER PRIMARY KEY,
@@ -48,22 +50,20 @@ CREATE INDEX IF NOT EXISTS {rows}_ticket ON {rows} (ticket_id, position);
 CREATE INDEX IF NOT EXISTS {rows}_correlation ON {rows} (correlation_id, position);
 CREATE INDEX IF NOT EXISTS {rows}_recorded ON {rows} (recorded_at, position);
 CREATE INDEX IF NOT EXISTS {rows}_org ON {rows} (org_id, position);
-CREATE INDEX IF NOT EXISTS {rows}_org_actor ON {rows} (org_id, actor, position);
-CREATE INDEX IF NOT EXISTS {rows}_org_action ON {rows} (org_id, action, position);
-CREATE INDEX IF NOT EXISTS {rows}_org_system ON {rows} (org_id, system, position);
 CREATE INDEX IF NOT EXISTS {rows}_actor ON {rows} (actor, position);
 CREATE INDEX IF NOT EXISTS {rows}_action ON {rows} (action, position);
 CREATE INDEX IF NOT EXISTS {rows}_system ON {rows} (system, position);
 CREATE TABLE IF NOT EXISTS {features} (
     feature TEXT NOT NULL,
-    org_id TEXT NOT NULL,
     position INTEGER NOT NULL,
-    PRIMARY KEY (feature, org_id, position)
+    gained INTEGER NOT NULL,
+    ticket_id TEXT NOT NULL,
+    PRIMARY KEY (feature, position)
 ) WITHOUT ROWID;
 """
 
 
-class SQLiteAudit(SQLiteView[AuditEntry]):
+class SQLiteAudit(SQLiteView[AuditEntry], AuditReader):
     """A `View` and its `AuditReader`."""
 
     _tables = _TABLES
@@ -71,39 +71,22 @@ class SQLiteAudit(SQLiteView[AuditEntry]):
     def __init__(self, database: SQLiteDatabase, version: int) -> None:
         super().__init__(database, AUDIT.name, version)
 
-    def search(
+    def page(
         self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
-    ) -> Sequence[AuditEntry]:
-        source, by = f"{self._rows} a", "a"
-        if where.feature is not None:
-            source, by = f"{self._features} c CROSS JOIN {self._rows} a USING (position)", "c"
-        # One ticket or one conversation is few entries: the unary plus keeps the planner from
-        # taking the index of something wider.
-        few = where.ticket_id is not None or where.correlation_id is not None
-        wide = "+" if few and by == "a" else ""
-        conditions: list[tuple[str, Any]] = [
-            ("c.feature = ?", where.feature),
-            (f"{wide}{by}.org_id = ?", where.org_id),
-            (f"{wide}a.actor = ?", where.actor),
-            (f"{wide}a.action = ?", where.action),
-            (f"{wide}a.system = ?", where.system),
-            ("a.ticket_id = ?", where.ticket_id),
-            ("a.correlation_id = ?", where.correlation_id),
-            (f"{by}.position {'<' if newest_first else '>'} ?", beyond),
-        ]
+    ) -> Found:
         with self._database.reading() as connection:
-            conditions += [
-                (f"{by}.position >= ?", self._first(connection, where.since)),
-                (f"{by}.position < ?", self._first(connection, where.before)),
-            ]
-            asked = [(text, value) for text, value in conditions if value is not None]
-            query = (
-                f"SELECT {_COLUMNS} FROM {source} "
-                f"WHERE {' AND '.join(text for text, _ in asked) or 'true'} "
-                f"ORDER BY {by}.position {'DESC' if newest_first else 'ASC'} LIMIT ?"
+            within = bounds(
+                where,
+                beyond,
+                newest_first=newest_first,
+                first=partial(self._first, connection),
             )
-            values = [value for _, value in asked]
-            return [_entry(row) for row in connection.execute(query, [*values, limit])]
+            found, edge = positions(
+                connection, self._rows, where, within, limit=limit + 1, newest_first=newest_first
+            )
+            entries = self._at(connection, found[:limit])
+        more = len(found) > limit
+        return Found(entries, found[limit - 1] if more else edge)
 
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, AuditEntry]:
         query = (
@@ -153,28 +136,30 @@ class SQLiteAudit(SQLiteView[AuditEntry]):
         )
         # an entry never changes once it is there, so neither do its keys
         connection.executemany(
-            f"INSERT OR IGNORE INTO {self._features} VALUES (?, ?, ?)",
+            f"INSERT OR IGNORE INTO {self._features} VALUES (?, ?, ?, ?)",
             [
-                (feature, entry.org_id, entry.position)
+                (feature, entry.position, gained, entry.ticket_id)
                 for entry in entries
-                for feature in entry.granted + entry.revoked
+                for gained, features in ((True, entry.granted), (False, entry.revoked))
+                for feature in features
             ],
         )
 
     def _ahead(self, rows: Sequence[tuple[str, AuditEntry]]) -> Sequence[tuple[str, AuditEntry]]:
         return rows  # the same entry always, whoever writes it
 
-    def _first(self, connection: Connection, moment: datetime | None) -> int | None:
-        """The first position recorded at `moment` or later. Times grow with positions, so a range
-        of times is a range of positions, and needs no index together with each other filter."""
-        if moment is None:
-            return None
+    def _first(self, connection: Connection, moment: datetime) -> int:
+        """The first position recorded at `moment` or later."""
         query = (
             f"SELECT position FROM {self._rows} WHERE recorded_at >= ? "
             "ORDER BY recorded_at, position LIMIT 1"
         )
         found = connection.execute(query, (to_milliseconds(moment),)).fetchone()
         return int(found[0]) if found else _END
+
+    def _at(self, connection: Connection, found: Sequence[int]) -> list[AuditEntry]:
+        query = f"SELECT {_COLUMNS} FROM {self._rows} a WHERE position = ?"
+        return [_entry(row) for position in found for row in connection.execute(query, (position,))]
 
 
 def _row(entry: AuditEntry) -> tuple[Any, ...]:

@@ -112,6 +112,7 @@ class SQLiteDatabase:
         )
         with self._opening:
             self._opened.append(connection)
+        connection.create_function("casefold", 1, _casefold, deterministic=True)
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous=FULL")  # acknowledged means on the disk
         return connection
@@ -131,6 +132,11 @@ class SQLiteDatabase:
             )
         self._writer.executescript(_TABLES)
         self._writer.execute(f"PRAGMA user_version={SCHEMA}")
+
+
+def _casefold(text: str | None) -> str | None:
+    """What SQLite's own `lower` does for ASCII alone."""
+    return None if text is None else text.casefold()
 
 
 def _make_private(path: Path) -> None:

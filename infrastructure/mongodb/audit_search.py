@@ -1,0 +1,99 @@
+"""Searching the audit view on MongoDB, at a cost that does not grow with the log.
+
+One filter leads: an index gives its entries in position order, and each of them is held against
+the other filters. The best to lead is the one whose entries lie farthest apart from where the page
+begins, so each is asked where its `SCAN`th entry from there is. No page goes past that.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pymongo.collection import Collection as MongoCollection
+
+from infrastructure.mongodb.client import Document
+from projections.audit import SCAN, AuditFilter, Bounds
+
+LEADING: Final = ("ticketId", "correlationId", "changed", "actor", "orgId", "system", "action")
+"""The fields that can lead, each with an index of itself and the position. Where several are as
+good to lead, the first of them will."""
+
+
+def documents(
+    rows: MongoCollection[Document],
+    where: AuditFilter,
+    within: Bounds,
+    *,
+    limit: int,
+    newest_first: bool,
+) -> tuple[Sequence[Document], int | None]:
+    """The first entries within bounds that match, at most `limit`; and the position of the last
+    entry that a page may look at, or None when it may look at all there are."""
+    order = -1 if newest_first else 1
+    leader, edge = _leader(rows, where, within, order)
+    within = within.until(edge, newest_first=newest_first)
+    match = {"$and": [{"_id": _range(within)}, leader, *_tests(where)]}
+    found = rows.find(match, sort=[("_id", order)], hint=_index(leader), limit=limit)
+    return list(found), edge
+
+
+def _leading(where: AuditFilter) -> list[Document]:
+    """The filters that were given and can lead, in that order."""
+    changed = (where.granted, where.revoked, where.feature)
+    values = {
+        "ticketId": [where.ticket_id],
+        "correlationId": [where.correlation_id],
+        "changed": changed,
+        "actor": [where.actor],
+        "orgId": [where.org_id],
+        "system": [where.system],
+        "action": [where.action],
+    }
+    return [{field: value} for field in LEADING for value in values[field] if value is not None]
+
+
+def _tests(where: AuditFilter) -> list[Document]:
+    """Every filter. `changed` is not among them: of two features only one can lead."""
+    tests: list[Document] = [one for one in _leading(where) if "changed" not in one]
+    if where.granted is not None:
+        tests.append({"granted": where.granted})
+    if where.revoked is not None:
+        tests.append({"revoked": where.revoked})
+    if where.feature is not None:
+        tests.append({"$or": [{"granted": where.feature}, {"revoked": where.feature}]})
+    if where.text is not None:  # as it is, whatever a pattern or a path would make of it
+        place = {"$indexOfCP": ["$folded", {"$literal": where.text.casefold()}]}
+        tests.append({"$expr": {"$gte": [{"$ifNull": [place, -1]}, 0]}})
+    return tests
+
+
+def _leader(
+    rows: MongoCollection[Document], where: AuditFilter, within: Bounds, order: int
+) -> tuple[Document, int | None]:
+    """The filter to lead, nothing if none can, and where its page ends."""
+    edges: list[tuple[int, Document]] = []
+    for one in _leading(where) or [{}]:
+        found = rows.find(
+            {**one, "_id": _range(within)},
+            {"_id": 1},
+            sort=[("_id", order)],
+            hint=_index(one),
+            skip=SCAN - 1,
+            limit=1,
+        )
+        edge = next(found, None)
+        if edge is None:
+            return one, None
+        edges.append((edge["_id"], one))
+    farthest = max if order == 1 else min
+    last, leader = farthest(edges, key=lambda found: found[0])
+    return leader, last
+
+
+def _range(within: Bounds) -> Document:
+    return {"$gt": within.above, "$lt": within.below}
+
+
+def _index(leader: Document) -> list[tuple[str, int]]:
+    for field in leader:
+        return [(field, 1), ("_id", -1 if field == "ticketId" else 1)]
+    return [("_id", 1)]

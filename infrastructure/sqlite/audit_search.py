@@ -1,0 +1,115 @@
+"""Searching the audit view on SQLite, at a cost that does not grow with the log.
+
+One filter leads: an index gives its entries in position order, and each of them is held against
+the other filters. The best to lead is the one whose entries lie farthest apart from where the page
+begins, so each is asked where its `SCAN`th entry from there is. No page goes past that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from sqlite3 import Connection
+from typing import Final
+
+from projections.audit import SCAN, AuditFilter, Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """One filter, with a value. `test` holds an entry `a` against it.
+
+    It leads with the rows of `index`; or where that is "features", with those of the table of
+    features, `c`, that `leads` tells. None: it never leads.
+    """
+
+    value: str
+    index: str | None
+    test: str
+    leads: str = ""
+
+
+_OF_FEATURE: Final = (
+    "EXISTS (SELECT 1 FROM {features} c WHERE c.feature = ? AND c.position = a.position{gain})"
+)
+
+
+def positions(
+    connection: Connection,
+    rows: str,
+    where: AuditFilter,
+    within: Bounds,
+    *,
+    limit: int,
+    newest_first: bool,
+) -> tuple[Sequence[int], int | None]:
+    """The first positions within bounds of entries that match, at most `limit`; and the position
+    of the last entry that a page may look at, or None when it may look at all there are."""
+    filters = _filters(f"{rows}_features", where)
+    order = "DESC" if newest_first else "ASC"
+    leader, edge = _leader(connection, rows, filters, within, order)
+    within = within.until(edge, newest_first=newest_first)
+    table, by, condition = _walk(rows, leader)
+    if by == "c":
+        table += f" CROSS JOIN {rows} a USING (position)"
+    others = [one for one in filters if one is not leader]
+    query = (
+        f"SELECT {by}.position FROM {table} WHERE "
+        + " AND ".join([condition, *(one.test for one in others)])
+        + f" AND {by}.position > ? AND {by}.position < ? ORDER BY {by}.position {order} LIMIT ?"
+    )
+    values = [one.value for one in ([leader] if leader else []) + others]
+    found = connection.execute(query, [*values, within.above, within.below, limit])
+    return [row[0] for row in found], edge
+
+
+def _filters(features: str, where: AuditFilter) -> list[_Filter]:
+    """Those that were given; where several are as good to lead, the first of them will."""
+    gained, lost = " AND c.gained", " AND NOT c.gained"
+    every = (
+        (where.ticket_id, "ticket", "a.ticket_id = ?", ""),
+        (where.correlation_id, "correlation", "a.correlation_id = ?", ""),
+        (where.granted, "features", _OF_FEATURE.format(features=features, gain=gained), gained),
+        (where.revoked, "features", _OF_FEATURE.format(features=features, gain=lost), lost),
+        (where.feature, "features", _OF_FEATURE.format(features=features, gain=""), ""),
+        (where.actor, "actor", "a.actor = ?", ""),
+        (where.org_id, "org", "a.org_id = ?", ""),
+        (where.system, "system", "a.system = ?", ""),
+        (where.action, "action", "a.action = ?", ""),
+        (where.text and where.text.casefold(), None, "instr(casefold(a.reason), ?) > 0", ""),
+    )
+    return [
+        _Filter(value, index, test, leads)
+        for value, index, test, leads in every
+        if value is not None
+    ]
+
+
+def _leader(
+    connection: Connection, rows: str, filters: Sequence[_Filter], within: Bounds, order: str
+) -> tuple[_Filter | None, int | None]:
+    """The filter to lead, if any, and where its page ends."""
+    edges: list[tuple[int, _Filter | None]] = []
+    leaders: list[_Filter | None] = [one for one in filters if one.index]
+    for one in leaders or [None]:
+        table, by, condition = _walk(rows, one)
+        query = (
+            f"SELECT {by}.position FROM {table} WHERE {condition} "
+            f"AND {by}.position > ? AND {by}.position < ? "
+            f"ORDER BY {by}.position {order} LIMIT 1 OFFSET {SCAN - 1}"
+        )
+        values = [one.value] if one else []
+        edge = connection.execute(query, [*values, within.above, within.below]).fetchone()
+        if edge is None:
+            return one, None
+        edges.append((edge[0], one))
+    farthest = max if order == "ASC" else min
+    edge, leader = farthest(edges, key=lambda found: found[0])
+    return leader, edge
+
+
+def _walk(rows: str, leader: _Filter | None) -> tuple[str, str, str]:
+    """What to walk along: the table, its name in the query, and the condition."""
+    if leader is None:
+        return f"{rows} a NOT INDEXED", "a", "true"
+    if leader.index == "features":
+        return f"{rows}_features c", "c", f"c.feature = ?{leader.leads}"
+    return f"{rows} a INDEXED BY {rows}_{leader.index}", "a", leader.test
