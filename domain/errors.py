@@ -22,6 +22,7 @@ TicketbookError
 │   ├── SourceChanged         they are not those that were verified, or backed up
 │   ├── FollowedTooLate       what changed there since is no longer remembered
 │   └── SourceGone            the collection was dropped or renamed while it was followed
+├── ChainBroken             the log, or an export of it, is not what it was when it was hashed
 ├── Fenced                  another runner holds the projection now
 ├── TicketNotParked         there is nothing to retry
 ├── VersionUnknown          a projection has no such version of its view
@@ -178,6 +179,14 @@ class FollowedTooLate(SourceUnusable):
 
 class SourceGone(SourceUnusable):
     """The collection that was followed is no longer there."""
+
+
+class ChainBroken(TicketbookError):
+    """Something was changed after it was hashed; `position` is the first place where it shows."""
+
+    def __init__(self, position: int, detail: str) -> None:
+        super().__init__(f"Position {position}: {detail}")
+        self.position = position
 
 
 class Fenced(TicketbookError):

@@ -5,13 +5,13 @@ It speaks `eventsourcing`'s own record types, so that a store is usable by that 
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from eventsourcing.persistence import Notification, StoredEvent
 
-from domain.chain import Head, next_hash
+from domain.chain import Head, Link, next_hash
 from domain.errors import HeadMoved
 
 
@@ -52,10 +52,21 @@ class OrderedLog(Protocol):
     def head(self) -> int:
         """Position of the last event; 0 when there is none. Never given out twice."""
 
+    def ending(self) -> Head:
+        """The position of the last event, with its hash."""
+
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Sequence[str] = ()
     ) -> Sequence[Chained]:
         """At most `limit` events with `after < position <= upto`, of these topics, in order."""
+
+    def at(self, positions: Collection[int]) -> Sequence[Chained]:
+        """The events at these positions, in order; those that are not there are left out."""
+
+    def scan(self, upto: int) -> Iterator[Link]:
+        """Everything that is stored up to a position, as it is stored and in that order: also what
+        stands twice, in a wrong place, or makes no sense. Raises `ChainBroken` where the store's
+        own bookkeeping contradicts it."""
 
     def streams(self, originator_ids: Collection[Any]) -> Sequence[Chained]:
         """Every event of these streams, by position."""

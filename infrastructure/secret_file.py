@@ -1,6 +1,5 @@
 """The secret a service makes for itself when none is configured, kept beside the SQLite file."""
 
-import os
 import re
 import secrets
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Final
 
 from domain.errors import ConfigurationError
 from infrastructure.addresses import SQLiteStore
+from infrastructure.private_file import read_or_make
 from infrastructure.settings import AUTH_SECRET, OIDC_ISSUER, OpenIdConnect, Settings, SharedSecret
 
 _BYTES: Final = 32
 _OURS: Final = re.compile(f"[0-9a-f]{{{2 * _BYTES}}}")
-_FOR_OTHERS: Final = 0o077
 
 
 def auth_of(settings: Settings) -> SharedSecret | OpenIdConnect:
@@ -35,38 +34,12 @@ def auth_of(settings: Settings) -> SharedSecret | OpenIdConnect:
 def read_or_make_secret(path: Path) -> str:
     """The secret in `path`, the same for everybody who asks, however many ask first at once."""
     try:
-        if not path.exists():
-            _make(path)
-        return _read(path)
+        secret = read_or_make(path, lambda: f"{secrets.token_hex(_BYTES)}\n").strip()
     except OSError as error:
         raise ConfigurationError(
             f"The secret file {path} can not be used: {error.strerror}. "
             f"Make its folder writable, or set {AUTH_SECRET.name}."
         ) from error
-
-
-def _make(path: Path) -> None:
-    """Write all of it aside, then give it its name: nobody ever reads half a secret."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{secrets.token_hex(_BYTES)}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(aside, path)
-    except FileExistsError:
-        pass  # somebody else made it in the meantime: theirs is the one
-    finally:
-        aside.unlink()
-
-
-def _read(path: Path) -> str:
-    with path.open(encoding="ascii", errors="replace") as file:
-        if os.fstat(file.fileno()).st_mode & _FOR_OTHERS:
-            raise ConfigurationError(f"Others may read {path}. Run: chmod 600 {path}")
-        secret = file.read(1000).strip()
     if not _OURS.fullmatch(secret):
         raise ConfigurationError(
             f"{path} does not hold a secret of ours. Remove it and a new one is made; "

@@ -67,6 +67,12 @@ OIDC_AUDIENCE: Final = Setting(
     None,
     "The audience that tokens of the OpenID Connect issuer must name.",
 )
+SIGNING_KEY: Final = Setting(
+    "TICKETBOOK_SIGNING_KEY",
+    "path",
+    "SQLite: one made beside the file",
+    "The Ed25519 private key (PEM) that heads of the log and exports are signed with.",
+)
 LEGACY_JWT_SECRET: Final = Setting(
     "TICKETBOOK_LEGACY_JWT_SECRET",
     "secret",
@@ -98,6 +104,7 @@ SETTINGS: Final = (
     AUTH_SECRET,
     OIDC_ISSUER,
     OIDC_AUDIENCE,
+    SIGNING_KEY,
     LEGACY_JWT_SECRET,
     LEGACY_USERS,
     LEGACY_SUNSET,
@@ -127,6 +134,7 @@ class Settings:
     store: Store
     catalogue: Path
     auth: SharedSecret | OpenIdConnect | None
+    signing_key: Path | None
     legacy_jwt_secret: str | None = field(repr=False)
     legacy_users: MongoDBStore | None
     legacy_sunset: date
@@ -145,6 +153,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         store=store,
         catalogue=Path(given[CATALOGUE] or BUNDLED),
         auth=_auth(given),
+        signing_key=Path(key) if (key := given[SIGNING_KEY]) else None,
         legacy_jwt_secret=given[LEGACY_JWT_SECRET],
         legacy_users=_legacy_users(given, store),
         legacy_sunset=_date(LEGACY_SUNSET, given),

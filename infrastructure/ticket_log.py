@@ -1,16 +1,17 @@
 """The domain's `EventLog` on top of a store's `OrderedLog`."""
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from threading import Lock
 from typing import Final
 
+from domain.chain import Head, Link
 from domain.errors import EventUnreadable
 from domain.events import Recorded
 from domain.ports import Answer, Share, Stretch
 from infrastructure import codec
-from infrastructure.ordered_log import OrderedLog
+from infrastructure.ordered_log import Chained, OrderedLog
 
 TAIL: Final = 10_000
 """How many of the newest events are kept decoded in memory, for the projections of this process."""
@@ -30,6 +31,22 @@ class TicketLog:
 
     def head(self) -> int:
         return self._store.head()
+
+    def ending(self) -> Head:
+        """The position of the last event, with its hash."""
+        return self._store.ending()
+
+    def at(self, positions: Collection[int]) -> Mapping[int, Chained]:
+        """The events at these positions, as they are stored; those not there are left out."""
+        return {stored.id: stored for stored in self._store.at(positions)}
+
+    def stretch(self, after: int, upto: int) -> Mapping[int, Chained]:
+        """The events in `after < position <= upto`, as they are stored."""
+        return {stored.id: stored for stored in self._store.read(after, upto - after, upto=upto)}
+
+    def scan(self, upto: int) -> Iterator[Link]:
+        """As `OrderedLog.scan`."""
+        return self._store.scan(upto)
 
     def read(self, after: int, limit: int) -> Sequence[Recorded]:
         remembered = self._remembered(after, limit)

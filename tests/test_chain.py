@@ -17,7 +17,7 @@ from api.composition import open_service
 from domain.chain import START, next_hash
 from domain.commands import Command
 from infrastructure.appender import Appender
-from infrastructure.mongodb import log as mongodb_log
+from infrastructure.mongodb import commits
 from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.ordered_log import Chained, OrderedLog, StoredAnswer
@@ -79,7 +79,7 @@ def test_a_log_that_is_opened_again_goes_on_with_its_chain(
 def test_a_commit_over_many_documents_is_one_piece_of_chain(
     mongodb_database: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mongodb_log, "COMMIT_BYTES", 1_000)
+    monkeypatch.setattr(commits, "COMMIT_BYTES", 1_000)
     log = MongoDBLog(mongodb_database)
     for after in (0, 30):
         log.commit(after, [event("a", after + n) for n in range(1, 31)])

@@ -19,7 +19,7 @@ from pymongo.database import Database
 
 from domain.errors import HeadMoved, StoreUnavailable, VersionConflict
 from infrastructure.appender import Appender
-from infrastructure.mongodb import log as mongodb_log
+from infrastructure.mongodb import commits
 from infrastructure.mongodb.client import Document, connect, database
 from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.ordered_log import KeyTaken, OrderedLog, StoredAnswer, StreamTaken
@@ -338,7 +338,7 @@ def test_answers_of_more_than_16_mb_are_one_commit(ordered_log: OrderedLog, even
 def test_a_commit_spread_over_many_documents_is_read_as_one(
     mongodb_database: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mongodb_log, "COMMIT_BYTES", 1_000)
+    monkeypatch.setattr(commits, "COMMIT_BYTES", 1_000)
     log = MongoDBLog(mongodb_database)
     log.commit(0, history("a", range(1, 30)), [StoredAnswer("key", b"done")])
     log.commit(29, history("b", range(1, 30)))
@@ -389,7 +389,7 @@ def test_a_commit_whose_acknowledgement_is_lost_is_a_success(
     spread: bool,
 ) -> None:
     if spread:
-        monkeypatch.setattr(mongodb_log, "COMMIT_BYTES", 300)
+        monkeypatch.setattr(commits, "COMMIT_BYTES", 300)
     lost_request = b"commitTransaction" if spread else b"insert\x00\x08\x00\x00\x00commits\x00"
     assert mongodb_client.primary or mongodb_client.admin.command("ping")
     assert mongodb_client.primary

@@ -41,6 +41,7 @@ def test_with_nothing_set_the_store_is_a_sqlite_file_and_nobody_is_configured() 
         store=SQLiteStore(Path("var/ticketbook.db")),
         catalogue=BUNDLED,
         auth=None,
+        signing_key=None,
         legacy_jwt_secret=None,
         legacy_users=None,
         legacy_sunset=date(2027, 12, 31),

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from api.cli import audit, catalogue, migrate, projections
+from api.cli import audit, catalogue, evidence, migrate, projections
 from api.cli.output import Exit, example, say
 from api.cli.serve import serve
 from api.cli.token import EXAMPLE_ORG, token
@@ -23,6 +23,7 @@ app.command(epilog=example(f"ticketbook token --sub ada --org {EXAMPLE_ORG} --sc
 )
 app.add_typer(projections.app, name="projections")
 app.add_typer(migrate.app, name="migrate")
+audit.app.add_typer(evidence.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(catalogue.app, name="catalogue")
 

@@ -15,15 +15,14 @@ from time import monotonic, sleep
 from typing import Any, Final
 
 import pymongo
-from bson import ObjectId
 from eventsourcing.persistence import StoredEvent
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from domain.chain import EMPTY, Head
-from domain.errors import HeadMoved, StoreUnavailable
+from domain.chain import EMPTY, Head, Link
+from domain.errors import ChainBroken, HeadMoved, StoreUnavailable
 from infrastructure.mongodb.client import (
     DURABLE,
     SETTLED,
@@ -32,6 +31,7 @@ from infrastructure.mongodb.client import (
     is_duplicate,
     is_transient,
 )
+from infrastructure.mongodb.commits import documents_of, links, notification
 from infrastructure.ordered_log import (
     Chained,
     KeyTaken,
@@ -41,17 +41,13 @@ from infrastructure.ordered_log import (
     check_batch,
 )
 
-COMMIT_BYTES: Final = 8 * 1024 * 1024
-"""A commit of more bytes than this, of events and answers, is spread over several documents, in a
-transaction: MongoDB documents end at 16 MB."""
-
-_ENTRY_BYTES: Final = 200
-"""What an event or an answer takes besides what is counted, generously."""
-
 PATIENCE: Final = 30.0
 """Seconds a commit keeps trying while the replica set has no primary."""
 
 _PAUSE: Final = 0.02
+_HELD: Final = 1_000
+"""Positions looked for in one document at once."""
+
 _PLACES: Final = {"events.id": 1, "events.version": 1}
 
 Alongside = Callable[[ClientSession], None]
@@ -75,10 +71,9 @@ class MongoDBLog:
             self._commits.create_index("answers.key", unique=True, sparse=True, name="answers")
 
     def head(self) -> int:
-        return self._look().position
+        return self.ending().position
 
-    def _look(self) -> Head:
-        """The head as it is now."""
+    def ending(self) -> Head:
         shown = {"last": 1, "hash": {"$last": "$events.hash"}}
         with answering():
             last = self._commits.find_one({"_id": {"$gt": 0}}, shown, sort=[("_id", -1)])
@@ -95,8 +90,42 @@ class MongoDBLog:
                 if len(found) == limit or (upto is not None and event["position"] > upto):
                     break
                 if event["position"] > after and (not wanted or event["topic"] in wanted):
-                    found.append(_notification(event))
+                    found.append(notification(event))
         return found
+
+    def at(self, positions: Collection[int]) -> Sequence[Chained]:
+        wanted = sorted(set(positions))
+        found: list[Chained] = []
+        with answering():
+            while wanted:  # from the last one down, each time all that stand in one document
+                held = self._holding(wanted[-_HELD:])
+                if held:
+                    wanted = [position for position in wanted if position < held["_id"]]
+                    found += [notification(event) for event in reversed(held["events"]) if event]
+                else:
+                    wanted = []
+        return found[::-1]
+
+    def _holding(self, positions: Sequence[int]) -> Document | None:
+        """The commit that begins at or last before the last of these positions; of its events only
+        those at these positions."""
+        within = {"$and": [{"$gte": ["$$this", "$_id"]}, {"$lte": ["$$this", "$last"]}]}
+        mine = {"$filter": {"input": list(positions), "cond": within}}
+        index = {"$toInt": {"$subtract": ["$$this", "$_id"]}}
+        events = {"$map": {"input": mine, "in": {"$arrayElemAt": ["$events", index]}, "as": "this"}}
+        return self._commits.find_one(
+            {"_id": {"$gt": 0, "$lte": positions[-1]}}, {"events": events}, sort=[("_id", -1)]
+        )
+
+    def scan(self, upto: int) -> Iterator[Link]:
+        within = {"_id": {"$gt": 0, "$lte": upto}}
+        elsewhere = {"_id": {"$not": {"$gt": 0}}, "events": {"$exists": True}}
+        with answering():
+            for commit in self._commits.find(within, {"last": 1, "events": 1}, sort=[("_id", 1)]):
+                yield from links(commit)
+            stray = self._commits.find_one(elsewhere, {"_id": 1})
+        if stray:
+            raise ChainBroken(0, f"the commit {stray['_id']!r} has events and no position.")
 
     def streams(self, originator_ids: Collection[Any]) -> list[Chained]:
         ids = list(originator_ids)
@@ -138,11 +167,11 @@ class MongoDBLog:
             return []
         end = self._end
         if events and end.position != after:
-            end = self._look()
+            end = self.ending()
         if events and end.position != after:
             raise HeadMoved(f"the log does not end at {after}")
         hashes = chained(end, events)
-        documents = _documents(after, events, hashes, answers)
+        documents = documents_of(after, events, hashes, answers)
         deadline = monotonic() + self._patience
         while True:
             try:
@@ -214,7 +243,7 @@ class MongoDBLog:
                 sort=[("_id", 1)],
                 hint="streams",
             )
-            return [_notification(event) for commit in commits for event in commit["events"]]
+            return [notification(event) for commit in commits for event in commit["events"]]
 
     def _events(self, after: int, upto: int | None, limit: int) -> Iterator[Document]:
         """The events of the commit that holds position `after + 1`, and of all that follow."""
@@ -238,51 +267,3 @@ class MongoDBLog:
             return []
         commit = self._commits.find_one({"_id": holder["_id"]}, {"events": 1})
         return list(commit["events"]) if commit else []
-
-
-def _documents(
-    after: int,
-    events: Sequence[StoredEvent],
-    hashes: Sequence[bytes],
-    answers: Sequence[StoredAnswer],
-) -> list[Document]:
-    by = ObjectId()
-    documents: list[Document] = []
-    room = 0
-    for position, (event, hash_) in enumerate(zip(events, hashes, strict=True), start=after + 1):
-        size = len(event.state) + len(event.topic) + _ENTRY_BYTES
-        if size > room:
-            documents.append({"_id": position, "last": position, "by": by, "events": []})
-            room = COMMIT_BYTES
-        room -= size
-        documents[-1]["last"] = position
-        documents[-1]["events"].append(
-            {
-                "position": position,
-                "id": event.originator_id,
-                "version": event.originator_version,
-                "topic": event.topic,
-                "state": event.state,
-                "hash": hash_,
-            }
-        )
-    for answer in answers:
-        size = len(answer.body) + len(answer.key) + _ENTRY_BYTES
-        if size > room:
-            documents.append({"_id": ObjectId(), "by": by})
-            room = COMMIT_BYTES
-        room -= size
-        kept = documents[-1].setdefault("answers", [])
-        kept.append({"key": answer.key, "body": answer.body})
-    return documents
-
-
-def _notification(event: Document) -> Chained:
-    return Chained(
-        originator_id=event["id"],
-        originator_version=event["version"],
-        topic=event["topic"],
-        state=event["state"],
-        id=event["position"],
-        hash=event["hash"],
-    )

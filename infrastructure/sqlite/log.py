@@ -1,12 +1,12 @@
 """The ordered log on SQLite."""
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from eventsourcing.persistence import StoredEvent
 
-from domain.chain import EMPTY, START, Head
+from domain.chain import EMPTY, START, Head, Link
 from domain.errors import HeadMoved
 from infrastructure.ordered_log import (
     Chained,
@@ -22,6 +22,9 @@ _COLUMNS: Final = "originator_id, originator_version, topic, state, position, ha
 _VARIABLES: Final = 500
 """Names in one `IN (…)`; SQLite takes some thousands, short statements parse faster."""
 
+_SCANNED: Final = 5_000
+_BEFORE_ALL: Final = -(2**63)
+
 
 class SQLiteLog:
     """An `OrderedLog` in the table `events`. Originator ids are text."""
@@ -32,6 +35,10 @@ class SQLiteLog:
     def head(self) -> int:
         with self._database.reading() as connection:
             return _head(connection).position
+
+    def ending(self) -> Head:
+        with self._database.reading() as connection:
+            return _head(connection)
 
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Sequence[str] = ()
@@ -49,6 +56,28 @@ class SQLiteLog:
         with self._database.reading() as connection:
             rows = connection.execute(query, [*values, *topics, limit]).fetchall()
         return [Chained(*row) for row in rows]
+
+    def at(self, positions: Collection[int]) -> Sequence[Chained]:
+        found: list[Chained] = []
+        with self._database.reading() as connection:
+            for some in _slices(positions):
+                query = f"SELECT {_COLUMNS} FROM events WHERE position IN ({_marks(some)})"
+                found.extend(Chained(*row) for row in connection.execute(query, some))
+        return sorted(found, key=lambda one: one.id)
+
+    def scan(self, upto: int) -> Iterator[Link]:
+        query = (
+            "SELECT position, originator_id, originator_version, topic, state, hash FROM events "
+            "WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+        )
+        last = _BEFORE_ALL
+        while True:  # page by page: a long snapshot would keep SQLite from tidying up
+            with self._database.reading() as connection:
+                rows = connection.execute(query, (last, upto, _SCANNED)).fetchall()
+            yield from map(Link._make, rows)
+            if len(rows) < _SCANNED:
+                return
+            last = rows[-1][0]
 
     def streams(self, originator_ids: Collection[Any]) -> Sequence[Chained]:
         found: list[Chained] = []

@@ -1,0 +1,119 @@
+"""`ticketbook audit head | key | verify`: showing that nothing was changed, and checking it."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import typer
+
+from api.cli.opened import opened
+from api.cli.output import (
+    Exit,
+    Json,
+    example,
+    log_for_people,
+    print_json,
+    print_table,
+    reporting,
+    say,
+)
+from api.cli.recorded import record
+from api.composition import Service
+from api.evidence.heads import read_head, signed_head
+from domain.chain import Head
+from infrastructure.settings import load_settings
+from infrastructure.signing_key import read_public_key, signing_key_of
+from projections.chain_check import check_chain
+from projections.operations import Difference, verify
+
+app = typer.Typer()
+
+Key = Annotated[Path | None, typer.Option(help="File with the public key; default: our own.")]
+
+
+@app.command("head", epilog=example("ticketbook audit head --json > head.json"))
+def head(json: Json = False) -> None:
+    """Print where the log ends, signed. Keep it elsewhere: it shows later whether the log was
+    rewritten."""
+    with opened() as service:
+        key = signing_key_of(service.settings)
+        found = signed_head(service.log.ending(), service.clock(), key)
+    if json:
+        print_json(found)
+    else:
+        print_table(list(found), [list(found.values())])
+
+
+@app.command("key", epilog=example("ticketbook audit key > ticketbook.pub"))
+def key() -> None:
+    """Print the public key that heads and exports are checked with."""
+    log_for_people()
+    with reporting():
+        print(signing_key_of(load_settings()).public.pem, end="")
+
+
+@app.command("verify", epilog=example("ticketbook audit verify --head head.json"))
+def verify_log(
+    head: Annotated[
+        list[Path] | None, typer.Option(help="A head signed earlier; may be given repeatedly.")
+    ] = None,
+    key: Key = None,
+    view: Annotated[bool, typer.Option(help="Compare the audit entries with the events.")] = True,
+    json: Json = False,
+) -> None:
+    """Compute the hash chain again from the log, and compare the audit entries with it.
+
+    Exits with 1 and names the first bad position when anything was changed. Who can write to the
+    store can also compute all hashes again: that shows with --head alone.
+    """
+    with opened() as service:
+        heads = _heads(service, head or [], key)
+        record(service, "audit.verified", {})
+        reached = check_chain(service.log, heads, _progress())
+        say(f"\n{reached.position} events are what was hashed.")
+        differing = _differing(service) if view else []
+    if json:
+        print_json(
+            {
+                "position": reached.position,
+                "hash": reached.hash.hex(),
+                "audit": [{"position": one.key, "kind": one.kind} for one in differing],
+            }
+        )
+    else:
+        print(f"position {reached.position} hash {reached.hash.hex()}")
+    if differing:
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _heads(service: Service, files: list[Path], key: Path | None) -> list[Head]:
+    if not files:
+        return []
+    public = read_public_key(key) if key else signing_key_of(service.settings).public
+    return [read_head(file, public) for file in files]
+
+
+def _differing(service: Service) -> Sequence[Difference]:
+    """Where an audit entry is not what its event says."""
+    found = verify(service.projections["audit"].live.projected)
+    for difference in found.differences:
+        say(f"Position {difference.key}: the audit entry is {difference.kind}.")
+    for ticket_id in found.parked:
+        say(f"parked, not compared: ticket {ticket_id}")
+    if not found.differences:
+        say(f"{found.rows} audit entries are what the events say.")
+    return found.differences
+
+
+def _progress() -> Callable[[int, int], None]:
+    started = monotonic()
+
+    def tell(position: int, end: int) -> None:
+        rate = position / max(monotonic() - started, 1e-9)
+        left = (end - position) / max(rate, 1e-9)
+        line = f"position {position} of {end}, {rate:,.0f} events/s, {left:.0f} s left"
+        print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
+
+    return tell

@@ -1,0 +1,86 @@
+"""The documents that commits are: built, and read back.
+
+`{_id: first position, last, by, events: [{position, id, version, topic, state, hash}], answers:
+[{key, body}]}`; those that hold answers alone have neither `events` nor a position.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from bson import ObjectId
+from eventsourcing.persistence import StoredEvent
+
+from domain.chain import Link
+from domain.errors import ChainBroken
+from infrastructure.mongodb.client import Document
+from infrastructure.ordered_log import Chained, StoredAnswer
+
+COMMIT_BYTES: Final = 8 * 1024 * 1024
+"""A commit of more bytes than this, of events and answers, is spread over several documents, in a
+transaction: MongoDB documents end at 16 MB."""
+
+_ENTRY_BYTES: Final = 200
+"""What an event or an answer takes besides what is counted, generously."""
+
+_FIELDS: Final = ("position", "id", "version", "topic", "state", "hash")
+
+
+def documents_of(
+    after: int,
+    events: Sequence[StoredEvent],
+    hashes: Sequence[bytes],
+    answers: Sequence[StoredAnswer],
+) -> list[Document]:
+    by = ObjectId()
+    documents: list[Document] = []
+    room = 0
+    for position, (event, hash_) in enumerate(zip(events, hashes, strict=True), start=after + 1):
+        size = len(event.state) + len(event.topic) + _ENTRY_BYTES
+        if size > room:
+            documents.append({"_id": position, "last": position, "by": by, "events": []})
+            room = COMMIT_BYTES
+        room -= size
+        documents[-1]["last"] = position
+        documents[-1]["events"].append(
+            {
+                "position": position,
+                "id": event.originator_id,
+                "version": event.originator_version,
+                "topic": event.topic,
+                "state": event.state,
+                "hash": hash_,
+            }
+        )
+    for answer in answers:
+        size = len(answer.body) + len(answer.key) + _ENTRY_BYTES
+        if size > room:
+            documents.append({"_id": ObjectId(), "by": by})
+            room = COMMIT_BYTES
+        room -= size
+        kept = documents[-1].setdefault("answers", [])
+        kept.append({"key": answer.key, "body": answer.body})
+    return documents
+
+
+def links(commit: Document) -> Iterator[Link]:
+    """The events of a commit, whatever somebody has made of it."""
+    events = commit.get("events")
+    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+        raise ChainBroken(commit["_id"], "the commit that begins here holds no events.")
+    for event in events:
+        yield Link(*(event.get(name) for name in _FIELDS))
+    if not events or events[0].get("position") != commit["_id"]:
+        raise ChainBroken(commit["_id"], "the commit that begins here holds other events.")
+    if commit.get("last") != events[-1].get("position"):
+        raise ChainBroken(events[-1]["position"] + 1, "the commit before it ends elsewhere.")
+
+
+def notification(event: Document) -> Chained:
+    return Chained(
+        originator_id=event["id"],
+        originator_version=event["version"],
+        topic=event["topic"],
+        state=event["state"],
+        id=event["position"],
+        hash=event["hash"],
+    )
