@@ -23,6 +23,8 @@ TicketbookError
 │   ├── FollowedTooLate       what changed there since is no longer remembered
 │   └── SourceGone            the collection was dropped or renamed while it was followed
 ├── ChainBroken             the log, or an export of it, is not what it was when it was hashed
+├── NotProven               something must be shown first, before it may be done
+├── ChangedHere             what was changed here would be lost
 ├── Fenced                  another runner holds the projection now
 ├── TicketNotParked         there is nothing to retry
 ├── VersionUnknown          a projection has no such version of its view
@@ -187,6 +189,14 @@ class ChainBroken(TicketbookError):
     def __init__(self, position: int, detail: str) -> None:
         super().__init__(f"Position {position}: {detail}")
         self.position = position
+
+
+class NotProven(TicketbookError):
+    """What would make this safe was not done yet, or not of what is there now."""
+
+
+class ChangedHere(TicketbookError):
+    """Going back would lose what was changed here since tickets were taken over."""
 
 
 class Fenced(TicketbookError):

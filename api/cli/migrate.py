@@ -2,6 +2,7 @@
 
 import typer
 
+from api.cli.migrate_cutover import retire, rollback
 from api.cli.migrate_follow import follow
 from api.cli.output import example
 
@@ -16,3 +17,11 @@ def group() -> None:
 app.command(
     epilog=example("ticketbook migrate follow --source mongodb://127.0.0.1/old --until-idle")
 )(follow)
+app.command(epilog=example("ticketbook migrate rollback --source mongodb://127.0.0.1/old"))(
+    rollback
+)
+app.command(
+    epilog=example(
+        "ticketbook migrate retire --source mongodb://127.0.0.1/old --yes-remove ticket_1"
+    )
+)(retire)

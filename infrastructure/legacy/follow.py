@@ -10,10 +10,10 @@ from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from domain.errors import FollowedTooLate, SourceGone, StoreUnavailable
-from domain.events import LegacyRecordQuarantined, TicketImported
 from domain.ports import EventLog
 from infrastructure.legacy.changes import Change, listening, read
 from infrastructure.legacy.intake import Intake, Taken
+from infrastructure.legacy.ledger import every_event, took_over
 from infrastructure.legacy.records import stream_id
 from infrastructure.legacy.source import DatabaseSource
 
@@ -143,16 +143,9 @@ class Follower:
 
     def _taken_over(self) -> Iterator[str]:
         """The streams that a record of the collection was ever taken into."""
-        position = 0
-        while events := self._log.read(position, _SOME):
-            for recorded in events:
-                event = recorded.event
-                if (
-                    isinstance(event, TicketImported | LegacyRecordQuarantined)
-                    and event.source.collection == self._records.name
-                ):
-                    yield recorded.ticket_id
-            position = events[-1].position
+        for recorded in every_event(self._log):
+            if took_over(recorded, self._records.name):
+                yield recorded.ticket_id
 
     def _gone(self, stream_ids: Sequence[str]) -> list[str]:
         """Those whose record is not there any more."""

@@ -1,0 +1,151 @@
+"""`ticketbook migrate rollback | retire`: the way back, and the end of the old collection."""
+
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.migrating import DryRun, SourceOption, database_of
+from api.cli.opened import opened
+from api.cli.output import Exit, Json, print_json, say
+from api.composition import Service
+from api.http.models import iso
+from domain.errors import ChangedHere, NotProven
+from infrastructure.legacy.evidence import Backup, Evidence
+from infrastructure.legacy.ledger import first_change
+from infrastructure.legacy.restoring import Content, content_of, exists, put_back, raw, take_out
+from infrastructure.legacy.source import TICKETS, FolderSource, open_source
+
+YesRemove = Annotated[
+    str | None,
+    typer.Option("--yes-remove", metavar="NAME", help="The collection to remove, unasked."),
+]
+
+
+def rollback(source: SourceOption, dry_run: DryRun = False, json: Json = False) -> None:
+    """Put ticket_1 back as the last backup holds it, to the byte.
+
+    Only until the first change that is made here after the tickets were taken over. Stop the
+    service first, so that none is made meanwhile. What stands in the place of ticket_1 and is
+    something else is kept under another name. The log keeps what was taken over.
+    """
+    with opened() as service, open_source(source) as opened_source:
+        database = database_of(opened_source, "rolled back")
+        evidence = Evidence(service.notes, database.name, TICKETS)
+        backup = _intact(evidence, database.name)
+        _check_unchanged(service)
+        records = database.collection(TICKETS)
+        kept = f"{TICKETS}_replaced_{service.clock():%Y%m%dT%H%M%S}"
+        if dry_run:
+            same = exists(records) and content_of(raw(records)) == backup.content
+            say(
+                f"{TICKETS} is as it was: nothing to do."
+                if same
+                else f"Would put {backup.content.records:,} records back from {backup.folder}."
+            )
+            return
+        replacing = exists(records)
+        evidence.is_not_verified()
+        try:
+            done = put_back(
+                records,
+                FolderSource(backup.folder, Path(backup.folder)).records(TICKETS),
+                backup.content,
+                backup.shape,
+                kept,
+            )
+        except KeyboardInterrupt:
+            say("Interrupted. Run the same command again: it starts afresh, nothing is lost.")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        what = _recorded(service, evidence, "rolled back", backup)
+    if done:
+        say(f"Put {backup.content.records:,} records of {TICKETS} back from {backup.folder}.")
+        if replacing:
+            say(f"What stood there instead is kept as {kept}.")
+    else:
+        say(f"{TICKETS} is as it was: its {backup.content.records:,} records are those backed up.")
+    if json:
+        print_json(what | {"put_back": done})
+
+
+def retire(
+    source: SourceOption,
+    yes_remove: YesRemove = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Remove ticket_1 from the old system, once every record of it is accounted for here.
+
+    It must hold exactly what the last backup holds and the last `migrate verify` passed on.
+    """
+    with opened() as service, open_source(source) as opened_source:
+        database = database_of(opened_source, "retired")
+        evidence = Evidence(service.notes, database.name, TICKETS)
+        backup = _intact(evidence, database.name)
+        verified = evidence.verified()
+        if verified is None or verified.content != backup.content:
+            raise NotProven(
+                f"The content that was backed up on {backup.at} was not verified. Run ticketbook "
+                "migrate backup, then ticketbook migrate verify, while nothing writes to it."
+            )
+        if dry_run:
+            say(f"Would remove {TICKETS} with {backup.content.records:,} records.")
+            return
+        _confirm(yes_remove, backup.content)
+        take_out(database.collection(TICKETS), backup.content)
+        what = _recorded(service, evidence, "retired", backup)
+    say(f"Removed {TICKETS} with {backup.content.records:,} records; kept in {backup.folder}.")
+    if json:
+        print_json(what)
+
+
+def _intact(evidence: Evidence, source: str) -> Backup:
+    """The last backup, once all its bytes were read and found to be what was backed up."""
+    backup = evidence.backup()
+    if backup is None:
+        raise NotProven(
+            f"There is no backup of {source} that this store knows of. "
+            f"Make one: ticketbook migrate backup --source {source} --to DIR"
+        )
+    folder = FolderSource(backup.folder, Path(backup.folder))
+    if content_of(folder.records(TICKETS)) != backup.content:
+        raise NotProven(
+            f"The backup in {backup.folder} does not hold what was backed up on {backup.at}. "
+            "Nothing was changed. Make a new one, or bring the folder back as it was."
+        )
+    return backup
+
+
+def _check_unchanged(service: Service) -> None:
+    if change := first_change(service.log, TICKETS):
+        origin = change.event.origin
+        raise ChangedHere(
+            f"It is too late to roll back: {origin.actor} made {change.event.TOPIC} of ticket "
+            f"{change.ticket_id} here on {iso(origin.occurred_at)} (position {change.position}), "
+            "and the old system knows nothing of that. Nothing was changed. Put right what is "
+            "wrong here instead: ticketbook audit search shows it."
+        )
+
+
+def _confirm(yes_remove: str | None, content: Content) -> None:
+    typed = yes_remove
+    if typed is None:
+        typed = typer.prompt(
+            f"This removes {content.records:,} records. Type the collection's name", err=True
+        )
+    if typed != TICKETS:
+        raise typer.BadParameter(f"{typed!r} is not {TICKETS}: nothing was removed.")
+
+
+def _recorded(service: Service, evidence: Evidence, what: str, backup: Backup) -> dict[str, Any]:
+    details: dict[str, Any] = {
+        "records": backup.content.records,
+        "sha256": backup.content.sha256,
+        "backup": backup.folder,
+        "by": getuser(),
+        "at": iso(service.clock()),
+        "position": service.log.head(),
+    }
+    evidence.did(what, details)
+    return details

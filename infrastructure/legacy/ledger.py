@@ -1,0 +1,37 @@
+"""What the log says of records that were taken over."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from domain.events import LegacyRecordQuarantined, Recorded, TicketImported
+from domain.ports import EventLog
+from domain.stream import is_change
+
+_SOME: Final = 1_000
+
+
+def every_event(log: EventLog) -> Iterator[Recorded]:
+    """All events in their order. Raises `EventUnreadable`."""
+    position = 0
+    while events := log.read(position, _SOME):
+        yield from events
+        position = events[-1].position
+
+
+def took_over(recorded: Recorded, collection: str) -> bool:
+    """Whether the event took a record of the collection over, as a ticket or into quarantine."""
+    event = recorded.event
+    if isinstance(event, TicketImported | LegacyRecordQuarantined):
+        return event.source.collection == collection
+    return False
+
+
+def first_change(log: EventLog, collection: str) -> Recorded | None:
+    """The first change that was made here, to whatever ticket, since the first record of the
+    collection was taken over; None when there is none."""
+    began = False
+    for recorded in every_event(log):
+        if began and is_change(recorded.event):
+            return recorded
+        began = began or took_over(recorded, collection)
+    return None

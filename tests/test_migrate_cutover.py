@@ -1,0 +1,238 @@
+"""The way back to the old system, and the end of its collection, as an operator goes there."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from urllib.parse import urlsplit
+
+import pytest
+from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from api.composition import now, open_service
+from domain.commands import CreateTicket, RetireTicket
+from domain.origin import Origin, milliseconds
+from infrastructure.legacy.evidence import Backup, Evidence, Verified
+from infrastructure.legacy.restoring import content_of, raw, shape_of
+from infrastructure.mongodb.client import Document, database
+from infrastructure.settings import load_settings
+from tests.old_system import RAW, content, fill, record
+from tests.server import SECRET, environment, new_id
+from tests.test_command_line import COMMAND
+from tests.test_command_line import run as run_anywhere
+
+
+@pytest.fixture
+def old(mongodb_client: MongoClient[Document]) -> Iterator[Database[Document]]:
+    """The old system's database, with 50 records."""
+    name = f"old_{ObjectId()}"
+    opened = database(mongodb_client, name)
+    fill(opened, 50)
+    opened["ticket_1"].create_index("orgId")
+    yield opened
+    mongodb_client.drop_database(name)
+
+
+@pytest.fixture
+def source(mongodb_uri: str, old: Database[Document]) -> str:
+    return urlsplit(mongodb_uri)._replace(path=f"/{old.name}").geturl()
+
+
+@pytest.fixture
+def taken_over(old: Database[Document], source: str, store_url: str, tmp_path: Path) -> str:
+    """The store, once everything was backed up, taken over and verified."""
+    code, _, err = run("migrate", "follow", "--source", source, "--until-idle", store=store_url)
+    assert code == 0, err
+    back_up(old, source, store_url, tmp_path / "backup")
+    return store_url
+
+
+def run(*arguments: str, store: str) -> tuple[int, str, str]:
+    return run_anywhere(*arguments, store=store, TICKETBOOK_AUTH_SECRET=SECRET)
+
+
+def back_up(old: Database[Document], source: str, store_url: str, folder: Path) -> None:
+    """Note a backup, and that its content was verified."""
+    records = old["ticket_1"].with_options(codec_options=RAW)
+    folder.mkdir(exist_ok=True)
+    (folder / "ticket_1.bson").write_bytes(content(old))
+    found = content_of(raw(records))
+    address = urlsplit(source)
+    with open_service(load_settings(environment(store_url)), run_projections=False) as service:
+        evidence = Evidence(service.notes, f"{address.netloc}{address.path}", "ticket_1")
+        evidence.backed_up(Backup(str(folder), found, shape_of(records), "2026-11-24"))
+        evidence.was_verified(Verified(found, service.log.head(), "2026-11-24"))
+
+
+def change_here(store_url: str, ticket_id: str | None) -> None:
+    """Ada retires that ticket, or makes a new one."""
+    with open_service(load_settings(environment(store_url)), run_projections=False) as service:
+        origin = Origin("ada", "a mistake", "request-1", None, milliseconds(now()))
+        if ticket_id:
+            service.writer.execute(RetireTicket(ticket_id, origin, None, None))
+        else:
+            service.writer.execute(
+                CreateTicket(new_id(), origin, new_id(), "workforce_2", "New", ())
+            )
+
+
+def test_the_collection_is_removed_and_comes_back_to_the_byte(
+    old: Database[Document], source: str, taken_over: str
+) -> None:
+    before = content(old)
+    code, out, err = run(
+        *("migrate", "retire", "--source", source, "--yes-remove", "ticket_1", "--json"),
+        store=taken_over,
+    )
+    assert code == 0, err
+    assert "Removed ticket_1 with 50 records" in err
+    assert json.loads(out)["records"] == 50
+    assert old.list_collection_names() == []
+
+    code, out, err = run("migrate", "rollback", "--source", source, "--json", store=taken_over)
+    assert code == 0, err
+    assert json.loads(out)["put_back"] is True
+    assert content(old) == before
+    assert "orgId_1" in old["ticket_1"].index_information()
+
+
+def test_what_was_rolled_back_must_be_verified_again_before_it_is_removed(
+    source: str, taken_over: str
+) -> None:
+    code, _, err = run("migrate", "rollback", "--source", source, store=taken_over)
+    assert code == 0
+    assert "ticket_1 is as it was" in err
+    code, _, err = run(
+        *("migrate", "retire", "--source", source, "--yes-remove", "ticket_1"), store=taken_over
+    )
+    assert code == 1
+    assert "was not verified" in err
+
+
+@pytest.mark.parametrize("what", ["an imported ticket", "a new ticket"])
+def test_after_the_first_change_here_there_is_no_way_back(
+    what: str, old: Database[Document], source: str, taken_over: str
+) -> None:
+    first = old["ticket_1"].find_one() or {}
+    ticket_id = str(first["_id"]) if what == "an imported ticket" else None
+    change_here(taken_over, ticket_id)
+    old["ticket_1"].delete_one({})
+    before = content(old)
+    code, _, err = run("migrate", "rollback", "--source", source, store=taken_over)
+    assert code == 1
+    assert "too late" in err and "ada made ticket." in err
+    assert ticket_id is None or ticket_id in err
+    assert content(old) == before
+
+
+def test_what_changed_here_before_the_tickets_came_is_no_obstacle(
+    old: Database[Document], source: str, store_url: str, tmp_path: Path
+) -> None:
+    change_here(store_url, None)
+    assert run("migrate", "follow", "--source", source, "--until-idle", store=store_url)[0] == 0
+    back_up(old, source, store_url, tmp_path / "backup")
+    assert run("migrate", "rollback", "--source", source, store=store_url)[0] == 0
+
+
+def test_what_stands_there_instead_is_kept(
+    old: Database[Document], source: str, taken_over: str
+) -> None:
+    before = content(old)
+    old["ticket_1"].update_many({}, {"$set": {"name": "scribbled over"}})
+    scribbled = content(old)
+    code, _, err = run("migrate", "rollback", "--source", source, "--dry-run", store=taken_over)
+    assert (code, content(old)) == (0, scribbled)
+    assert "Would put 50 records back" in err
+
+    code, _, err = run("migrate", "rollback", "--source", source, store=taken_over)
+    assert code == 0, err
+    kept = next(name for name in old.list_collection_names() if name != "ticket_1")
+    assert f"kept as {kept}" in err
+    assert (content(old), content(old, kept)) == (before, scribbled)
+
+
+def test_nothing_is_removed_that_was_not_verified_as_it_stands(
+    old: Database[Document], source: str, taken_over: str
+) -> None:
+    old["ticket_1"].insert_one(record(Random(9)))
+    before = content(old)
+    code, _, err = run(
+        *("migrate", "retire", "--source", source, "--yes-remove", "ticket_1"), store=taken_over
+    )
+    assert code == 4
+    assert "51 records" in err
+    assert content(old) == before
+
+
+def test_nothing_is_removed_or_put_back_without_a_backup(
+    old: Database[Document], source: str, store_url: str
+) -> None:
+    before = content(old)
+    assert run("migrate", "follow", "--source", source, "--until-idle", store=store_url)[0] == 0
+    for command in (("retire", "--yes-remove", "ticket_1"), ("rollback",)):
+        code, _, err = run("migrate", *command, "--source", source, store=store_url)
+        assert code == 1
+        assert "There is no backup" in err and "migrate backup" in err
+    assert content(old) == before
+
+
+def test_nothing_is_removed_or_put_back_when_the_backup_is_damaged(
+    old: Database[Document], source: str, taken_over: str, tmp_path: Path
+) -> None:
+    dump = tmp_path / "backup" / "ticket_1.bson"
+    whole = dump.read_bytes()
+    dump.write_bytes(whole.replace(b"Crew", b"Crow", 1))
+    for command in (("retire", "--yes-remove", "ticket_1"), ("rollback",)):
+        code, _, err = run("migrate", *command, "--source", source, store=taken_over)
+        assert code == 1
+        assert "does not hold what was backed up" in err
+    assert content(old) == whole
+
+
+@pytest.mark.parametrize("typed", ["users", "ticket_1\n", ""])
+def test_the_name_of_the_collection_must_be_typed(
+    typed: str, old: Database[Document], source: str, taken_over: str
+) -> None:
+    code, err = asked(typed, source, taken_over)
+    if typed == "ticket_1\n":
+        assert code == 0, err
+        assert old.list_collection_names() == []
+    else:
+        assert code != 0
+        assert content(old)
+
+
+def test_a_wrong_name_given_ahead_removes_nothing(
+    old: Database[Document], source: str, taken_over: str
+) -> None:
+    code, _, err = run(
+        *("migrate", "retire", "--source", source, "--yes-remove", "users"), store=taken_over
+    )
+    assert code == 2
+    assert "nothing was removed" in err
+    assert old.list_collection_names() == ["ticket_1"]
+
+
+def test_a_dry_run_removes_nothing(old: Database[Document], source: str, taken_over: str) -> None:
+    code, _, err = run("migrate", "retire", "--source", source, "--dry-run", store=taken_over)
+    assert code == 0
+    assert "Would remove ticket_1 with 50 records" in err
+    assert old.list_collection_names() == ["ticket_1"]
+
+
+def asked(typed: str, source: str, store_url: str) -> tuple[int, str]:
+    """Exit code and stderr when this is typed at the question."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
+    done = subprocess.run(
+        [COMMAND, "migrate", "retire", "--source", source],
+        env=kept | environment(store_url),
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stderr
