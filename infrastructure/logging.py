@@ -16,7 +16,7 @@ from structlog.types import EventDict, ExcInfo, Processor, WrappedLogger
 
 from infrastructure.terminal import printable
 
-_TALKATIVE: Final = ("uvicorn.error", "watchfiles.main")
+_TALKATIVE: Final = ("engineio", "socketio", "uvicorn.error", "watchfiles.main")
 """Libraries whose everyday lines tell an operator nothing."""
 
 _CREDENTIALS: Final = re.compile(

@@ -14,7 +14,7 @@ from api.http.callers import SECURITY, VERIFYING
 from api.http.envelope import Envelope
 from api.http.express import Express
 from api.http.submission import Submitter
-from api.legacy import routes
+from api.legacy import routes, sockets
 from api.legacy.door import Door
 
 
@@ -43,6 +43,7 @@ def create_app(service: Service) -> FastAPI:
     if service.legacy:
         door = Door(service, service.legacy, app.state.submitter, registry)
         app.mount(routes.PREFIX, routes.application(door, service.settings))
+        app.mount(sockets.PATH, sockets.application(door, service.settings))
     _document(app)
     return app
 
