@@ -65,6 +65,7 @@ def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[
         "audit verify",
         "catalogue check",
         "catalogue show",
+        "legacy usage",
     ],
 )
 def test_every_help_has_an_example(command: str) -> None:

@@ -1,0 +1,52 @@
+"""`ticketbook legacy`: who still calls in the old way."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.opened import opened
+from api.cli.output import Json, example, print_json, print_table
+from api.http.models import iso
+from infrastructure.legacy.usage import LegacyCalls
+
+app = typer.Typer(help="The old system's callers.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """The old system's callers."""
+
+
+@app.command("usage", epilog=example("ticketbook legacy usage --since 2027-01-01"))
+def usage(
+    since: Annotated[
+        datetime | None, typer.Option(help="Only who called from this moment on, in UTC.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print how often each caller took each old route, the latest call first.
+
+    A caller is a user's id, or unknown where no token named one. When nobody has called for as
+    long as your slowest client sleeps, the old routes can go.
+    """
+    with opened() as service:
+        found = service.legacy_usage.all()
+    if since is not None:
+        found = [calls for calls in found if calls.last_at >= since.replace(tzinfo=UTC)]
+    if json:
+        print_json([_json(calls) for calls in found])
+    else:
+        columns = ["caller", "route", "calls", "first", "last"]
+        rows = [(c.caller, c.route, c.calls, iso(c.first_at), iso(c.last_at)) for c in found]
+        print_table(columns, rows)
+
+
+def _json(calls: LegacyCalls) -> dict[str, Any]:
+    return {
+        "caller": calls.caller,
+        "route": calls.route,
+        "calls": calls.calls,
+        "firstAt": iso(calls.first_at),
+        "lastAt": iso(calls.last_at),
+    }
