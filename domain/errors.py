@@ -22,6 +22,7 @@ TicketbookError
 │   ├── SourceChanged         they are not those that were verified, or backed up
 │   ├── FollowedTooLate       what changed there since is no longer remembered
 │   └── SourceGone            the collection was dropped or renamed while it was followed
+├── BackupUnusable          there is no backup, it can not be written, or it is damaged
 ├── ChainBroken             the log, or an export of it, is not what it was when it was hashed
 ├── NotProven               something must be shown first, before it may be done
 ├── ChangedHere             what was changed here would be lost
@@ -181,6 +182,10 @@ class FollowedTooLate(SourceUnusable):
 
 class SourceGone(SourceUnusable):
     """The collection that was followed is no longer there."""
+
+
+class BackupUnusable(TicketbookError):
+    """There is no backup of the old system, or none that can be relied on."""
 
 
 class ChainBroken(TicketbookError):

@@ -63,6 +63,7 @@ def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[
         "audit head",
         "audit key",
         "audit verify",
+        "migrate backup",
         "catalogue check",
         "catalogue show",
         "legacy usage",

@@ -2,6 +2,7 @@
 
 import typer
 
+from api.cli.migrate_backup import backup
 from api.cli.migrate_cutover import retire, rollback
 from api.cli.migrate_follow import follow
 from api.cli.output import example
@@ -14,6 +15,9 @@ def group() -> None:
     """Take over the tickets of the old system."""
 
 
+app.command(
+    epilog=example("ticketbook migrate backup --source mongodb://127.0.0.1/old --to backup-1")
+)(backup)
 app.command(
     epilog=example("ticketbook migrate follow --source mongodb://127.0.0.1/old --until-idle")
 )(follow)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.errors import (
+    BackupUnusable,
     ConfigurationError,
     Fenced,
     ProjectionBehind,
@@ -50,6 +51,7 @@ _CODES: dict[type[TicketbookError], Exit] = {
     StoreTooOld: Exit.STORE,
     StoreCorrupt: Exit.STORE,
     SourceUnusable: Exit.STORE,
+    BackupUnusable: Exit.STORE,
     Fenced: Exit.TAKEN_OVER,
     TicketNotParked: Exit.USAGE,
     VersionUnknown: Exit.USAGE,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 import bson
 from bson import json_util
@@ -33,6 +33,7 @@ USERS: Final = "users"
 _RAW: Final[Any] = CodecOptions(document_class=RawBSONDocument)
 _ENDINGS: Final = (".bson", ".json", ".jsonl")
 _LENGTH: Final = 4
+_SMALLEST: Final = 5
 _LARGEST: Final = 16 * 1024 * 1024 + 16 * 1024
 """Bytes; a document of MongoDB is no longer."""
 
@@ -46,8 +47,11 @@ class Source(Protocol):
         """The bytes of each document, in the order of the source. Raises `SourceUnusable`, also
         half way, and when there is no such collection or nothing in it."""
 
-    def count(self, collection: str) -> int | None:
-        """About how many records there are; None when only reading them tells."""
+    def has(self, collection: str) -> bool:
+        """Whether there is such a collection, with anything in it."""
+
+    def count(self, collection: str) -> int:
+        """About how many records there are. Raises `SourceUnusable` for a dump cut short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,10 @@ class DatabaseSource:
                 "database?"
             )
 
-    def count(self, collection: str) -> int | None:
+    def has(self, collection: str) -> bool:
+        return self.count(collection) > 0
+
+    def count(self, collection: str) -> int:
         with _asking(self.name):
             return self.collection(collection).estimated_document_count()
 
@@ -89,28 +96,41 @@ class FolderSource:
     folder: Path
 
     def records(self, collection: str) -> Iterator[bytes]:
-        path = self._path(collection)
-        empty = True
-        with path.open("rb") as file:
-            read = _bson(file.read, path) if path.suffix == ".bson" else _json(file, path)
-            for record in read:
-                empty = False
-                yield record
-        if empty:
-            raise SourceUnusable(f"{path} is empty.")
+        return documents(self._path(collection))
 
-    def count(self, collection: str) -> int | None:
-        return None
+    def has(self, collection: str) -> bool:
+        path = self._find(collection)
+        return path is not None and path.stat().st_size > 0
+
+    def count(self, collection: str) -> int:
+        path = self._path(collection)
+        with _reading(path) as file:
+            if path.suffix == ".bson":
+                return _count(file, path)
+            return sum(1 for line in file if line.strip())
 
     def _path(self, collection: str) -> Path:
-        for ending in _ENDINGS:
-            path = self.folder / f"{collection}{ending}"
-            if path.is_file():
-                return path
+        if path := self._find(collection):
+            return path
         raise SourceUnusable(
             f"There is no {collection}.bson and no {collection}.json in {self.folder}. Name the "
             "folder that holds the dumps."
         )
+
+    def _find(self, collection: str) -> Path | None:
+        paths = (self.folder / f"{collection}{ending}" for ending in _ENDINGS)
+        return next((path for path in paths if path.is_file()), None)
+
+
+def documents(path: Path) -> Iterator[bytes]:
+    """The documents of a dump, as bytes. Raises `SourceUnusable`, also half way."""
+    empty = True
+    with _reading(path) as file:
+        for record in _bson(file.read, path) if path.suffix == ".bson" else _json(file, path):
+            empty = False
+            yield record
+    if empty:
+        raise SourceUnusable(f"{path} is empty. Make the dump again.")
 
 
 @contextmanager
@@ -138,6 +158,15 @@ def open_source(address: str) -> Iterator[DatabaseSource | FolderSource]:
             write_concern=DURABLE,
         )
         yield DatabaseSource(name, database)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise SourceUnusable(f"{path} can not be read: {error.strerror}.") from error
 
 
 @contextmanager
@@ -170,13 +199,29 @@ def _bson(read: Callable[[int], bytes], path: Path) -> Iterator[bytes]:
     while head := read(_LENGTH):
         length = int.from_bytes(head, "little")
         record = head + (read(length - _LENGTH) if _LENGTH < length <= _LARGEST else b"")
-        if len(record) != length or record[-1:] != b"\0" or length < 5:
-            raise SourceUnusable(
-                f"{path} is cut short or damaged at byte {place:,}: no whole document stands "
-                "there. Make the dump again."
-            )
+        if len(record) != length or record[-1:] != b"\0" or length < _SMALLEST:
+            raise _damaged(path, place)
         yield record
         place += length
+
+
+def _count(file: BinaryIO, path: Path) -> int:
+    """How many documents a dump of BSON holds, by their lengths alone."""
+    count, place, size = 0, 0, path.stat().st_size
+    while place < size:
+        length = int.from_bytes(file.read(_LENGTH), "little")
+        if not _SMALLEST <= length <= min(_LARGEST, size - place):
+            raise _damaged(path, place)
+        count, place = count + 1, place + length
+        file.seek(place)
+    return count
+
+
+def _damaged(path: Path, place: int) -> SourceUnusable:
+    return SourceUnusable(
+        f"{path} is cut short or damaged at byte {place:,}: no whole document stands there. Make "
+        "the dump again."
+    )
 
 
 def _json(lines: Iterable[bytes], path: Path) -> Iterator[bytes]:
