@@ -2,6 +2,7 @@
 
 import typer
 
+from api.cli import migrate_adopt
 from api.cli.migrate_backup import backup
 from api.cli.migrate_cutover import retire, rollback
 from api.cli.migrate_follow import follow
@@ -15,6 +16,7 @@ def group() -> None:
     """Take over the tickets of the old system."""
 
 
+app.add_typer(migrate_adopt.app, name="adopt")
 app.command(
     epilog=example("ticketbook migrate backup --source mongodb://127.0.0.1/old --to backup-1")
 )(backup)

@@ -6,14 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.migrating import DryRun, SourceOption, database_of
+from api.cli.migrating import DryRun, SourceOption, database_of, unchanged_here
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, print_json, say
 from api.composition import Service
 from api.http.models import iso
-from domain.errors import ChangedHere, NotProven
+from domain.errors import NotProven
 from infrastructure.legacy.evidence import Backup, Evidence
-from infrastructure.legacy.ledger import first_change
 from infrastructure.legacy.restoring import Content, content_of, exists, put_back, raw, take_out
 from infrastructure.legacy.source import TICKETS, FolderSource, open_source
 
@@ -34,7 +33,7 @@ def rollback(source: SourceOption, dry_run: DryRun = False, json: Json = False) 
         database = database_of(opened_source, "rolled back")
         evidence = Evidence(service.notes, database.name, TICKETS)
         backup = _intact(evidence, database.name)
-        _check_unchanged(service)
+        unchanged_here(service, TICKETS)
         records = database.collection(TICKETS)
         kept = f"{TICKETS}_replaced_{service.clock():%Y%m%dT%H%M%S}"
         if dry_run:
@@ -115,17 +114,6 @@ def _intact(evidence: Evidence, source: str) -> Backup:
             "Nothing was changed. Make a new one, or bring the folder back as it was."
         )
     return backup
-
-
-def _check_unchanged(service: Service) -> None:
-    if change := first_change(service.log, TICKETS):
-        origin = change.event.origin
-        raise ChangedHere(
-            f"It is too late to roll back: {origin.actor} made {change.event.TOPIC} of ticket "
-            f"{change.ticket_id} here on {iso(origin.occurred_at)} (position {change.position}), "
-            "and the old system knows nothing of that. Nothing was changed. Put right what is "
-            "wrong here instead: ticketbook audit search shows it."
-        )
 
 
 def _confirm(yes_remove: str | None, content: Content) -> None:

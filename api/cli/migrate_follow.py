@@ -12,6 +12,7 @@ from api.cli.migrating import (
     Place,
     SourceOption,
     SystemOption,
+    counts,
     database_of,
     intake,
     translation,
@@ -19,7 +20,6 @@ from api.cli.migrating import (
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, print_json, say
 from infrastructure.legacy.follow import Follower, Standing
-from infrastructure.legacy.intake import Taken
 from infrastructure.legacy.source import TICKETS, open_source
 
 UntilIdle = Annotated[
@@ -54,7 +54,7 @@ def follow(
         except KeyboardInterrupt:
             say("\nInterrupted. Nothing is lost: run the same command again to go on from here.")
             raise typer.Exit(Exit.INTERRUPTED) from None
-    say(f"\nCaught up with {database.name}. {_counts(taken)}.")
+    say(f"\nCaught up with {database.name}. {counts(taken)}.")
     if json:
         print_json(asdict(taken))
 
@@ -66,11 +66,4 @@ def _tell(standing: Standing) -> None:
     doing = f"lag {standing.lag:.1f} s"
     if standing.comparing is not None:
         doing = f"comparing: {standing.comparing:,} records"
-    print(f"\r{doing}; {_counts(standing.taken):<70}", end="", file=sys.stderr, flush=True)
-
-
-def _counts(taken: Taken) -> str:
-    return (
-        f"{taken.imported:,} imported, {taken.quarantined:,} in quarantine, "
-        f"{taken.removed:,} gone, {taken.unchanged:,} unchanged"
-    )
+    print(f"\r{doing}; {counts(standing.taken):<70}", end="", file=sys.stderr, flush=True)

@@ -8,10 +8,12 @@ from uuid import uuid4
 import typer
 
 from api.composition import Service
-from domain.errors import SourceUnusable
+from api.http.models import iso
+from domain.errors import ChangedHere, SourceUnusable
 from domain.origin import Origin, milliseconds
 from infrastructure.legacy.changes import read
-from infrastructure.legacy.intake import Intake
+from infrastructure.legacy.intake import Intake, Taken
+from infrastructure.legacy.ledger import first_change
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.restoring import Records
 from infrastructure.legacy.source import TICKETS, DatabaseSource, FolderSource
@@ -77,3 +79,23 @@ class Place:
 
     def forget(self) -> None:
         self._notes.forget(self._name)
+
+
+def unchanged_here(service: Service, collection: str) -> None:
+    """Raise `ChangedHere` if a change was made here since records of the collection came."""
+    if change := first_change(service.log, collection):
+        origin = change.event.origin
+        raise ChangedHere(
+            f"It is too late to roll back: {origin.actor} made {change.event.TOPIC} of ticket "
+            f"{change.ticket_id} here on {iso(origin.occurred_at)} (position {change.position}), "
+            "and what was taken over knows nothing of that. Nothing was changed. Put right what is "
+            "wrong here instead: ticketbook audit search shows it."
+        )
+
+
+def counts(taken: Taken) -> str:
+    """What became of the records, in a line."""
+    return (
+        f"{taken.imported:,} imported, {taken.quarantined:,} in quarantine, "
+        f"{taken.removed:,} gone, {taken.unchanged:,} unchanged"
+    )

@@ -1,32 +1,23 @@
 """Keeping up with an old system that is still written to."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import islice
 from time import monotonic, sleep
-from typing import Final, Protocol, TypeVar
-
-from bson import ObjectId
-from bson.raw_bson import RawBSONDocument
+from typing import Final, Protocol
 
 from domain.errors import FollowedTooLate, SourceGone, StoreUnavailable
 from domain.ports import EventLog
-from infrastructure.legacy.changes import Change, listening, read
+from infrastructure.legacy.changes import listening
+from infrastructure.legacy.comparison import compare
 from infrastructure.legacy.intake import Intake, Taken
-from infrastructure.legacy.ledger import every_event, took_over
-from infrastructure.legacy.records import stream_id
 from infrastructure.legacy.source import DatabaseSource
 
 PATIENCE: Final = 60.0
 """Seconds in which neither side answers before following ends with an error."""
 
 _PAUSE: Final = 0.5
-_SOME: Final = 1_000
 _REMEMBER: Final = 10.0
 """Seconds between notes of how far it got while nothing changes."""
-
-
-Item = TypeVar("Item")
 
 
 class Places(Protocol):
@@ -121,40 +112,16 @@ class Follower:
                     return
 
     def _compare(self, tell: Callable[[Standing], None]) -> str:
-        """Take over all records as they stand, and note which are gone. Returns the place to
-        follow from: one from before the first record was read."""
+        """Compare all records. Returns the place to follow from: one from before the first record
+        was read."""
         with listening(self._records) as changes:
             place = changes.token
-        read_at = self._log.head()
-        compared, taken, odd = 0, self._standing.taken, set[str]()
-        for records in _chunks(self._source.records(self._records.name)):
-            some = [Change(RawBSONDocument(record)["_id"], record) for record in records]
-            odd.update(stream_id(c.id) for c in some if not isinstance(c.id, ObjectId))
-            taken += self._intake.take(some, read_at)
-            compared += len(some)
-            tell(Standing(taken, 0.0, comparing=compared))
-        for stream_ids in _chunks(self._taken_over()):
-            read_at = self._log.head()
-            gone = self._gone([stream_id for stream_id in stream_ids if stream_id not in odd])
-            taken += self._intake.remove(gone, read_at)
-            tell(Standing(taken, 0.0, comparing=compared))
+        before = self._standing.taken
+
+        def compared(number: int, taken: Taken) -> None:
+            tell(Standing(before + taken, 0.0, comparing=number))
+
+        every = self._source.records(self._records.name)
+        compare(every, self._records, self._intake, self._log, compared)
         self._places.keep(place)
         return place
-
-    def _taken_over(self) -> Iterator[str]:
-        """The streams that a record of the collection was ever taken into."""
-        for recorded in every_event(self._log):
-            if took_over(recorded, self._records.name):
-                yield recorded.ticket_id
-
-    def _gone(self, stream_ids: Sequence[str]) -> list[str]:
-        """Those whose record is not there any more."""
-        ids = [ObjectId(one) for one in stream_ids if ObjectId.is_valid(one)]
-        there = {str(change.id) for change in read(self._records, ids) if change.record}
-        return [one for one in stream_ids if one not in there]
-
-
-def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
-    source = iter(items)
-    while some := list(islice(source, _SOME)):
-        yield some

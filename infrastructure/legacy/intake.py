@@ -63,6 +63,11 @@ class Intake:
         self._read = read
         self._origin = origin
 
+    @property
+    def collection(self) -> str:
+        """Where the records come from, as the log knows it."""
+        return self._translation.collection
+
     def take(self, changes: Sequence[Change], read_at: int) -> Taken:
         """Take records over that were read after the log ended at `read_at`."""
         taken = Taken()

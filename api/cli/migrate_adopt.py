@@ -1,0 +1,142 @@
+"""`ticketbook migrate adopt`: the tickets that stood in the store's own database before."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+
+import typer
+
+from api.cli.migrating import DryRun, counts, intake, translation, unchanged_here
+from api.cli.opened import opened
+from api.cli.output import Exit, Json, example, print_json, say
+from api.composition import Service, holder
+from domain.errors import ConfigurationError, NotProven
+from infrastructure.addresses import MongoDBStore
+from infrastructure.legacy.adoption import GENERAL, Adoption, adoption_of
+from infrastructure.legacy.comparison import compare
+from infrastructure.legacy.intake import Taken
+from infrastructure.legacy.restoring import Records, raw
+from infrastructure.legacy.source import DatabaseSource, open_source
+from projections.operations import leading
+from projections.tickets import TICKETS
+
+app = typer.Typer(
+    help="Take over a collection tickets that stands in the store's own MongoDB database.",
+    invoke_without_command=True,
+    epilog=example("ticketbook migrate adopt"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    service: Service
+    adoption: Adoption
+
+
+@app.callback()
+def adopt(context: typer.Context, dry_run: DryRun = False, json: Json = False) -> None:
+    """Take over a collection tickets that stands in the store's own MongoDB database.
+
+    Each document becomes a ticket of the system that it names, or goes into quarantine. The
+    collection is kept as tickets_adopted_TIME; readers find the service's view of the tickets in
+    its place, at once and complete. Whoever still writes there is told that it is for reading.
+    Safe to interrupt and to run again.
+    """
+    if context.invoked_subcommand:
+        return
+    with _opened() as here:
+        adoption = here.adoption
+        if adoption.waiting is None and adoption.kept is None:
+            say(f"There is no collection {GENERAL} to adopt.")
+            return
+        if dry_run:
+            number = sum(1 for _ in raw(_standing(adoption)))
+            say(f"Would adopt {number:,} documents. See ticketbook migrate adopt plan.")
+            return
+        try:
+            taken, kept = _adopt(here)
+        except KeyboardInterrupt:
+            say("\nInterrupted. Nothing is lost: run the same command again to go on.")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+    say(f"\nAdopted {GENERAL}: {counts(taken)}. The collection is kept as {kept}.")
+    if json:
+        print_json(asdict(taken) | {"kept": kept})
+
+
+@app.command(epilog=example("ticketbook migrate adopt rollback"))
+def rollback(dry_run: DryRun = False) -> None:
+    """Put the adopted collection back in its place, until the first change that is made here.
+
+    Stop the service first, so that none is made meanwhile. The log keeps what was taken over.
+    """
+    with _opened() as here:
+        adoption = here.adoption
+        if adoption.kept is None:
+            raise NotProven(f"There is nothing to roll back: no collection {GENERAL} was adopted.")
+        unchanged_here(here.service, GENERAL)
+        if dry_run:
+            say(f"Would rename {adoption.kept.name} to {GENERAL}.")
+            return
+        kept = adoption.kept.name
+        adoption.undo()
+    say(f"{kept} is {GENERAL} again. To serve, adopt it again, or use another database.")
+
+
+@contextmanager
+def _opened() -> Iterator[Opened]:
+    with opened() as service:
+        store = service.settings.store
+        if not isinstance(store, MongoDBStore):
+            raise ConfigurationError(
+                "Only a MongoDB database can hold a collection to adopt, and TICKETBOOK_STORE "
+                "names a SQLite file."
+            )
+        with open_source(store.uri) as source:
+            assert isinstance(source, DatabaseSource)
+            yield Opened(service, adoption_of(source))
+
+
+def _standing(adoption: Adoption) -> Records:
+    standing = adoption.waiting if adoption.waiting is not None else adoption.kept
+    assert standing is not None
+    return standing
+
+
+def _adopt(here: Opened) -> tuple[Taken, str]:
+    """What became of the documents, and the name under which they are kept.
+
+    Most is done while others go on writing there; then the collection gets its other name, and
+    what was written meanwhile is taken over from there.
+    """
+    first, kept = None, here.adoption.kept
+    if here.adoption.waiting is not None:
+        first = _compare(here.service, here.adoption.waiting)
+        _catch_up(here.service)
+        kept = here.adoption.set_aside(here.service.clock())
+    assert kept is not None
+    taken = _compare(here.service, kept)
+    _catch_up(here.service)
+    here.service.projections[TICKETS.name].versions.publish()
+    if first is not None:  # what it did is unchanged the second time
+        taken = replace(first + taken, unchanged=first.unchanged)
+    return taken, kept.name
+
+
+def _compare(service: Service, standing: Records) -> Taken:
+    taking = intake(service, standing, translation(service, None, GENERAL))
+    return compare(raw(standing), standing, taking, service.log, _tell)
+
+
+def _catch_up(service: Service) -> None:
+    """Bring the live version of the tickets up to the end of the log: readers are to find all of
+    them in it from the first moment."""
+    live = service.projections[TICKETS.name].live
+    with leading(live.projected, holder()) as (applier, renew):
+        while applier.step():
+            renew()
+
+
+def _tell(number: int, taken: Taken) -> None:
+    line = f"{number:,} documents; {counts(taken)}"
+    print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
