@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from domain.ticket import Ticket
 from infrastructure.legacy.usage import LegacyUsage
 from infrastructure.ordered_log import OrderedLog
+from projections.as_of import PastReader
 from projections.audit import AuditEntry, AuditReader
 from projections.journal import Journal
 from projections.projection import Leases, View
@@ -39,7 +40,7 @@ class TicketsView(View[Ticket], TicketReader, Protocol):
     """The `tickets` view, for its runner and its readers."""
 
 
-class AuditView(View[AuditEntry], AuditReader, Protocol):
+class AuditView(View[AuditEntry], AuditReader, PastReader, Protocol):
     """The `audit` view, for its runner and its readers."""
 
 

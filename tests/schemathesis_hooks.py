@@ -9,12 +9,14 @@ from collections.abc import MutableMapping
 from typing import Any, Final
 
 import schemathesis
-from schemathesis import Case, HookContext
+from schemathesis import Case, CheckContext, HookContext, Response
+from schemathesis.specs.openapi.checks import use_after_free
 
 IDS: Final = os.environ["KNOWN_TICKETS"].split()
 HEAD: Final = int(os.environ["KNOWN_HEAD"])
 
 _ID: Final = re.compile("[0-9a-f]{24}")
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _FARTHEST: Final = 2**53
 _LONGEST_CURSOR: Final = 200
 
@@ -25,7 +27,18 @@ def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any])
     _name_a_position(case.headers or {})
     _quote_the_version(case.headers or {})
     _forget_the_cursor(case.query or {})
+    _name_one_time(case.query or {})
+    _stay_in_the_past(case.query or {})
     _name_a_system(case.body)
+
+
+@schemathesis.check
+def gone_once_retired(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
+    """What was retired is gone, except from its history and from the past."""
+    past = {"at", "position", "version"} & set(case.query or {})
+    if past or case.path.endswith("/history"):
+        return None
+    return use_after_free(ctx, response, case)
 
 
 def _name_a_ticket(path: MutableMapping[str, Any]) -> None:
@@ -36,9 +49,7 @@ def _name_a_ticket(path: MutableMapping[str, Any]) -> None:
 
 def _name_a_position(headers: MutableMapping[str, Any]) -> None:
     """One beyond the head is answered 503, truly."""
-    given = str(headers.get("Min-Event-Position", ""))
-    if re.fullmatch("[0-9]{1,16}", given) and int(given) <= _FARTHEST:
-        headers["Min-Event-Position"] = str(int(given) % (HEAD + 1))
+    _name_a_position_in(headers, "Min-Event-Position")
 
 
 def _quote_the_version(headers: MutableMapping[str, Any]) -> None:
@@ -53,6 +64,27 @@ def _forget_the_cursor(query: MutableMapping[str, Any]) -> None:
     given = query.get("cursor")
     if isinstance(given, str) and len(given) <= _LONGEST_CURSOR:
         del query["cursor"]
+
+
+def _name_one_time(query: MutableMapping[str, Any]) -> None:
+    """Several are refused, and no schema can say so."""
+    for name in ("position", "version"):
+        if "at" in query or (name == "version" and "position" in query):
+            query.pop(name, None)
+
+
+def _stay_in_the_past(query: MutableMapping[str, Any]) -> None:
+    """What is to come is refused."""
+    at = query.get("at")
+    if isinstance(at, str) and _DAY.match(at) and at[:4] >= "2020":
+        query["at"] = f"2020{at[4:]}"
+    _name_a_position_in(query, "position")
+
+
+def _name_a_position_in(query: MutableMapping[str, Any], name: str) -> None:
+    given = str(query.get(name, ""))
+    if re.fullmatch("[0-9]{1,16}", given) and int(given) <= _FARTHEST:
+        query[name] = str(int(given) % (HEAD + 1))
 
 
 def _name_a_system(body: Any) -> None:

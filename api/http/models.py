@@ -103,8 +103,29 @@ class TicketModel(BaseModel):
     version: int = Field(description="The number in the ETag")
 
 
+class GrantModel(BaseModel):
+    """Who granted a feature: the entry of the audit log that did."""
+
+    position: int
+    at: Time
+    actor: str
+    action: str
+    reason: str | None
+    correlationId: str
+
+
+class TicketThenModel(TicketModel):
+    """A ticket as it was at some time."""
+
+    retired: bool
+    position: int = Field(description="Of the last event that it shows")
+    grantedBy: GrantModel | None = Field(
+        default=None, description="With `feature`: what granted it last, before then"
+    )
+
+
 class TicketPage(BaseModel):
-    items: list[TicketModel]
+    items: list[TicketModel | TicketThenModel]
     next: str | None = Field(description="Cursor of the next page; null on the last")
 
 
@@ -180,6 +201,21 @@ def ticket_json(ticket: Ticket) -> dict[str, Any]:
         "updatedAt": iso(ticket.updated_at),
         "version": ticket.version,
     }
+
+
+def then_json(ticket: Ticket, granted_by: AuditEntry | None = None) -> dict[str, Any]:
+    then = ticket_json(ticket) | {"retired": ticket.retired, "position": ticket.position}
+    if granted_by is None:
+        return then
+    grant = {
+        "position": granted_by.position,
+        "at": iso(granted_by.recorded_at),
+        "actor": granted_by.actor,
+        "action": granted_by.action,
+        "reason": granted_by.reason,
+        "correlationId": granted_by.correlation_id,
+    }
+    return then | {"grantedBy": grant}
 
 
 def entry_json(entry: AuditEntry) -> dict[str, Any]:

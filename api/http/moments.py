@@ -25,10 +25,10 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("beyond the years 1 to 9999 in UTC") from None
 
 
-_Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)] | None
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)] | None
 
-Since = Annotated[_Moment, Query(description="From then on: ISO 8601 with a time zone")]
-Before = Annotated[_Moment, Query(description="Until then: ISO 8601 with a time zone")]
+Since = Annotated[Moment, Query(description="From then on: ISO 8601 with a time zone")]
+Before = Annotated[Moment, Query(description="Until then: ISO 8601 with a time zone")]
 SincePosition = Annotated[
     int | None, Query(alias="sincePosition", ge=0, le=LARGEST, description="From there on")
 ]

@@ -62,6 +62,11 @@ def _key(cursor: str | None, question: Any, pattern: str) -> str | None:
     return key
 
 
+def place_of(cursor: str | None, question: Any, pattern: str) -> str | None:
+    """The same, for pages that end at a place of another shape."""
+    return _key(cursor, question, pattern)
+
+
 def page(
     request: Request, items: list[dict[str, Any]], cursor: str | None, headers: dict[str, str]
 ) -> Response:
@@ -70,9 +75,11 @@ def page(
         query = [(k, v) for k, v in request.query_params.multi_items() if k != "cursor"]
         following = f"{request.url.path}?{urlencode([*query, ('cursor', cursor)])}"
         headers = {**headers, "Link": f'<{following}>; rel="next"'}
-    return Response(
-        to_json({"items": items, "next": cursor}), headers=headers, media_type="application/json"
-    )
+    return answer({"items": items, "next": cursor}, headers)
+
+
+def answer(body: dict[str, Any], headers: dict[str, str]) -> Response:
+    return Response(to_json(body), headers=headers, media_type="application/json")
 
 
 def _digest(question: Any) -> str:

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.http import freshness, paging
+from api.http.as_of import At, AtPosition, AtVersion, ticket_then, tickets_then
 from api.http.callers import Call, Reading, Writing
 from api.http.conditions import (
     IdempotencyKey,
@@ -30,6 +31,7 @@ from api.http.models import (
     RestoreTicketBody,
     TicketModel,
     TicketPage,
+    TicketThenModel,
     entry_json,
     ticket_json,
 )
@@ -103,18 +105,29 @@ async def create_ticket(
     return _told(outcome, 201, {"Location": f"/v1/tickets/{outcome.ticket_id}"})
 
 
-@router.get("", response_model=TicketPage, responses=documented(*READ))
+@router.get("", response_model=TicketPage, responses=documented(*READ, "overloaded"))
 async def list_tickets(
     call: Reading,
     system: Annotated[str | None, Query(max_length=200)] = None,
     name: Annotated[str | None, Query(max_length=400, description="The whole name")] = None,
     feature: Annotated[str | None, Query(max_length=200)] = None,
+    at: At = None,
+    at_position: AtPosition = None,
     limit: paging.Limit = paging.DEFAULT_LIMIT,
     cursor: paging.Cursor = None,
     position: MinEventPosition = None,
 ) -> Response:
-    """The organisation's tickets in use, by id."""
+    """The organisation's tickets in use, by id: now, or at a moment or position of the past.
+
+    Of the past, `Event-Position` says where in the log that is, for every page; with `feature`,
+    `grantedBy` says who granted it; a page looks at 10,000 entries of the audit log at most, and
+    there is more for as long as `next` is not null; that somebody asked is recorded.
+    """
     where = TicketFilter(call.caller.org_id, system, name, feature)
+    if at is not None or at_position is not None:
+        return await tickets_then(
+            call, where, at=at, position=at_position, limit=limit, cursor=cursor
+        )
     after_id = paging.id_of(cursor, where)
     found: Sequence[Ticket] = await freshness.read(
         call, "tickets", position, lambda view: view.find(where, after_id, limit + 1)
@@ -126,19 +139,25 @@ async def list_tickets(
 
 @router.get(
     "/{ticket_id}",
-    response_model=TicketModel,
+    response_model=TicketModel | TicketThenModel,
     responses={
         304: {"description": "The ETag is still the same"},
-        **documented(*READ, "ticket-not-found", "ticket-gone"),
+        **documented(*READ, "ticket-not-found", "ticket-gone", "overloaded"),
     },
 )
 async def get_ticket(
     call: Reading,
     ticket_id: TicketId,
+    at: At = None,
+    at_position: AtPosition = None,
+    version: AtVersion = None,
     if_none_match: IfNoneMatch = None,
     position: MinEventPosition = None,
 ) -> Response:
-    """What the ticket holds now."""
+    """What the ticket holds now; or held at a moment, a position or a version, also if it was
+    retired then. That somebody asked about the past is recorded."""
+    if at is not None or at_position is not None or version is not None:
+        return await ticket_then(call, ticket_id, at=at, position=at_position, version=version)
 
     def find(view: TicketReader) -> Ticket | None:
         found = view.get(ticket_id)

@@ -1,7 +1,7 @@
 """The `audit` view on MongoDB: one document per event, its position as `_id`."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pymongo import IndexModel, ReplaceOne
@@ -10,25 +10,37 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from domain.errors import StoreCorrupt
+from infrastructure.mongodb.audit_as_of import (
+    BY_FEATURE,
+    BY_ORGANISATION,
+    BY_TICKET,
+    last_entries,
+    last_grants,
+)
 from infrastructure.mongodb.audit_search import LEADING, documents
 from infrastructure.mongodb.client import Document, answering, is_duplicate
 from infrastructure.mongodb.views import MongoDBView
+from projections.as_of import PastReader, Then, ThenPage
 from projections.audit import AUDIT, AuditEntry, AuditFilter, AuditReader, Content, Found, bounds
 from projections.projection import Key
+from projections.tickets import TicketFilter
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _END: Final = 2**63 - 1
 """Past every position."""
 
 _KEYS: Final = (
     # each ends in the position, so each gives its page in order
-    [("ticketId", 1), ("_id", -1)],
+    BY_TICKET,
+    BY_ORGANISATION,
+    BY_FEATURE,
     *([(field, 1), ("_id", 1)] for field in LEADING if field != "ticketId"),
     [("recordedAt", 1), ("_id", 1)],
 )
 
 
-class MongoDBAudit(MongoDBView[AuditEntry], AuditReader):
-    """A `View` and its `AuditReader`."""
+class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
+    """A `View` and its `AuditReader` and `PastReader`."""
 
     indexes = tuple(IndexModel(keys) for keys in _KEYS)
 
@@ -46,6 +58,32 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader):
         more = len(found) > limit
         entries = [_entry(document) for document in found[:limit]]
         return Found(entries, entries[-1].position if more else edge)
+
+    def position_at(self, moment: datetime) -> int | None:
+        with answering():
+            later = self._first(moment + _MILLISECOND)
+        return None if later == _END else later - 1
+
+    def tickets_at(
+        self, position: int, where: TicketFilter, *, beyond: str | None, limit: int
+    ) -> ThenPage:
+        with answering():
+            found, edge = last_entries(self._rows, position, where, beyond, limit + 1)
+            ids = [document["ticketId"] for document in found[:limit]]
+            grants: Mapping[str, Document] = {}
+            if where.feature is not None and ids:
+                grants = last_grants(self._rows, where.feature, ids, position)
+        tickets = [
+            Then(_entry(one), _entry(grants[ticket_id]) if ticket_id in grants else None)
+            for ticket_id, one in zip(ids, found, strict=False)
+        ]
+        return ThenPage(tickets, ids[-1] if len(found) > limit else edge)
+
+    def between(self, ticket_ids: Collection[str], after: int, upto: int) -> Sequence[AuditEntry]:
+        match = {"ticketId": {"$in": list(ticket_ids)}, "_id": {"$gt": after, "$lte": upto}}
+        with answering():
+            entries = [_entry(document) for document in self._rows.find(match)]
+        return sorted(entries, key=lambda entry: entry.position)
 
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, AuditEntry]:
         # Sorted like the index, $first jumps from ticket to ticket instead of reading histories.

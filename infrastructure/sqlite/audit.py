@@ -1,20 +1,24 @@
 """The `audit` view on SQLite: one row per event, its position as the row id."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from json import dumps, loads
 from sqlite3 import Connection
 from typing import Any, Final
 
+from infrastructure.sqlite.audit_as_of import last_grant, last_positions
 from infrastructure.sqlite.audit_search import positions
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
+from projections.as_of import PastReader, Then, ThenPage
 from projections.audit import AUDIT, AuditEntry, AuditFilter, AuditReader, Content, Found, bounds
 from projections.projection import Key
+from projections.tickets import TicketFilter
 
 _PAGE: Final = 1_000
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _END: Final = 2**63 - 1
 """Past every position."""
 
@@ -50,6 +54,7 @@ CREATE INDEX IF NOT EXISTS {rows}_ticket ON {rows} (ticket_id, position);
 CREATE INDEX IF NOT EXISTS {rows}_correlation ON {rows} (correlation_id, position);
 CREATE INDEX IF NOT EXISTS {rows}_recorded ON {rows} (recorded_at, position);
 CREATE INDEX IF NOT EXISTS {rows}_org ON {rows} (org_id, position);
+CREATE INDEX IF NOT EXISTS {rows}_org_ticket ON {rows} (org_id, ticket_id, position);
 CREATE INDEX IF NOT EXISTS {rows}_actor ON {rows} (actor, position);
 CREATE INDEX IF NOT EXISTS {rows}_action ON {rows} (action, position);
 CREATE INDEX IF NOT EXISTS {rows}_system ON {rows} (system, position);
@@ -60,11 +65,12 @@ CREATE TABLE IF NOT EXISTS {features} (
     ticket_id TEXT NOT NULL,
     PRIMARY KEY (feature, position)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS {features}_ticket ON {features} (feature, ticket_id, position, gained);
 """
 
 
-class SQLiteAudit(SQLiteView[AuditEntry], AuditReader):
-    """A `View` and its `AuditReader`."""
+class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
+    """A `View` and its `AuditReader` and `PastReader`."""
 
     _tables = _TABLES
 
@@ -87,6 +93,40 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader):
             entries = self._at(connection, found[:limit])
         more = len(found) > limit
         return Found(entries, found[limit - 1] if more else edge)
+
+    def position_at(self, moment: datetime) -> int | None:
+        with self._database.reading() as connection:
+            later = self._first(connection, moment + _MILLISECOND)
+        return None if later == _END else later - 1
+
+    def tickets_at(
+        self, position: int, where: TicketFilter, *, beyond: str | None, limit: int
+    ) -> ThenPage:
+        with self._database.reading() as connection:
+            found, edge = last_positions(connection, self._rows, position, where, beyond, limit + 1)
+            tickets: list[Then] = []
+            for ticket_id, last in found[:limit]:
+                grant: int | None = None
+                if where.feature is not None:
+                    grant = last_grant(connection, self._rows, where.feature, ticket_id, position)
+                (entry,) = self._at(connection, [last])
+                granted = [] if grant is None else self._at(connection, [grant])
+                tickets.append(Then(entry, granted[0] if granted else None))
+        more = len(found) > limit
+        return ThenPage(tickets, found[limit - 1][0] if more else edge)
+
+    def between(self, ticket_ids: Collection[str], after: int, upto: int) -> Sequence[AuditEntry]:
+        query = (
+            f"SELECT {_COLUMNS} FROM {self._rows} a "
+            "WHERE ticket_id = ? AND position > ? AND position <= ?"
+        )
+        with self._database.reading() as connection:
+            entries = [
+                _entry(row)
+                for ticket_id in ticket_ids
+                for row in connection.execute(query, (ticket_id, after, upto))
+            ]
+        return sorted(entries, key=lambda entry: entry.position)
 
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, AuditEntry]:
         query = (

@@ -1,0 +1,117 @@
+"""Looking back in the audit view on MongoDB, at a cost that does not grow with the log.
+
+The index of the organisation, of the feature, or of all tickets gives ticket ids in order; another
+gives each ticket's last entry up to the position. The one to lead is, as in a search, the one whose
+entries lie farthest apart.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from pymongo.collection import Collection as MongoCollection
+
+from infrastructure.mongodb.client import Document
+from projections.audit import SCAN
+from projections.tickets import TicketFilter
+
+_SLICE: Final = 200
+"""Tickets that are looked at together, at least."""
+
+BY_TICKET: Final = (("ticketId", 1), ("_id", -1))
+BY_ORGANISATION: Final = (("orgId", 1), ("ticketId", 1), ("_id", -1))
+BY_FEATURE: Final = (("changed", 1), ("ticketId", 1), ("_id", -1))
+
+
+def last_entries(
+    rows: MongoCollection[Document],
+    position: int,
+    where: TicketFilter,
+    beyond: str | None,
+    limit: int,
+) -> tuple[Sequence[Document], str | None]:
+    """The last entry up to `position` of each of the first tickets that match, at most `limit`; and
+    the last ticket that a page may look at, or None when it may look at all."""
+    lead, index, edge = _lead(rows, where, beyond or "")
+    window = {"$gt": beyond or ""} | ({} if edge is None else {"$lte": edge})
+    ids: list[Document] = [
+        {"$match": {**lead, "ticketId": window}},
+        {"$group": {"_id": "$ticketId"}},
+        {"$sort": {"_id": 1}},
+    ]
+    tickets = [group["_id"] for group in rows.aggregate(ids, hint=dict(index))]
+    found: list[Document] = []
+    step = max(2 * limit, _SLICE)
+    for start in range(0, len(tickets), step):
+        some = tickets[start : start + step]
+        last = _last(rows, {"ticketId": {"$in": some}, "_id": {"$lte": position}}, BY_TICKET)
+        found += sorted(filter(_matching(where), last), key=lambda entry: entry["ticketId"])
+        if len(found) >= limit:
+            break
+    return found[:limit], edge
+
+
+def last_grants(
+    rows: MongoCollection[Document], feature: str, ticket_ids: Collection[str], position: int
+) -> dict[str, Document]:
+    """The last entry of each ticket, up to `position`, that granted it the feature."""
+    match = {
+        "changed": feature,
+        "granted": feature,
+        "ticketId": {"$in": list(ticket_ids)},
+        "_id": {"$lte": position},
+    }
+    return {entry["ticketId"]: entry for entry in _last(rows, match, BY_FEATURE)}
+
+
+def _last(
+    rows: MongoCollection[Document], match: Document, index: Sequence[tuple[str, int]]
+) -> list[Document]:
+    """The last entry of each ticket. Sorted like the index, $first jumps from one to the next."""
+    pipeline: list[Document] = [
+        {"$match": match},
+        {"$sort": {"ticketId": 1, "_id": -1}},
+        {"$group": {"_id": "$ticketId", "last": {"$first": "$$ROOT"}}},
+    ]
+    return [group["last"] for group in rows.aggregate(pipeline, hint=dict(index))]
+
+
+def _matching(where: TicketFilter) -> Any:
+    def matches(entry: Document) -> bool:
+        held = entry["after"]
+        return (
+            held is not None
+            and not held["retired"]
+            and where.org_id in (None, entry["orgId"])
+            and where.system in (None, entry["system"])
+            and where.name in (None, held["name"])
+            and (where.feature is None or where.feature in held["features"])
+        )
+
+    return matches
+
+
+def _lead(
+    rows: MongoCollection[Document], where: TicketFilter, beyond: str
+) -> tuple[Document, Sequence[tuple[str, int]], str | None]:
+    """What gives the ticket ids, its index, and the last ticket that a page may look at."""
+    leads: list[tuple[Document, Sequence[tuple[str, int]]]] = []
+    if where.feature is not None:
+        leads.append(({"changed": where.feature}, BY_FEATURE))
+    if where.org_id is not None:
+        leads.append(({"orgId": where.org_id}, BY_ORGANISATION))
+    edges: list[tuple[str, Document, Sequence[tuple[str, int]]]] = []
+    for lead, index in leads or [({}, BY_TICKET)]:
+        found = rows.find(
+            {**lead, "ticketId": {"$gt": beyond}},
+            {"_id": 0, "ticketId": 1},
+            sort=[("ticketId", 1), ("_id", -1)],
+            hint=list(index),
+            skip=SCAN - 1,
+            limit=1,
+        )
+        edge = next(found, None)
+        if edge is None:
+            return lead, index, None
+        edges.append((edge["ticketId"], lead, index))
+    last, lead, index = max(edges, key=lambda found: found[0])
+    return lead, index, last

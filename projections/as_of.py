@@ -1,0 +1,47 @@
+"""What was true at some position of the log: which tickets were in use, and who granted what."""
+
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from projections.audit import AuditEntry
+from projections.tickets import TicketFilter
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """A ticket in use at some position: its last entry up to there, and, when the question named
+    a feature, the entry that granted it last."""
+
+    entry: AuditEntry
+    granted_by: AuditEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class ThenPage:
+    """`beyond` is the ticket id past which the search goes on; None when it is at its end. A page
+    that has looked at `SCAN` entries ends there, with what it has: maybe nothing."""
+
+    tickets: Sequence[Then]
+    beyond: str | None
+
+
+class PastReader(Protocol):
+    """Questions about the past to the `audit` view, which must stand at the position asked for."""
+
+    @abstractmethod
+    def position_at(self, moment: datetime) -> int | None:
+        """Where the log stood at a moment: the last position recorded then or before. None when
+        the view holds nothing that was recorded later, so that more may yet come."""
+
+    @abstractmethod
+    def tickets_at(
+        self, position: int, where: TicketFilter, *, beyond: str | None, limit: int
+    ) -> ThenPage:
+        """The tickets that were in use and matched at `position`, by id, past the id `beyond`."""
+
+    @abstractmethod
+    def between(self, ticket_ids: Collection[str], after: int, upto: int) -> Sequence[AuditEntry]:
+        """The entries of these tickets at positions above `after`, up to `upto`, in order."""
