@@ -23,7 +23,8 @@ TicketbookError
 │   ├── FollowedTooLate       what changed there since is no longer remembered
 │   └── SourceGone            the collection was dropped or renamed while it was followed
 ├── BackupUnusable          there is no backup, it can not be written, or it is damaged
-├── ChainBroken             the log, or an export of it, is not what it was when it was hashed
+├── ChainBroken             the log is not what it was when it was hashed
+├── ExportBroken            an export is not what was signed
 ├── NotProven               something must be shown first, before it may be done
 ├── ChangedHere             what was changed here would be lost
 ├── Fenced                  another runner holds the projection now
@@ -194,6 +195,14 @@ class ChainBroken(TicketbookError):
     def __init__(self, position: int, detail: str) -> None:
         super().__init__(f"Position {position}: {detail}")
         self.position = position
+
+
+class ExportBroken(TicketbookError):
+    """An export was changed, or is none; `line` is the first, from 1, where it shows."""
+
+    def __init__(self, line: int, detail: str) -> None:
+        super().__init__(f"Line {line}: {detail}")
+        self.line = line
 
 
 class NotProven(TicketbookError):

@@ -50,7 +50,10 @@ def broken_at(service: Service, *signed: Head) -> int:
 
 
 SQL: Final = {
-    "a byte": ("UPDATE events SET state = replace(state, 'ada', 'eve') WHERE position = 17", 17),
+    "a byte": (
+        "UPDATE events SET state = CAST(replace(state, 'ada', 'eve') AS BLOB) WHERE position = 17",
+        17,
+    ),
     "the kind": ("UPDATE events SET topic = 'ticket.retired' WHERE position = 17", 17),
     "the ticket": ("UPDATE events SET originator_id = '00' WHERE position = 17", 17),
     "the version": ("UPDATE events SET originator_version = 9 WHERE position = 17", 17),

@@ -62,6 +62,7 @@ def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[
         "audit reads",
         "audit head",
         "audit key",
+        "audit export",
         "audit verify",
         "migrate backup",
         "catalogue check",

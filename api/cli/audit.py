@@ -1,11 +1,10 @@
 """`ticketbook audit`: who changed what, for somebody with access to the store."""
 
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from api.cli.audit_filter import filtered, given
 from api.cli.opened import hexadecimal, opened
 from api.cli.output import Json, example, print_json, print_table
 from api.cli.recorded import record
@@ -22,45 +21,17 @@ def group() -> None:
 
 
 @app.command("search", epilog=example("ticketbook audit search --feature delete_machine --limit 5"))
+@filtered
 def search(
-    org: Annotated[str | None, typer.Option(help="Organisation.", callback=hexadecimal)] = None,
-    system: Annotated[str | None, typer.Option(help="System.")] = None,
-    ticket: Annotated[str | None, typer.Option(help="Ticket id.", callback=hexadecimal)] = None,
-    actor: Annotated[str | None, typer.Option(help="Who did it.")] = None,
-    action: Annotated[str | None, typer.Option(help="Like ticket.renamed.")] = None,
-    feature: Annotated[str | None, typer.Option(help="Granted or revoked.")] = None,
-    granted: Annotated[str | None, typer.Option(help="This feature.")] = None,
-    revoked: Annotated[str | None, typer.Option(help="This feature.")] = None,
-    correlation: Annotated[str | None, typer.Option(help="Request or trace id.")] = None,
-    text: Annotated[str | None, typer.Option(help="Part of the reason, in any case.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="From this moment on, in UTC.")] = None,
-    before: Annotated[datetime | None, typer.Option(help="Up to this moment, in UTC.")] = None,
-    since_position: Annotated[int | None, typer.Option(help="From there on.")] = None,
-    before_position: Annotated[int | None, typer.Option(help="Up to there.")] = None,
+    where: AuditFilter,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Else newest.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most entries.")] = 50,
     json: Json = False,
 ) -> None:
     """Print the entries that match every option given."""
-    where = AuditFilter(
-        org,
-        system,
-        ticket,
-        actor,
-        action,
-        feature,
-        correlation,
-        _utc(since),
-        _utc(before),
-        granted,
-        revoked,
-        text or None,
-        since_position,
-        before_position,
-    )
     with opened() as service:
         order = "oldest" if oldest_first else "newest"
-        record(service, "audit.searched", _given(where) | {"order": order, "limit": limit})
+        record(service, "audit.searched", given(where) | {"order": order, "limit": limit})
         found = service.audit.search(where, beyond=None, limit=limit, newest_first=not oldest_first)
     if json:
         print_json([entry_json(entry) for entry in found])
@@ -93,14 +64,6 @@ def _noted(number: int, entry: JournalEntry) -> tuple[object, ...]:
     return (number, iso(entry.at), entry.actor, entry.org_id or "-", entry.action, details)
 
 
-def _given(where: AuditFilter) -> dict[str, object]:
-    """The filter as JSON values."""
-    return {
-        name: iso(value) if isinstance(value, datetime) else value
-        for name, value in asdict(where).items()
-    }
-
-
 def _row(entry: AuditEntry) -> tuple[object, ...]:
     return (
         entry.position,
@@ -119,7 +82,3 @@ def _change(entry: AuditEntry) -> str:
     if entry.after and (entry.before is None or entry.before.name != entry.after.name):
         parts.insert(0, repr(entry.after.name))
     return " ".join(parts)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment and moment.replace(tzinfo=UTC)

@@ -1,13 +1,15 @@
-"""`ticketbook audit head | key | verify`: showing that nothing was changed, and checking it."""
+"""`ticketbook audit head | key | verify | export`: what shows that nothing was changed."""
 
 import sys
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
 
 import typer
 
+from api.cli.audit_filter import filtered, given
 from api.cli.opened import opened
 from api.cli.output import (
     Exit,
@@ -21,14 +23,28 @@ from api.cli.output import (
 )
 from api.cli.recorded import record
 from api.composition import Service
+from api.evidence.check import check_export
+from api.evidence.export import Exporting, export
+from api.evidence.formats import FORMATS
 from api.evidence.heads import read_head, signed_head
 from domain.chain import Head
+from domain.errors import ConfigurationError
+from domain.origin import milliseconds
 from infrastructure.settings import load_settings
 from infrastructure.signing_key import read_public_key, signing_key_of
+from projections.audit import AuditFilter
 from projections.chain_check import check_chain
 from projections.operations import Difference, verify
 
 app = typer.Typer()
+
+
+class Style(StrEnum):
+    """The formats of an export."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
+
 
 Key = Annotated[Path | None, typer.Option(help="File with the public key; default: our own.")]
 
@@ -54,10 +70,37 @@ def key() -> None:
         print(signing_key_of(load_settings()).public.pem, end="")
 
 
+@app.command("export", epilog=example("ticketbook audit export --format csv > audit.csv"))
+@filtered
+def export_entries(
+    where: AuditFilter,
+    style: Annotated[Style, typer.Option("--format", help="ndjson or csv.")] = Style.NDJSON,
+) -> None:
+    """Print every entry that matches, oldest first, with all it takes to check it. The last line
+    is signed; without it the export was interrupted."""
+    with opened() as service:
+        view = service.projections["audit"].live.view
+        key = signing_key_of(service.settings)
+        asked = Exporting(
+            view, service.log, key, where, FORMATS[style.value], milliseconds(service.clock())
+        )
+        record(service, "audit.exported", given(where) | {"format": style.value})
+        tell, written = _counting("lines"), 0
+        for piece in export(asked):
+            sys.stdout.buffer.write(piece)
+            written += piece.count(b"\n")
+            tell(written)
+        sys.stdout.buffer.flush()
+        say("")
+
+
 @app.command("verify", epilog=example("ticketbook audit verify --head head.json"))
 def verify_log(
     head: Annotated[
         list[Path] | None, typer.Option(help="A head signed earlier; may be given repeatedly.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Check this export instead; needs --key and no store.")
     ] = None,
     key: Key = None,
     view: Annotated[bool, typer.Option(help="Compare the audit entries with the events.")] = True,
@@ -68,6 +111,9 @@ def verify_log(
     Exits with 1 and names the first bad position when anything was changed. Who can write to the
     store can also compute all hashes again: that shows with --head alone.
     """
+    if export:
+        _verify_export(export, key, head, json)
+        return
     with opened() as service:
         heads = _heads(service, head or [], key)
         record(service, "audit.verified", {})
@@ -86,6 +132,30 @@ def verify_log(
         print(f"position {reached.position} hash {reached.hash.hex()}")
     if differing:
         raise typer.Exit(Exit.DIFFERENT)
+
+
+def _verify_export(export: Path, key: Path | None, head: list[Path] | None, json: bool) -> None:
+    if key is None or head:
+        raise typer.BadParameter("--export goes with --key, and not with --head.")
+    log_for_people()
+    with reporting():
+        public = read_public_key(key)
+        try:
+            with export.open("rb") as lines:
+                found = check_export(lines, public, _counting("lines"))
+        except OSError as error:
+            raise ConfigurationError(f"{export} can not be read: {error.strerror}.") from error
+    say(f"\n{found.entries} entries are what was signed.")
+    if json:
+        print_json(
+            {
+                "position": found.head.position,
+                "hash": found.head.hash.hex(),
+                "entries": found.entries,
+            }
+        )
+    else:
+        print(f"position {found.head.position} hash {found.head.hash.hex()}")
 
 
 def _heads(service: Service, files: list[Path], key: Path | None) -> list[Head]:
@@ -114,6 +184,17 @@ def _progress() -> Callable[[int, int], None]:
         rate = position / max(monotonic() - started, 1e-9)
         left = (end - position) / max(rate, 1e-9)
         line = f"position {position} of {end}, {rate:,.0f} events/s, {left:.0f} s left"
+        print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _counting(what: str) -> Callable[[int], None]:
+    started = monotonic()
+
+    def tell(count: int) -> None:
+        rate = count / max(monotonic() - started, 1e-9)
+        line = f"{count} {what}, {rate:,.0f} {what}/s"
         print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
 
     return tell
