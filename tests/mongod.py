@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from bson import ObjectId
 from pymongo import MongoClient, WriteConcern
@@ -31,6 +31,8 @@ class ReplicaSet:
 
     The servers end with `close`, or with this process, however it ends.
     """
+
+    _role: ClassVar[tuple[str, ...]] = ("--replSet", "rs0")
 
     def __init__(self, folder: Path, members: int = 3) -> None:
         self._folder = folder
@@ -118,7 +120,7 @@ class ReplicaSet:
         folder = self._folder / str(port)
         folder.mkdir(parents=True, exist_ok=True)
         arguments = [
-            *("--replSet", "rs0", "--bind_ip", "127.0.0.1", "--port", str(port)),
+            *(*self._role, "--bind_ip", "127.0.0.1", "--port", str(port)),
             *("--dbpath", str(folder), "--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "512"),
             *("--nounixsocket", "--setParameter", "diagnosticDataCollectionEnabled=false"),
             *("--logpath", str(folder / "mongod.log"), "--logappend"),
@@ -149,6 +151,22 @@ class ReplicaSet:
         log = self._folder / str(port) / "mongod.log"
         lines = log.read_text().splitlines() if log.exists() else []
         return "\n".join(lines[-3:]) or "it wrote no log"
+
+
+class Standalone(ReplicaSet):
+    """One server that is no replica set."""
+
+    _role = ()
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, members=1)
+
+    @property
+    def uri(self) -> str:
+        return f"mongodb://127.0.0.1:{self.ports[0]}/"
+
+    def _initiate(self) -> None:
+        """There is nothing to initiate."""
 
 
 def mongod() -> Path:

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from random import Random
 from threading import Event, Thread
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
 from pymongo.database import Database
 
-from infrastructure.mongodb.client import Document
+from infrastructure.mongodb.client import Document, database
 
 FEATURES: Final = ("get_all", "get_one", "create_yarn", "create_shift", "delete_machine")
 RAW: Final = CodecOptions(document_class=RawBSONDocument)
@@ -116,6 +118,18 @@ class OldSystem:
 
     def _set(self, record_id: Any, **fields: Any) -> None:
         self._records.update_one({"_id": record_id}, {"$set": fields, "$inc": {"__v": 1}})
+
+
+@contextmanager
+def old_database(
+    client: MongoClient[Document], uri: str, records: int
+) -> Iterator[tuple[Database[Document], str]]:
+    """A database of that many clean records, and its address; dropped at the end."""
+    name = f"old_{ObjectId()}"
+    opened = database(client, name)
+    fill(opened, records)
+    yield opened, urlsplit(uri)._replace(path=f"/{name}").geturl()
+    client.drop_database(name)
 
 
 @contextmanager

@@ -1,0 +1,78 @@
+"""Following the old system through kills of the command and faults of the old system."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from infrastructure.mongodb.client import Document, connect, database
+from tests.following import check_equal, check_once, follow, following, histories, run
+from tests.killing import Command
+from tests.mongod import ReplicaSet, Standalone
+from tests.old_system import OldSystem, at_work, fill, old_database, record
+from tests.server import environment, until
+
+Old = tuple[Database[Document], str]
+
+
+@pytest.fixture
+def old_system(mongodb_client: MongoClient[Document], mongodb_uri: str) -> Iterator[Old]:
+    with old_database(mongodb_client, mongodb_uri, 300) as opened:
+        yield opened
+
+
+@pytest.fixture
+def old(old_system: Old) -> Database[Document]:
+    """The old system's database, with 300 records."""
+    return old_system[0]
+
+
+@pytest.fixture
+def source(old_system: Old) -> str:
+    return old_system[1]
+
+
+def test_nothing_is_missed_or_doubled_when_following_is_killed_thirty_times(
+    old: Database[Document], source: str, store_url: str, tmp_path: Path
+) -> None:
+    command = Command(["migrate", "follow", "--source", source], environment(store_url), tmp_path)
+    with at_work(OldSystem(old, seed=7)):
+        command.kill_times(30, within=0.7, seed=8)
+    follow(source, store_url)
+    check_equal(old, store_url)
+    check_once(store_url)
+
+
+def test_following_goes_on_through_changes_of_the_old_system_s_primary(tmp_path: Path) -> None:
+    store_url = f"sqlite:///{tmp_path}/store.db"
+    with closing(ReplicaSet(tmp_path / "members")) as replica_set:
+        source = replica_set.uri.replace("/?", "/old?")
+        with connect(source) as client:
+            old = database(client, "old")
+            fill(old, 300)
+            with following(source, store_url, tmp_path / "said.txt"):
+                with at_work(OldSystem(old, seed=9)):
+                    until(lambda: len(histories(store_url)) >= 300)
+                    replica_set.step_down()
+                    replica_set.step_down()
+                last = record(Random(10))
+                old["ticket_1"].insert_one(last)
+                until(lambda: str(last["_id"]) in histories(store_url), seconds=60)
+            check_equal(old, store_url)
+            check_once(store_url)
+
+
+def test_an_old_system_that_is_no_replica_set_can_not_be_followed(tmp_path: Path) -> None:
+    with closing(Standalone(tmp_path / "alone")) as alone:
+        with connect(alone.uri) as client:
+            client["old"]["ticket_1"].insert_one(record(Random(1)))
+        code, _, err = run(
+            *("migrate", "follow", "--source", alone.uri + "old"),
+            store=f"sqlite:///{tmp_path}/store.db",
+        )
+    assert code == 4
+    assert "not a replica set" in err and "migrate run" in err
