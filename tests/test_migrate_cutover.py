@@ -25,6 +25,9 @@ from tests.server import SECRET, environment, new_id
 from tests.test_command_line import COMMAND
 from tests.test_command_line import run as run_anywhere
 
+ON_SQLITE = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+"""For tests of what does not depend on the store."""
+
 
 @pytest.fixture
 def old(mongodb_client: MongoClient[Document]) -> Iterator[Database[Document]]:
@@ -100,6 +103,7 @@ def test_the_collection_is_removed_and_comes_back_to_the_byte(
     assert "orgId_1" in old["ticket_1"].index_information()
 
 
+@ON_SQLITE
 def test_what_was_rolled_back_must_be_verified_again_before_it_is_removed(
     source: str, taken_over: str
 ) -> None:
@@ -129,6 +133,7 @@ def test_after_the_first_change_here_there_is_no_way_back(
     assert content(old) == before
 
 
+@ON_SQLITE
 def test_what_changed_here_before_the_tickets_came_is_no_obstacle(
     old: Database[Document], source: str, store_url: str, tmp_path: Path
 ) -> None:
@@ -138,6 +143,7 @@ def test_what_changed_here_before_the_tickets_came_is_no_obstacle(
     assert run("migrate", "rollback", "--source", source, store=store_url)[0] == 0
 
 
+@ON_SQLITE
 def test_what_stands_there_instead_is_kept(
     old: Database[Document], source: str, taken_over: str
 ) -> None:
@@ -155,6 +161,7 @@ def test_what_stands_there_instead_is_kept(
     assert (content(old), content(old, kept)) == (before, scribbled)
 
 
+@ON_SQLITE
 def test_nothing_is_removed_that_was_not_verified_as_it_stands(
     old: Database[Document], source: str, taken_over: str
 ) -> None:
@@ -168,6 +175,7 @@ def test_nothing_is_removed_that_was_not_verified_as_it_stands(
     assert content(old) == before
 
 
+@ON_SQLITE
 def test_nothing_is_removed_or_put_back_without_a_backup(
     old: Database[Document], source: str, store_url: str
 ) -> None:
@@ -180,6 +188,7 @@ def test_nothing_is_removed_or_put_back_without_a_backup(
     assert content(old) == before
 
 
+@ON_SQLITE
 def test_nothing_is_removed_or_put_back_when_the_backup_is_damaged(
     old: Database[Document], source: str, taken_over: str, tmp_path: Path
 ) -> None:
@@ -193,6 +202,7 @@ def test_nothing_is_removed_or_put_back_when_the_backup_is_damaged(
     assert content(old) == whole
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("typed", ["users", "ticket_1\n", ""])
 def test_the_name_of_the_collection_must_be_typed(
     typed: str, old: Database[Document], source: str, taken_over: str
@@ -206,6 +216,7 @@ def test_the_name_of_the_collection_must_be_typed(
         assert content(old)
 
 
+@ON_SQLITE
 def test_a_wrong_name_given_ahead_removes_nothing(
     old: Database[Document], source: str, taken_over: str
 ) -> None:
@@ -217,6 +228,7 @@ def test_a_wrong_name_given_ahead_removes_nothing(
     assert old.list_collection_names() == ["ticket_1"]
 
 
+@ON_SQLITE
 def test_a_dry_run_removes_nothing(old: Database[Document], source: str, taken_over: str) -> None:
     code, _, err = run("migrate", "retire", "--source", source, "--dry-run", store=taken_over)
     assert code == 0
@@ -236,3 +248,16 @@ def asked(typed: str, source: str, store_url: str) -> tuple[int, str]:
         timeout=60,
     )
     return done.returncode, done.stderr
+
+
+@ON_SQLITE
+def test_what_was_put_back_can_be_followed_again(
+    old: Database[Document], source: str, taken_over: str
+) -> None:
+    old["ticket_1"].update_many({}, {"$set": {"name": "scribbled over"}})
+    follow = ("migrate", "follow", "--source", source, "--until-idle", "--json")
+    assert json.loads(run(*follow, store=taken_over)[1])["imported"] == 50
+    assert run("migrate", "rollback", "--source", source, store=taken_over)[0] == 0
+    code, out, err = run(*follow, store=taken_over)
+    assert code == 0, err
+    assert json.loads(out)["imported"] == 50

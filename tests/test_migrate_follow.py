@@ -17,6 +17,9 @@ from tests.following import check_equal, check_once, follow, following, historie
 from tests.old_system import OldSystem, at_work, content, old_database, record
 from tests.server import environment, until
 
+ON_SQLITE = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+"""For tests of what does not depend on the store."""
+
 Old = tuple[Database[Document], str]
 
 
@@ -59,6 +62,7 @@ def test_following_takes_over_what_is_there_and_then_what_changes(
     assert content(old) == before
 
 
+@ON_SQLITE
 def test_a_record_that_is_deleted_retires_its_ticket_and_one_that_comes_back_restores_it(
     old: Database[Document], source: str, store_url: str
 ) -> None:
@@ -74,6 +78,7 @@ def test_a_record_that_is_deleted_retires_its_ticket_and_one_that_comes_back_res
         assert ticket and ticket.retired is retired
 
 
+@ON_SQLITE
 def test_what_is_lost_of_the_history_is_made_up_for_by_comparing_all_records(
     old: Database[Document], source: str, store_url: str
 ) -> None:
@@ -107,6 +112,7 @@ def test_following_keeps_up_with_an_old_system_at_work_and_says_its_lag(
         check_once(store_url)
 
 
+@ON_SQLITE
 def test_a_collection_that_is_dropped_ends_following_and_retires_nothing(
     old: Database[Document], source: str, store_url: str
 ) -> None:
@@ -123,12 +129,14 @@ def test_a_collection_that_is_dropped_ends_following_and_retires_nothing(
     assert not any(ticket is None or ticket.retired for ticket in tickets)
 
 
+@ON_SQLITE
 def test_a_folder_of_dumps_can_not_be_followed(store_url: str, tmp_path: Path) -> None:
     code, _, err = run("migrate", "follow", "--source", str(tmp_path), store=store_url)
     assert code == 4
     assert "folder of dumps" in err
 
 
+@ON_SQLITE
 def test_an_old_system_that_does_not_answer_is_told(store_url: str) -> None:
     code, _, err = run(
         *("migrate", "follow", "--source", "mongodb://127.0.0.1:1/old"), store=store_url

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.migrating import DryRun, SourceOption, database_of, unchanged_here
+from api.cli.migrating import DryRun, Place, SourceOption, database_of, unchanged_here
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, print_json, say
 from api.composition import Service
@@ -46,6 +46,7 @@ def rollback(source: SourceOption, dry_run: DryRun = False, json: Json = False) 
             return
         replacing = exists(records)
         evidence.is_not_verified()
+        Place(service.notes, database, TICKETS).forget()  # following compares all records again
         try:
             done = put_back(
                 records,
