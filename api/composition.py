@@ -23,10 +23,11 @@ from infrastructure.journal_writer import JournalWriter
 from infrastructure.legacy.tokens import LegacyTokens
 from infrastructure.legacy.usage import LegacyUsage, UsageCounter
 from infrastructure.legacy.users import LegacyUsers, open_users
-from infrastructure.mongodb.stores import open_mongodb
+from infrastructure.mongodb.stores import open_mongodb, open_mongodb_log
+from infrastructure.ordered_log import OrderedLog
 from infrastructure.secret_file import auth_of
 from infrastructure.settings import Settings, SharedSecret
-from infrastructure.sqlite.stores import open_sqlite
+from infrastructure.sqlite.stores import open_sqlite, open_sqlite_log
 from infrastructure.stores import Notes, Stores
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
@@ -152,6 +153,18 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         case MongoDBStore():
             with open_mongodb(settings.store) as stores:
                 yield stores
+
+
+@contextmanager
+def open_history(settings: Settings) -> Iterator[TicketLog | None]:
+    """The log, for reading alone: None where there is no store yet. Nothing is made or changed."""
+    with ExitStack() as stack:
+        match settings.store:
+            case SQLiteStore():
+                log: OrderedLog | None = stack.enter_context(open_sqlite_log(settings.store))
+            case MongoDBStore():
+                log = stack.enter_context(open_mongodb_log(settings.store))
+        yield TicketLog(log) if log else None
 
 
 def _tokens(settings: Settings, clock: Clock) -> Tokens:

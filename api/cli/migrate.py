@@ -6,6 +6,8 @@ from api.cli import migrate_adopt
 from api.cli.migrate_backup import backup
 from api.cli.migrate_cutover import retire, rollback
 from api.cli.migrate_follow import follow
+from api.cli.migrate_plan import plan
+from api.cli.migrate_run import run
 from api.cli.output import example
 
 app = typer.Typer(help="Take over the tickets of the old system.", no_args_is_help=True)
@@ -17,9 +19,11 @@ def group() -> None:
 
 
 app.add_typer(migrate_adopt.app, name="adopt")
+app.command(epilog=example("ticketbook migrate plan --source mongodb://127.0.0.1/old"))(plan)
 app.command(
     epilog=example("ticketbook migrate backup --source mongodb://127.0.0.1/old --to backup-1")
 )(backup)
+app.command(epilog=example("ticketbook migrate run --source mongodb://127.0.0.1/old"))(run)
 app.command(
     epilog=example("ticketbook migrate follow --source mongodb://127.0.0.1/old --until-idle")
 )(follow)

@@ -9,6 +9,7 @@ import typer
 
 from api.composition import Service
 from api.http.models import iso
+from domain.catalogue import Catalogue
 from domain.errors import ChangedHere, SourceUnusable
 from domain.origin import Origin, milliseconds
 from infrastructure.legacy.changes import read
@@ -17,6 +18,7 @@ from infrastructure.legacy.ledger import first_change
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.restoring import Records
 from infrastructure.legacy.source import TICKETS, DatabaseSource, FolderSource
+from infrastructure.legacy.tally import Tally
 from infrastructure.stores import Notes
 
 SourceOption = Annotated[
@@ -38,7 +40,12 @@ def operator(service: Service, reason: str | None = None) -> Callable[[], Origin
 
 
 def translation(service: Service, system: str | None, collection: str = TICKETS) -> Translation:
-    catalogue = service.catalogue.current()
+    return translation_of(service.catalogue.current(), system, collection)
+
+
+def translation_of(
+    catalogue: Catalogue, system: str | None, collection: str = TICKETS
+) -> Translation:
     if system is not None:
         catalogue.system(system)  # a wrong one is refused with the nearest spelling
     return Translation(collection, system, catalogue)
@@ -51,6 +58,25 @@ def intake(service: Service, records: Records, translation: Translation) -> Inta
         return read(records, ids)
 
     return Intake(service.writer, service.log, translation, again, operator(service))
+
+
+def tally_rows(tally: Tally) -> list[tuple[str, int]]:
+    """A tally as rows of a table: what, and how many records."""
+    rows = [
+        ("imported clean", tally.clean),
+        ("imported with repairs", tally.repaired),
+        *((f"  {repair}", count) for repair, count in tally.repairs.most_common()),
+        *(
+            (f"  unknown feature {feature!r}", count)
+            for feature, count in tally.unknown_features.most_common()
+        ),
+        ("quarantined", tally.quarantined.total()),
+        *((f"  {reason}", count) for reason, count in tally.quarantined.most_common()),
+        ("already imported", tally.already),
+    ]
+    if tally.removed:
+        rows.append(("gone since", tally.removed))
+    return [*rows, ("all", tally.records)]
 
 
 def database_of(source: DatabaseSource | FolderSource, doing: str) -> DatabaseSource:

@@ -1,15 +1,19 @@
 """Opening the service for an operator's command."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
 from api.cli.output import log_for_people, reporting
-from api.composition import Service, open_service
+from api.composition import Service, open_history, open_service
+from domain.catalogue import Catalogue
 from domain.errors import ConfigurationError
+from domain.ports import EventLog
 from infrastructure.addresses import SQLiteStore
+from infrastructure.catalogue_file import CatalogueFile
 from infrastructure.settings import load_settings
 
 
@@ -28,6 +32,18 @@ def opened(*, make: bool = False) -> Iterator[Service]:
             )
         with open_service(settings, run_projections=False) as service:
             yield service
+
+
+@contextmanager
+def opened_to_read() -> Iterator[tuple[EventLog | None, Catalogue]]:
+    """The configured log and catalogue. Nothing is made, and nothing is written anywhere: without
+    a store there is no log."""
+    log_for_people()
+    with reporting():
+        settings = load_settings()
+        catalogue = CatalogueFile(settings.catalogue, time.monotonic).current()
+        with open_history(settings) as log:
+            yield log, catalogue
 
 
 def hexadecimal(value: str | None) -> str | None:

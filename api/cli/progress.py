@@ -12,15 +12,16 @@ class Meter:
 
     def __init__(self) -> None:
         self._what = ""
-        self._began = self._shown = monotonic()
+        self._began = self._shown = self._last = monotonic()
         self._width = 0
 
     def tell(self, what: str, done: int, total: int, also: str = "") -> None:
         """`done` of `total` of `what` are done; `also` is added to the line."""
-        now = monotonic()
+        before, self._last = self._last, monotonic()
+        now = self._last
         if what != self._what:
             self.end()
-            self._what, self._began = what, now
+            self._what, self._began = what, before
         elif now - self._shown < _SECONDS and done < total:
             return
         self._shown = now

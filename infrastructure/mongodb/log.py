@@ -55,15 +55,25 @@ Alongside = Callable[[ClientSession], None]
 
 
 class MongoDBLog:
-    """An `OrderedLog` in one collection of a replica set. Creates its indexes when opened."""
+    """An `OrderedLog` in one collection of a replica set. Creates its indexes when opened, unless
+    for `reading_only`."""
 
     def __init__(
-        self, database: Database[Document], collection: str = "commits", patience: float = PATIENCE
+        self,
+        database: Database[Document],
+        collection: str = "commits",
+        patience: float = PATIENCE,
+        *,
+        reading_only: bool = False,
     ) -> None:
         self._client = database.client
         self._commits: MongoCollection[Document] = database[collection]
         self._patience = patience
         self._end = EMPTY  # an end of the log that was seen here: no commit reaches across it
+        if not reading_only:
+            self._make_indexes()
+
+    def _make_indexes(self) -> None:
         with answering():
             self._commits.create_index(
                 [("events.id", 1), ("events.version", 1)], unique=True, sparse=True, name="streams"

@@ -22,15 +22,29 @@ def check_schema(database: Database[Document]) -> None:
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-    if found and found["version"] > SCHEMA:
+    if found:
+        _check(found["version"], database.name)
+
+
+def has_schema(database: Database[Document]) -> bool:
+    """Whether the database was ever opened; raises like `check_schema`, and changes nothing."""
+    with answering():
+        found = database["ticketbook"].find_one({"_id": "schema"})
+    if found:
+        _check(found["version"], database.name)
+    return found is not None
+
+
+def _check(version: int, name: str) -> None:
+    if version > SCHEMA:
         raise StoreTooNew(
-            f"The MongoDB database {database.name} has schema {found['version']}; "
+            f"The MongoDB database {name} has schema {version}; "
             f"this ticketbook understands {SCHEMA}. "
             "Upgrade ticketbook, or open the database with the version that wrote it."
         )
-    if found and found["version"] < SCHEMA:
+    if version < SCHEMA:
         raise StoreTooOld(
-            f"The MongoDB database {database.name} has schema {found['version']}, of a time before "
+            f"The MongoDB database {name} has schema {version}, of a time before "
             f"the first release; this ticketbook understands {SCHEMA}. "
             "Start with a new database: name it in TICKETBOOK_STORE."
         )

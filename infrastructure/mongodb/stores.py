@@ -11,7 +11,7 @@ from infrastructure.mongodb.leases import MongoDBLeases
 from infrastructure.mongodb.legacy_usage import MongoDBLegacyUsage
 from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.mongodb.notes import MongoDBNotes
-from infrastructure.mongodb.schema import check_schema
+from infrastructure.mongodb.schema import check_schema, has_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
 from infrastructure.mongodb.versions import MongoDBVersions
 from infrastructure.mongodb.watch import MongoDBWatcher
@@ -40,3 +40,11 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
         )
     finally:
         client.close()
+
+
+@contextmanager
+def open_mongodb_log(store: MongoDBStore) -> Iterator[MongoDBLog | None]:
+    """The log, for reading alone: None where there is none yet."""
+    with connect(store.uri) as client:
+        opened = database(client, store.database)
+        yield MongoDBLog(opened, reading_only=True) if has_schema(opened) else None

@@ -40,18 +40,24 @@ CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, body BLOB NOT NULL) WI
 
 
 class SQLiteDatabase:
-    """Connections to one file: as many for reading as read at once, one for writing.
+    """Connections to one file: as many for reading as read at once, one for writing; none for
+    writing if it is opened for `reading_only`, and then nothing is made or changed.
 
     Writers of this process take turns on a lock of ours: SQLite's own busy handler sleeps and
     polls. Writers of other processes are waited for up to ten seconds.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, reading_only: bool = False) -> None:
         self.path = path
+        self._reading_only = reading_only
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._opened: list[sqlite3.Connection] = []
         self._opening = Lock()
         self._turn = Lock()
+        if reading_only:
+            with _answering(path):
+                self._check_version(self._connect())
+            return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -118,7 +124,12 @@ class SQLiteDatabase:
         return connection
 
     def _check_schema(self) -> None:
-        (found,) = self._writer.execute("PRAGMA user_version").fetchone()
+        self._check_version(self._writer)
+        self._writer.executescript(_TABLES)
+        self._writer.execute(f"PRAGMA user_version={SCHEMA}")
+
+    def _check_version(self, connection: sqlite3.Connection) -> None:
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found > SCHEMA:
             raise StoreTooNew(
                 f"{self.path} has schema {found}; this ticketbook understands {SCHEMA}. "
@@ -130,8 +141,6 @@ class SQLiteDatabase:
                 f"ticketbook understands {SCHEMA}. Start with a new file: name it in "
                 "TICKETBOOK_STORE."
             )
-        self._writer.executescript(_TABLES)
-        self._writer.execute(f"PRAGMA user_version={SCHEMA}")
 
 
 def _casefold(text: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """Opening a SQLite store."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from infrastructure.addresses import SQLiteStore
 from infrastructure.sqlite.audit import SQLiteAudit
@@ -37,3 +37,13 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
         )
     finally:
         database.close()
+
+
+@contextmanager
+def open_sqlite_log(store: SQLiteStore) -> Iterator[SQLiteLog | None]:
+    """The log, for reading alone: None where there is none yet."""
+    if not store.path.exists() or not store.path.stat().st_size:
+        yield None
+        return
+    with closing(SQLiteDatabase(store.path, reading_only=True)) as database:
+        yield SQLiteLog(database)

@@ -1,0 +1,56 @@
+"""`ticketbook migrate plan`."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+import typer
+
+from api.cli.migrating import SYSTEM, SourceOption, SystemOption, tally_rows, translation_of
+from api.cli.opened import opened_to_read
+from api.cli.output import Exit, Json, print_json, print_table, say
+from api.cli.progress import Meter
+from api.composition import now
+from domain.events import Recorded
+from domain.origin import Origin, milliseconds
+from infrastructure.legacy import plan as planning
+from infrastructure.legacy.source import TICKETS, USERS, open_source
+from infrastructure.legacy.tally import Tally
+from infrastructure.legacy.targets import open_targets
+
+
+def plan(source: SourceOption, system: SystemOption = SYSTEM, json: Json = False) -> None:
+    """Say what a migration would do. Reads everything, and writes nothing anywhere.
+
+    Every record is imported clean, imported with repairs, put in quarantine with a reason, or was
+    taken over already. References of users that will not resolve are counted too; `migrate verify`
+    lists them.
+    """
+    with opened_to_read() as (log, catalogue), open_source(source) as opened_source:
+        meaning = translation_of(catalogue, system)
+        origin = Origin("plan", None, "plan", None, milliseconds(now()))
+        total, meter = opened_source.count(TICKETS), Meter()
+
+        def histories(ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
+            return log.histories(ids) if log else {}
+
+        def tell(tally: Tally) -> None:
+            meter.tell(TICKETS, tally.records, max(total, tally.records))
+
+        try:
+            with open_targets() as targets:
+                records = opened_source.records(TICKETS)
+                tally = planning.plan(records, meaning, origin, histories, targets, tell)
+                references = Counter[str]()
+                if opened_source.has(USERS):
+                    users = opened_source.records(USERS)
+                    references = planning.plan_references(users, targets, histories)
+        except KeyboardInterrupt:
+            say("\nInterrupted. Nothing was written: run the same command again.")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+    meter.end()
+    if json:
+        print_json(tally.as_json() | {"references": dict(references)})
+    else:
+        rows = tally_rows(tally)
+        rows += [(f"  {kind}", count) for kind, count in references.most_common()]
+        print_table(["what", "records"], rows)

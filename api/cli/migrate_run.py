@@ -1,0 +1,114 @@
+"""`ticketbook migrate run`."""
+
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.migrating import (
+    SYSTEM,
+    DryRun,
+    Place,
+    SourceOption,
+    SystemOption,
+    intake,
+    operator,
+    tally_rows,
+    translation,
+)
+from api.cli.opened import opened
+from api.cli.output import Exit, Json, print_json, print_table, say
+from api.cli.progress import Meter
+from api.composition import Service
+from domain.errors import NotProven, SourceUnusable
+from infrastructure.legacy.changes import listening, read
+from infrastructure.legacy.comparison import remove_gone
+from infrastructure.legacy.evidence import Evidence
+from infrastructure.legacy.ledger import every_event, took_over
+from infrastructure.legacy.records import Translation
+from infrastructure.legacy.source import TICKETS, DatabaseSource, FolderSource, open_source
+from infrastructure.legacy.tally import Tally
+from infrastructure.legacy.transfer import Transfer
+
+NoBackup = Annotated[bool, typer.Option("--no-backup", help="Go on without a backup.")]
+
+
+def run(
+    source: SourceOption,
+    system: SystemOption = SYSTEM,
+    no_backup: NoBackup = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Take every record of ticket_1 over: one import event each, or one that keeps it aside.
+
+    Records are never dropped and never stop the run. What has one obvious meaning is repaired, and
+    the event says so; what has none goes to quarantine whole, with its reason. Safe to interrupt
+    and to run again: what was taken over already changes nothing. Refuses without a backup of the
+    same source.
+    """
+    with opened(make=not dry_run) as service, open_source(source) as opened_source:
+        if not no_backup and Evidence(service.notes, opened_source.name, TICKETS).backup() is None:
+            raise NotProven(
+                f"There is no backup of {opened_source.name} that this store knows of. Make one: "
+                "ticketbook migrate backup --source … --to DIR. Or say --no-backup."
+            )
+        meaning, total = translation(service, system), opened_source.count(TICKETS)
+        if dry_run:
+            say(f"Would take over {total:,} records. What of each: ticketbook migrate plan.")
+            return
+        meter, done = Meter(), 0
+
+        def tell(tally: Tally) -> None:
+            nonlocal done
+            done = tally.records
+            also = f"{tally.written:,} written, {tally.quarantined.total():,} in quarantine"
+            meter.tell(TICKETS, done, max(total, done), also)
+
+        try:
+            tally = _take(service, opened_source, meaning, tell)
+        except KeyboardInterrupt:
+            say(
+                f"\nInterrupted after {done:,} of about {total:,} records. Nothing is lost: run "
+                "the same command again to go on; what is there already is skipped."
+            )
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        meter.end()
+        reached = service.log.head()
+    if json:
+        print_json(tally.as_json() | {"position": reached})
+    else:
+        print_table(["what", "records"], tally_rows(tally))
+    say(f"Took over {opened_source.name}: {tally.written:,} events, up to position {reached}.")
+
+
+def _take(
+    service: Service, source: DatabaseSource | FolderSource, meaning: Translation, tell: Any
+) -> Tally:
+    if isinstance(source, FolderSource):
+        transfer = Transfer(service.writer, service.log, meaning, operator(service), None)
+        return transfer.take(source.records(TICKETS), tell)
+    records = source.collection(TICKETS)
+    taking = intake(service, records, meaning)
+    before = any(took_over(recorded, TICKETS) for recorded in every_event(service.log))
+    place = _place(source)
+
+    def again(ids: Any) -> None:
+        read_at = service.log.head()
+        taking.take(read(records, ids), read_at)
+
+    transfer = Transfer(service.writer, service.log, meaning, operator(service), again)
+    tally = transfer.take(source.records(TICKETS), tell)
+    if before:
+        noted = remove_gone(records, taking, service.log, transfer.odd)
+        tally.removed = sum(taken.removed for taken in noted)
+    if place:  # whoever follows from here on hears of everything that this run may have missed
+        Place(service.notes, source, TICKETS).keep(place)
+    return tally
+
+
+def _place(source: DatabaseSource) -> str | None:
+    """The present place in the changes of the records; None where there are none to hear of."""
+    with suppress(SourceUnusable), listening(source.collection(TICKETS)) as changes:
+        return changes.token
+    return None

@@ -1,0 +1,79 @@
+"""What a migration would do. Reads everything and writes nothing."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from domain.commands import ImportTicket
+from domain.errors import TicketExists
+from domain.events import Event, Recorded
+from domain.handlers import decide
+from domain.origin import Origin
+from domain.stream import Stream, stream_of
+from infrastructure.legacy.chunks import chunks
+from infrastructure.legacy.records import Translation
+from infrastructure.legacy.references import bad_references
+from infrastructure.legacy.tally import Tally
+from infrastructure.legacy.targets import Target, Targets
+from infrastructure.legacy.transfer import Command
+
+_SOME: Final = 1_000
+
+Histories = Callable[[Collection[str]], Mapping[str, Sequence[Recorded]]]
+
+
+def plan(
+    records: Iterable[bytes],
+    translation: Translation,
+    origin: Origin,
+    histories: Histories,
+    targets: Targets,
+    tell: Callable[[Tally], None],
+) -> Tally:
+    """What would become of each record, given the log; `targets` gets all there would be."""
+    tally = Tally()
+    for some in chunks(records, _SOME):
+        commands = [(record, translation.command(record, origin)) for record in some]
+        known = histories({command.ticket_id for _, command in commands})
+        kept: list[tuple[str, Target]] = []
+        for record, command in commands:
+            stream = stream_of(known.get(command.ticket_id, ()))
+            event = _event(record, command, stream, translation)
+            tally.add(event)
+            kept.append((command.ticket_id, _target(command, event, stream)))
+        targets.keep(kept)
+        tell(tally)
+    return tally
+
+
+def plan_references(users: Iterable[bytes], targets: Targets, histories: Histories) -> Counter[str]:
+    """How many references of users would not resolve, by kind."""
+
+    def find(ids: Collection[str]) -> Mapping[str, Target]:
+        found = dict(targets.find(ids))
+        for ticket_id, history in histories(set(ids) - found.keys()).items():
+            if ticket := stream_of(history).ticket:
+                found[ticket_id] = Target(ticket.org_id, ticket.system)
+        return found
+
+    return Counter(bad.kind for bad in bad_references(users, find))
+
+
+def _event(
+    record: bytes, command: Command, stream: Stream, translation: Translation
+) -> Event | None:
+    try:
+        return next(iter(decide(command, stream, translation.catalogue)), None)
+    except TicketExists as refusal:
+        origin = command.imported.origin if isinstance(command, ImportTicket) else None
+        assert origin
+        return translation.quarantine(record, str(refusal), origin).quarantined
+
+
+def _target(command: Command, event: Event | None, stream: Stream) -> Target:
+    if isinstance(command, ImportTicket):
+        ticket = stream.ticket or command.imported
+        return Target(ticket.org_id, ticket.system)
+    if stream.ticket:
+        return Target(stream.ticket.org_id, stream.ticket.system)
+    return Target("", "", command.quarantined.reason)
