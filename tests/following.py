@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pymongo.database import Database
 
-from api.composition import open_stores
+from api.composition import open_service, open_stores
 from domain.events import (
     LegacyRecordQuarantined,
     LegacyRecordRemoved,
@@ -20,11 +21,14 @@ from domain.events import (
     TicketImported,
 )
 from domain.ticket import fold
+from infrastructure.legacy.evidence import Backup, Evidence, Verified
 from infrastructure.legacy.ledger import every_event
 from infrastructure.legacy.records import stream_id
+from infrastructure.legacy.restoring import content_of, raw, shape_of
 from infrastructure.mongodb.client import Document
 from infrastructure.settings import load_settings
 from infrastructure.ticket_log import TicketLog
+from tests.old_system import RAW, content
 from tests.server import SECRET, environment
 from tests.test_command_line import COMMAND
 from tests.test_command_line import run as run_anywhere
@@ -101,3 +105,16 @@ def following(source: str, store_url: str, said: Path) -> Iterator[None]:
             code = process.wait(30)
     assert code == 130
     assert "run the same command again" in said.read_text()
+
+
+def prove(old: Database[Document], source: str, store_url: str, folder: Path) -> None:
+    """Note a backup, and that its content was verified."""
+    records = old["ticket_1"].with_options(codec_options=RAW)
+    folder.mkdir(exist_ok=True)
+    (folder / "ticket_1.bson").write_bytes(content(old))
+    found = content_of(raw(records))
+    address = urlsplit(source)
+    with open_service(load_settings(environment(store_url)), run_projections=False) as service:
+        evidence = Evidence(service.notes, f"{address.netloc}{address.path}", "ticket_1")
+        evidence.backed_up(Backup(str(folder), found, shape_of(records), "2026-11-24"))
+        evidence.was_verified(Verified(found, service.log.head(), "2026-11-24"))

@@ -16,11 +16,10 @@ from pymongo.database import Database
 from api.composition import now, open_service
 from domain.commands import CreateTicket, RetireTicket
 from domain.origin import Origin, milliseconds
-from infrastructure.legacy.evidence import Backup, Evidence, Verified
-from infrastructure.legacy.restoring import content_of, raw, shape_of
 from infrastructure.mongodb.client import Document, database
 from infrastructure.settings import load_settings
-from tests.old_system import RAW, content, fill, record
+from tests.following import prove
+from tests.old_system import content, fill, record
 from tests.server import SECRET, environment, new_id
 from tests.test_command_line import COMMAND
 from tests.test_command_line import run as run_anywhere
@@ -50,25 +49,12 @@ def taken_over(old: Database[Document], source: str, store_url: str, tmp_path: P
     """The store, once everything was backed up, taken over and verified."""
     code, _, err = run("migrate", "follow", "--source", source, "--until-idle", store=store_url)
     assert code == 0, err
-    back_up(old, source, store_url, tmp_path / "backup")
+    prove(old, source, store_url, tmp_path / "backup")
     return store_url
 
 
 def run(*arguments: str, store: str) -> tuple[int, str, str]:
     return run_anywhere(*arguments, store=store, TICKETBOOK_AUTH_SECRET=SECRET)
-
-
-def back_up(old: Database[Document], source: str, store_url: str, folder: Path) -> None:
-    """Note a backup, and that its content was verified."""
-    records = old["ticket_1"].with_options(codec_options=RAW)
-    folder.mkdir(exist_ok=True)
-    (folder / "ticket_1.bson").write_bytes(content(old))
-    found = content_of(raw(records))
-    address = urlsplit(source)
-    with open_service(load_settings(environment(store_url)), run_projections=False) as service:
-        evidence = Evidence(service.notes, f"{address.netloc}{address.path}", "ticket_1")
-        evidence.backed_up(Backup(str(folder), found, shape_of(records), "2026-11-24"))
-        evidence.was_verified(Verified(found, service.log.head(), "2026-11-24"))
 
 
 def change_here(store_url: str, ticket_id: str | None) -> None:
@@ -139,7 +125,7 @@ def test_what_changed_here_before_the_tickets_came_is_no_obstacle(
 ) -> None:
     change_here(store_url, None)
     assert run("migrate", "follow", "--source", source, "--until-idle", store=store_url)[0] == 0
-    back_up(old, source, store_url, tmp_path / "backup")
+    prove(old, source, store_url, tmp_path / "backup")
     assert run("migrate", "rollback", "--source", source, store=store_url)[0] == 0
 
 

@@ -10,10 +10,10 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from infrastructure.mongodb.client import Document, connect, database
-from tests.following import check_equal, check_once, follow, following, histories, run
+from tests.following import check_equal, check_once, follow, following, histories, prove, run
 from tests.killing import Command
 from tests.mongod import ReplicaSet, Standalone
-from tests.old_system import OldSystem, at_work, fill, old_database, record
+from tests.old_system import OldSystem, at_work, content, fill, old_database, record
 from tests.server import environment, until
 
 Old = tuple[Database[Document], str]
@@ -34,17 +34,6 @@ def old(old_system: Old) -> Database[Document]:
 @pytest.fixture
 def source(old_system: Old) -> str:
     return old_system[1]
-
-
-def test_nothing_is_missed_or_doubled_when_following_is_killed_thirty_times(
-    old: Database[Document], source: str, store_url: str, tmp_path: Path
-) -> None:
-    command = Command(["migrate", "follow", "--source", source], environment(store_url), tmp_path)
-    with at_work(OldSystem(old, seed=7)):
-        command.kill_times(30, within=0.7, seed=8)
-    follow(source, store_url)
-    check_equal(old, store_url)
-    check_once(store_url)
 
 
 def test_following_goes_on_through_changes_of_the_old_system_s_primary(tmp_path: Path) -> None:
@@ -76,3 +65,59 @@ def test_an_old_system_that_is_no_replica_set_can_not_be_followed(tmp_path: Path
         )
     assert code == 4
     assert "not a replica set" in err and "migrate run" in err
+
+
+def test_nothing_is_missed_or_doubled_when_following_is_killed_thirty_times(
+    old: Database[Document], source: str, store_url: str, tmp_path: Path
+) -> None:
+    command = Command(["migrate", "follow", "--source", source], environment(store_url), tmp_path)
+    with at_work(OldSystem(old, seed=7)):
+        command.kill_times(30, within=0.7, seed=8)
+    follow(source, store_url)
+    check_equal(old, store_url)
+    check_once(store_url)
+
+
+def test_nothing_is_lost_when_adopting_and_going_back_are_killed(
+    mongodb_database: Database[Document], mongodb_url: str, tmp_path: Path
+) -> None:
+    random, settings = Random(15), environment(mongodb_url)
+    documents = [record(random, system="workforce_2") for _ in range(2_000)]
+    mongodb_database["tickets"].insert_many(documents)
+    before = content(mongodb_database, "tickets")
+    adopting = Command(["migrate", "adopt"], settings, tmp_path)
+    going_back = Command(["migrate", "adopt", "rollback"], settings, tmp_path)
+    for seed in range(3):
+        adopting.kill_times(3 * (seed + 1), within=0.6, seed=seed)
+        adopting.finish()
+        assert mongodb_database["tickets"].count_documents({}) == 2_000
+        going_back.kill_after(random.random() * 0.3)
+        if "tickets_adopted" in " ".join(mongodb_database.list_collection_names()):
+            going_back.finish()
+        assert content(mongodb_database, "tickets") == before
+    check_once(mongodb_url)
+
+
+def test_nothing_is_lost_when_removing_and_putting_back_are_killed(
+    old: Database[Document], source: str, tmp_path: Path
+) -> None:
+    fill(old, 2_000, seed=16)
+    store_url = f"sqlite:///{tmp_path}/store.db"
+    follow(source, store_url)
+    random, before = Random(17), content(old)
+    removing = Command(
+        ["migrate", "retire", "--source", source, "--yes-remove", "ticket_1"],
+        environment(store_url),
+        tmp_path,
+    )
+    putting_back = Command(
+        ["migrate", "rollback", "--source", source], environment(store_url), tmp_path
+    )
+    prove(old, source, store_url, tmp_path)
+    for _ in range(8):
+        removing.kill_after(random.random() * 0.4)
+        putting_back.kill_after(random.random() * 0.4)
+        putting_back.finish()
+        assert content(old) == before
+        assert old.list_collection_names() == ["ticket_1"]
+        prove(old, source, store_url, tmp_path)
