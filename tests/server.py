@@ -1,5 +1,6 @@
 """The service as its clients meet it: over a real socket, in this process or in one of its own."""
 
+import atexit
 import json
 import os
 import subprocess
@@ -9,9 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import Message
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 from queue import Queue
+from tempfile import TemporaryDirectory
 from threading import Thread
 from time import monotonic, sleep
 from typing import IO, Any, Final
@@ -20,6 +23,8 @@ from urllib.parse import urlsplit
 import httpx
 import uvicorn
 from bson import ObjectId
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from api.composition import Service, now, open_service
 from api.http.app import create_app
@@ -46,9 +51,24 @@ def token_for(org: str, *, sub: str = "ada", scope: str = EVERYTHING) -> str:
     return issue_token(SECRET, sub, org, scope.split(), timedelta(hours=1), now)
 
 
+@cache
+def signing_key() -> Path:
+    """The file with the key of every service in a test run."""
+    folder = TemporaryDirectory(prefix="ticketbook-key-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "signing.pem"
+    key = Ed25519PrivateKey.generate()
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return path
+
+
 def environment(store_url: str) -> dict[str, str]:
     """The settings of a service on that store."""
-    return {"TICKETBOOK_STORE": store_url, "TICKETBOOK_AUTH_SECRET": SECRET}
+    return {
+        "TICKETBOOK_STORE": store_url,
+        "TICKETBOOK_AUTH_SECRET": SECRET,
+        "TICKETBOOK_SIGNING_KEY": str(signing_key()),
+    }
 
 
 class Client(httpx.Client):

@@ -591,6 +591,8 @@ SCOPE_OF: Final = {
     ("get", "/v1/systems/{system}"): "tickets:read",
     ("get", "/v1/audit"): "audit:read",
     ("get", "/v1/audit/reads"): "audit:read",
+    ("get", "/v1/audit/head"): "audit:read",
+    ("get", "/v1/audit/export"): "audit:read",
     ("get", "/v1/projections"): "projections:operate",
     ("get", "/v1/projections/{name}"): "projections:operate",
     ("post", "/v1/projections/{name}/parked/{ticket_id}/retry"): "projections:operate",

@@ -2,28 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.http import freshness, paging
-from api.http.callers import Auditing, organisation_of
+from api.http.audit_filter import Filtered, allowed
+from api.http.callers import Auditing
 from api.http.freshness import MinEventPosition
-from api.http.models import ID_PATTERN, AuditPage, JournalPage, entry_json, journal_json
-from api.http.moments import Before, BeforePosition, Since, SincePosition
+from api.http.models import AuditPage, JournalPage, entry_json, journal_json
 from api.http.problems import CALLER, READ, documented
 from api.http.recorded import record, recorded
 from projections.audit import AuditFilter, Found
 from projections.journal import JournalEntry
 
 router = APIRouter(prefix="/v1/audit", tags=["Audit"])
-
-Text = Annotated[str | None, Query(max_length=200)]
-Organisation = Annotated[
-    str | None, Query(pattern=ID_PATTERN, description="For platform staff; else it is your own")
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +36,7 @@ class _Question:
 )
 async def search_audit(
     call: Auditing,
-    system: Text = None,
-    ticket: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
-    actor: Text = None,
-    action: Text = None,
-    feature: Annotated[str | None, Query(max_length=200, description="Granted or revoked")] = None,
-    granted: Annotated[str | None, Query(max_length=200, description="This feature")] = None,
-    revoked: Annotated[str | None, Query(max_length=200, description="This feature")] = None,
-    correlation: Text = None,
-    text: Annotated[
-        str | None,
-        Query(min_length=1, max_length=200, description="Part of the reason, in whatever case"),
-    ] = None,
-    since: Since = None,
-    before: Before = None,
-    since_position: SincePosition = None,
-    before_position: BeforePosition = None,
-    org: Organisation = None,
+    asked: Filtered,
     order: Literal["newest", "oldest"] = "newest",
     limit: paging.Limit = paging.DEFAULT_LIMIT,
     cursor: paging.Cursor = None,
@@ -69,22 +48,7 @@ async def search_audit(
     A page looks at 10,000 entries at most. Where few of them match it ends early, maybe empty:
     there is more for as long as `next` is not null.
     """
-    where = AuditFilter(
-        organisation_of(call, org),
-        system,
-        ticket,
-        actor,
-        action,
-        feature,
-        correlation,
-        since,
-        before,
-        granted,
-        revoked,
-        text,
-        since_position,
-        before_position,
-    )
+    where = allowed(call, asked)
     newest_first = order == "newest"
     question = _Question(where, newest_first)
     beyond = paging.position_of(cursor, question)
@@ -93,7 +57,7 @@ async def search_audit(
         "audit",
         position,
         lambda view: view.page(where, beyond=beyond, limit=limit, newest_first=newest_first),
-        ticket_id=ticket,
+        ticket_id=where.ticket_id,
     )
     found: Found = await recorded(call, "audit.searched", reading)
     items = [entry_json(entry) for entry in found.entries]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, cast
 
 from anyio import to_thread
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from api.composition import Service
@@ -84,7 +85,7 @@ def requires(scope: str) -> Callable[[Request], Awaitable[Call]]:
 def _refuse_unknown_parameters(request: Request) -> None:
     """A misspelt filter that is passed over would show more than was asked for."""
     route = cast(APIRoute, request.scope["route"])
-    known = [parameter.alias for parameter in route.dependant.query_params]
+    known = _known(route.dependant)
     unknown = [name for name in request.query_params if name not in known]
     faults = [
         Fault(f"/query/{escaped(name)}", "unknown-parameter", _unknown(name, known))
@@ -92,6 +93,12 @@ def _refuse_unknown_parameters(request: Request) -> None:
     ]
     if faults:
         raise Problem("invalid-parameter", faults[0].detail, faults)
+
+
+def _known(dependant: Dependant) -> list[str]:
+    """The query parameters of a route, and of what it depends on."""
+    inner = [name for dependency in dependant.dependencies for name in _known(dependency)]
+    return [*(parameter.alias for parameter in dependant.query_params), *inner]
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:

@@ -175,6 +175,17 @@ class JournalPage(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last")
 
 
+class HeadModel(BaseModel):
+    position: int
+    hash: str
+    time: Time
+    key: str = Field(description="The public key, in base64")
+    signature: str = Field(
+        description="Ed25519, in base64, over four lines, each with a line feed: "
+        "`ticketbook head`, `position …`, `hash …`, `time …`"
+    )
+
+
 class FeatureModel(BaseModel):
     name: str
     description: str

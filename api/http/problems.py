@@ -73,6 +73,7 @@ KINDS: Final = {
         Kind("internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed"),
         Kind("issuer-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "The issuer does not answer"),
         Kind("store-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer"),
+        Kind("signing-key-missing", HTTPStatus.SERVICE_UNAVAILABLE, "There is no key to sign with"),
         Kind("overloaded", HTTPStatus.SERVICE_UNAVAILABLE, "Too much is waiting"),
         Kind("projection-behind", HTTPStatus.SERVICE_UNAVAILABLE, "The view is not there yet"),
     )
