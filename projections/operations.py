@@ -1,12 +1,12 @@
 """What operators do to a version of a view: retry a parked ticket, verify it, repair it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from time import monotonic
+from threading import Event, Thread
 from typing import Final, Literal
 
-from domain.errors import EventUnreadable, Fenced, TicketNotParked
+from domain.errors import EventUnreadable, Fenced, StoreUnavailable, TicketNotParked
 from domain.events import Recorded
 from domain.ports import Share
 from projections.applier import BATCH, Applier
@@ -35,22 +35,30 @@ def retry(projected: Projected[Row], ticket_id: str, holder: str) -> Parked | No
 def leading(
     projected: Projected[Row], holder: str
 ) -> Iterator[tuple[Applier[Row], Callable[[], None]]]:
-    """Take the lease of a version for as long as the block lasts: an applier that holds its fence,
-    and what renews it, which raises `Fenced` when somebody else took over."""
+    """Hold the lease of a version for as long as the block lasts: an applier with its fence, and a
+    check that raises `Fenced` once somebody else took over."""
     name, leases = projected.view.name, projected.leases
     fence = leases.seize(name, holder, LEASE_SECONDS)
-    renewed = monotonic()
+    ended, lost = Event(), Event()
 
-    def renew() -> None:
-        nonlocal renewed
-        if monotonic() - renewed > HEARTBEAT:
-            if leases.acquire(name, holder, LEASE_SECONDS) != fence:
-                raise Fenced(f"Somebody else took over {name}. Look at its status and start again.")
-            renewed = monotonic()
+    def renew() -> None:  # in a thread of its own: what is done meanwhile takes its time
+        while not ended.wait(HEARTBEAT):
+            with suppress(StoreUnavailable):  # until the lease is out, the store may come back
+                if leases.acquire(name, holder, LEASE_SECONDS) != fence:
+                    lost.set()
+                    return
 
+    def check() -> None:
+        if lost.is_set():
+            raise Fenced(f"Somebody else took over {name}. Look at its status and start again.")
+
+    renewing = Thread(target=renew, name=f"lease-{name}", daemon=True)
+    renewing.start()
     try:
-        yield Applier(projected, fence), renew
+        yield Applier(projected, fence), check
     finally:
+        ended.set()
+        renewing.join()
         leases.release(name, holder)
 
 
@@ -74,7 +82,7 @@ class Verification:
     differences: Sequence[Difference]
 
 
-def verify(projected: Projected[Row], renew: Callable[[], None] = lambda: None) -> Verification:
+def verify(projected: Projected[Row], check: Callable[[], None] = lambda: None) -> Verification:
     """Compare every row with a fold of the log up to the checkpoint.
 
     The view may be moving: a row that seems wrong is looked at again, at one checkpoint, before
@@ -86,14 +94,14 @@ def verify(projected: Projected[Row], renew: Callable[[], None] = lambda: None) 
     rows, suspects = 0, set[Key]()
     for number in range(of):
         share = Share(number, of)
-        expected = _expected(projected, share, position, renew)
+        expected = _expected(projected, share, position, check)
         for key, row in view.rows():
             rows += not number
             ours = of == 1 or row is None or share.holds(_owner(key, row))
             if ours and expected.pop(key, None) != _hash(row):
                 suspects.add(key)
             if rows % BATCH == 0:
-                renew()
+                check()
         suspects.update(expected)
     return Verification(position, rows, sorted(view.parked()), judge(projected, suspects))
 
@@ -111,7 +119,7 @@ def _owner(key: Key, row: Row) -> str:
 
 
 def _expected(
-    projected: Projected[Row], share: Share, upto: int, renew: Callable[[], None]
+    projected: Projected[Row], share: Share, upto: int, check: Callable[[], None]
 ) -> dict[Key, int]:
     """The key to the hash of the row that should be there."""
     latest: dict[str, Row | None] = {}
@@ -131,7 +139,7 @@ def _expected(
             latest[ticket_id] = row
             if row is not None:
                 expected[_key(projected, recorded)] = hash(row)
-        renew()
+        check()
     return expected
 
 
@@ -142,13 +150,30 @@ def _key(projected: Projected[Row], recorded: Recorded) -> Key:
 def judge(projected: Projected[Row], suspects: Iterable[Key]) -> list[Difference]:
     """Which of the keys really hold what the log does not say. Parked tickets wait, and are left
     out."""
+    found: list[Difference] = []
+    keys = sorted(suspects, key=lambda key: (isinstance(key, str), key))
+    for start in range(0, len(keys), _MENDED):
+        found += _differences(projected, keys[start : start + _MENDED])
     parked = projected.view.parked()
-    found = []
-    for key in sorted(suspects, key=lambda key: (isinstance(key, str), key)):
-        ticket_id = _ticket_at(projected, key)
-        if ticket_id not in parked and (difference := _difference(projected, key, ticket_id)):
-            found.append(difference)
-    return found
+    return [one for one in found if one.ticket_id not in parked]
+
+
+def _differences(projected: Projected[Row], keys: Sequence[Key]) -> Iterator[Difference]:
+    """What only moved on while looking is no difference: a row may be newer than the checkpoint
+    that was read before it, as long as the log says the same."""
+    parked = projected.view.parked()
+    floor = projected.view.checkpoint()
+    stored = projected.view.stored(keys)
+    for key, (ticket_id, due, allowed) in _rows_at(projected, keys, floor).items():
+        kind: Literal["missing", "extra", "changed"] | None = None
+        if key not in stored:
+            kind = "missing" if due else None
+        elif not allowed:
+            kind = "extra"
+        elif stored[key] not in allowed:
+            kind = "changed"
+        if kind and ticket_id not in parked:
+            yield Difference(kind, key, ticket_id)
 
 
 def _ticket_at(projected: Projected[Row], key: Key) -> str | None:
@@ -163,27 +188,25 @@ def _ticket_at(projected: Projected[Row], key: Key) -> str | None:
         return error.ticket_id
 
 
-def _difference(projected: Projected[Row], key: Key, ticket_id: str | None) -> Difference | None:
-    """What only moved on while looking is no difference: a row may be newer than the checkpoint
-    that was read before it, as long as the log says the same."""
-    floor = projected.view.checkpoint()
-    stored = projected.view.stored([key])
-    due, allowed = _rows_at(projected, key, ticket_id, floor)
-    if key not in stored:
-        return Difference("missing", key, ticket_id) if due else None
-    if not allowed:
-        return Difference("extra", key, ticket_id)
-    return None if stored[key] in allowed else Difference("changed", key, ticket_id)
-
-
 def _rows_at(
-    projected: Projected[Row], key: Key, ticket_id: str | None, floor: int
-) -> tuple[bool, list[Row]]:
-    """Whether there must be a row, and which ones there may be, from checkpoint `floor` on."""
+    projected: Projected[Row], keys: Sequence[Key], floor: int
+) -> Mapping[Key, tuple[str | None, bool, Sequence[Row]]]:
+    """Of each key: its ticket, whether there must be a row, and which rows there may be, from
+    checkpoint `floor` on."""
+    tickets = {key: _ticket_at(projected, key) for key in keys}
+    histories = projected.log.histories({one for one in tickets.values() if one is not None})
+    return {
+        key: (ticket_id, *_allowed(projected, key, histories.get(ticket_id or "", ()), floor))
+        for key, ticket_id in tickets.items()
+    }
+
+
+def _allowed(
+    projected: Projected[Row], key: Key, history: Sequence[Recorded], floor: int
+) -> tuple[bool, Sequence[Row]]:
     due, allowed = False, list[Row]()
     row: Row | None = None
-    histories = projected.log.histories([ticket_id]) if ticket_id is not None else {}
-    for recorded in histories.get(ticket_id or "", ()):
+    for recorded in history:
         try:
             row = projected.projection.project(row, recorded)
         except Exception:
@@ -202,12 +225,11 @@ def repair(projected: Projected[Row], differences: Sequence[Difference], holder:
 
     The version's runner stands by meanwhile. Raises `Fenced`.
     """
-    with leading(projected, holder) as (applier, renew):
+    with leading(projected, holder) as (applier, check):
         for start in range(0, len(differences), _MENDED):
-            mended: dict[Key, Row | None] = {}
-            for one in differences[start : start + _MENDED]:
-                due, allowed = _rows_at(projected, one.key, one.ticket_id, applier.position)
-                mended[one.key] = allowed[0] if due else None
+            keys = [one.key for one in differences[start : start + _MENDED]]
+            right = _rows_at(projected, keys, applier.position)
+            mended = {key: rows[0] if due else None for key, (_, due, rows) in right.items()}
             projected.view.mend(mended, applier.fence)
-            renew()
+            check()
     return len(differences)

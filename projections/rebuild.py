@@ -82,23 +82,23 @@ def rebuild(
     versions = projection.versions
     build = versions.begin(head(), shares)
     projected = projection.projected(build.version)
-    with leading(projected, holder) as (applier, renew):
-        if not _build(projection, build, head, start, renew, tell):
+    with leading(projected, holder) as (applier, check):
+        if not _build(projection, build, head, start, check, tell):
             return Rebuilt("cancelled", build.version, 0, (), None)
         applier.resume()
         started, began = monotonic(), applier.position
 
         def catch_up(phase: Literal["catching up", "comparing"] = "catching up") -> None:
             while applier.step():
-                renew()
+                check()
                 rate = (applier.position - began) / max(monotonic() - started, 1e-9)
                 tell(Step(phase, applier.position, max(head(), applier.position), rate))
-            renew()
+            check()
 
         catch_up()
         tell(Step("comparing", applier.position, applier.position, 0.0))
-        new = verify(projected, renew)
-        live = compare(projection.live.projected, projected, renew)
+        new = verify(projected, check)
+        live = compare(projection.live.projected, projected, check)
         if new.differences:
             return Rebuilt("refused", build.version, applier.position, live, new)
         if dry_run:
@@ -121,7 +121,7 @@ def _build(
     build: Build,
     head: Callable[[], int],
     start: StartBuilders,
-    renew: Callable[[], None],
+    check: Callable[[], None],
     tell: Tell,
 ) -> bool:
     """Have every share built; False when an operator gave the build up."""
@@ -131,7 +131,7 @@ def _build(
     began, started = min(_reached(view.loaded(), build)), monotonic()
     with start(projection.projection.name, build) as builders:
         while True:
-            renew()
+            check()
             asked = projection.versions.registry().building
             if asked is None or asked.version != build.version:
                 return False
@@ -199,7 +199,7 @@ def _drop(
 
 
 def compare(
-    live: Projected[Any], new: Projected[Any], renew: Callable[[], None]
+    live: Projected[Any], new: Projected[Any], check: Callable[[], None]
 ) -> list[Difference]:
     """Where the live version is not what the new one says: found by walking through both in the
     order of their keys, and then judged by the log, as both may be moving."""
@@ -208,7 +208,7 @@ def compare(
     left, right = next(lefts, None), next(rights, None)
     for number in count():
         if number % 1_000 == 0:
-            renew()
+            check()
         if left is None and right is None:
             break
         if left is not None and (right is None or left[0] < right[0]):

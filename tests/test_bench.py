@@ -9,7 +9,7 @@ from tests.bench.append import append_to_mongodb, append_to_sqlite
 from tests.bench.plan import Plan
 from tests.bench.table import show
 
-_TINY = Plan(rounds=1, seconds=0.05, others=False)
+_TINY = Plan(rounds=1, seconds=0.05, events=300, others=False)
 
 
 def test_the_append_benchmark_ends_with_a_table_that_says_of_each_target_whether_it_held(

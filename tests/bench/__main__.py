@@ -13,6 +13,7 @@ from rich.console import Console
 from tests.bench.append import append_to_mongodb, append_to_sqlite
 from tests.bench.over_http import create_ticket, read_back
 from tests.bench.plan import FULL, QUICK, Plan
+from tests.bench.rebuild import rebuild_on_mongodb, rebuild_on_sqlite
 from tests.bench.table import Part, show
 from tests.mongod import ReplicaSet
 
@@ -25,6 +26,10 @@ MEASUREMENTS: Final[Mapping[str, tuple[Measurement, ...]]] = {
     ),
     "http": (lambda uri, folder, plan: create_ticket(uri, plan),),
     "readback": (lambda uri, folder, plan: read_back(uri, plan),),
+    "rebuild": (
+        lambda uri, folder, plan: rebuild_on_mongodb(uri, plan),
+        lambda uri, folder, plan: rebuild_on_sqlite(folder, plan),
+    ),
 }
 
 

@@ -6,13 +6,14 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Each contestant runs `rounds` times for `seconds`. `others` says whether products that have
-    to be installed or started first take part too."""
+    """Each contestant runs `rounds` times for `seconds`; long logs have `events` events. `others`
+    says whether products that have to be installed or started first take part too."""
 
     rounds: int
     seconds: float
+    events: int
     others: bool = True
 
 
-FULL: Final = Plan(rounds=5, seconds=2.0)
-QUICK: Final = Plan(rounds=2, seconds=1.0)
+FULL: Final = Plan(rounds=5, seconds=2.0, events=1_000_000)
+QUICK: Final = Plan(rounds=2, seconds=1.0, events=50_000)

@@ -43,6 +43,15 @@ def faster(what: str, ours: Sample, baseline: Sample, times: float) -> Row:
     return replace(compared(what, ours, baseline), target=f">= {times:g} x", held=held)
 
 
+def at_least(what: str, ours: float, baseline: float, times: float) -> Row:
+    """Both per second."""
+    ratio = ours / baseline
+    shown_ratio = f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
+    return Row(
+        what, f"{ours:,.0f}/s", f"{baseline:,.0f}/s", shown_ratio, f">= {times:g} x", ratio >= times
+    )
+
+
 def at_most(what: str, ours: float, baseline: float, times: float) -> Row:
     """Both in milliseconds."""
     ratio = ours / baseline
