@@ -75,15 +75,15 @@ def evolve(ticket: Ticket | None, recorded: Recorded) -> Ticket | None:
                 position=recorded.position,
             )
         case LegacyRecordQuarantined():
-            return ticket and _at(ticket, recorded)
+            return ticket and replace(ticket, version=recorded.version, position=recorded.position)
         case TicketRenamed() if ticket:
-            return replace(_touched(ticket, recorded), name=event.name)
+            return _changed(ticket, recorded, ticket.features, ticket.retired, event.name)
         case TicketFeaturesChanged() if ticket:
-            return replace(_touched(ticket, recorded), features=event.features)
+            return _changed(ticket, recorded, event.features, ticket.retired, ticket.name)
         case TicketRetired() | LegacyRecordRemoved() if ticket:
-            return replace(_touched(ticket, recorded), retired=True)
+            return _changed(ticket, recorded, ticket.features, True, ticket.name)
         case TicketRestored() if ticket:
-            return replace(_touched(ticket, recorded), retired=False)
+            return _changed(ticket, recorded, ticket.features, False, ticket.name)
         case TicketRenamed() | TicketFeaturesChanged() | TicketRetired() | TicketRestored():
             return None
         case LegacyRecordRemoved():
@@ -98,9 +98,20 @@ def fold(history: Iterable[Recorded]) -> Ticket | None:
     return ticket
 
 
-def _at(ticket: Ticket, recorded: Recorded) -> Ticket:
-    return replace(ticket, version=recorded.version, position=recorded.position)
-
-
-def _touched(ticket: Ticket, recorded: Recorded) -> Ticket:
-    return replace(_at(ticket, recorded), updated_at=recorded.event.origin.occurred_at)
+def _changed(
+    ticket: Ticket, recorded: Recorded, features: tuple[str, ...], retired: bool, name: str
+) -> Ticket:
+    """Not `replace`, which takes several times as long: rebuilding folds every event there is."""
+    return Ticket(
+        id=ticket.id,
+        org_id=ticket.org_id,
+        system=ticket.system,
+        name=name,
+        features=features,
+        created_at=ticket.created_at,
+        updated_at=recorded.event.origin.occurred_at,
+        retired=retired,
+        revision=ticket.revision,
+        version=recorded.version,
+        position=recorded.position,
+    )

@@ -2,6 +2,8 @@
 come as far as it goes, not once per event."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from time import monotonic, sleep
 from typing import Any, Final, Generic, cast
 
@@ -16,11 +18,11 @@ STRETCH: Final = 5_000
 FLUSH_SECONDS: Final = 10.0
 """At most so much work is done again after a kill."""
 
-HELD: Final = 200_000
-"""Most tickets whose latest row is held back and remembered."""
+GATHERED: Final = 20_000
+"""Rows that gather before some are written."""
 
-_ROWS: Final = 20_000
-"""Most rows held back where every row is kept."""
+REMEMBERED: Final = 200_000
+"""Most tickets whose latest row is remembered."""
 
 _LOOK: Final = 0.5
 """Seconds between looks at what is asked of the builder."""
@@ -30,6 +32,7 @@ class ShareBuilder(Generic[Row]):
     """Brings one share of a version from where it stands up to the build's target.
 
     Needs no fence: what it writes follows from the log alone, and `View.load` lets no row go back.
+    It writes in a thread of its own, while the next events are read.
     """
 
     def __init__(self, projected: Projected[Row], build: Build, number: int) -> None:
@@ -39,13 +42,15 @@ class ShareBuilder(Generic[Row]):
         self._clock = projected.clock
         self._target = build.target
         self._share = Share(number, build.shares)
-        self.position = self._view.loaded().get(number, 0)
+        self.position = self._loaded = self._view.loaded().get(number, 0)
         self._flushed_at = monotonic()
         self._latest: dict[str, Row | None] = {}
-        self._held: list[tuple[str, Row]] = []
+        self._rows: list[tuple[str, Row]] = []
         self._dirty: dict[str, Row] = {}
         self._parked = set(self._view.parked())
         self._newly_parked: list[Parked] = []
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._written: Future[None] | None = None
 
     @property
     def done(self) -> bool:
@@ -64,19 +69,49 @@ class ShareBuilder(Generic[Row]):
         self.position = max(stretch.upto, before)
         if self.position == before:
             self.position = self._target  # the log ends before: nothing more will come
-        full = len(self._held) >= _ROWS or len(self._dirty) >= HELD
-        if self.done or full or monotonic() - self._flushed_at >= FLUSH_SECONDS:
+        if self.done or monotonic() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
+        elif len(self._dirty) + len(self._rows) >= GATHERED:
+            self._spill()
         return self.position - before
 
     def flush(self) -> None:
-        """Write what has gathered, and how far the share has come."""
-        rows = self._held or list(self._dirty.items())
-        self._view.load(self._share.number, self.position, rows, self._newly_parked)
-        self._held, self._dirty, self._newly_parked = [], {}, []
-        if len(self._latest) >= HELD:
+        """Write all that has gathered, and how far the share has come."""
+        rows = self._rows or list(self._dirty.items())
+        self._rows, self._dirty = [], {}
+        self._write_up_to_here(rows)
+        self._settle()
+        if len(self._latest) >= REMEMBERED:
             self._latest.clear()
         self._flushed_at = monotonic()
+
+    def _spill(self) -> None:
+        """Write what will hardly change again: of the tickets, those that were last touched
+        longest ago."""
+        if self._rows:
+            rows, self._rows = self._rows, []
+            self._write_up_to_here(rows)
+        else:
+            rows = list(islice(self._dirty.items(), GATHERED // 2))
+            for ticket_id, _ in rows:
+                del self._dirty[ticket_id]
+            self._write(rows, ())
+
+    def _write_up_to_here(self, rows: Sequence[tuple[str, Row]]) -> None:
+        parked, self._newly_parked = self._newly_parked, []
+        self._loaded = self.position
+        self._write(rows, parked)
+
+    def _write(self, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]) -> None:
+        self._settle()
+        share = self._share.number
+        self._written = self._writing.submit(self._view.load, share, self._loaded, rows, parked)
+
+    def _settle(self) -> None:
+        """Wait for what is being written. Raises what that raised."""
+        if self._written:
+            self._written.result()
+            self._written = None
 
     def _remember(self, events: Sequence[Recorded]) -> None:
         """Fetch the rows that the events build on. A stream that begins here has none."""
@@ -103,8 +138,9 @@ class ShareBuilder(Generic[Row]):
         if row is None:
             return
         if self._projection.every:
-            self._held.append((ticket_id, row))
+            self._rows.append((ticket_id, row))
         else:
+            self._dirty.pop(ticket_id, None)  # to the end: what comes first is what rests
             self._dirty[ticket_id] = row
 
     def _park(self, ticket_id: str, position: int, error: Exception) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from infrastructure.sqlite.audit_as_of import last_grant, last_positions
 from infrastructure.sqlite.audit_search import positions
-from infrastructure.sqlite.database import SQLiteDatabase
+from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
 from projections.as_of import PastReader, Then, ThenPage
@@ -51,13 +51,6 @@ CREATE TABLE IF NOT EXISTS {rows} (
     hash BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS {rows}_ticket ON {rows} (ticket_id, position);
-CREATE INDEX IF NOT EXISTS {rows}_correlation ON {rows} (correlation_id, position);
-CREATE INDEX IF NOT EXISTS {rows}_recorded ON {rows} (recorded_at, position);
-CREATE INDEX IF NOT EXISTS {rows}_org ON {rows} (org_id, position);
-CREATE INDEX IF NOT EXISTS {rows}_org_ticket ON {rows} (org_id, ticket_id, position);
-CREATE INDEX IF NOT EXISTS {rows}_actor ON {rows} (actor, position);
-CREATE INDEX IF NOT EXISTS {rows}_action ON {rows} (action, position);
-CREATE INDEX IF NOT EXISTS {rows}_system ON {rows} (system, position);
 CREATE TABLE IF NOT EXISTS {features} (
     feature TEXT NOT NULL,
     position INTEGER NOT NULL,
@@ -69,10 +62,34 @@ CREATE INDEX IF NOT EXISTS {features}_ticket ON {features} (feature, ticket_id, 
 """
 
 
+_INDEXES: Final = (
+    "CREATE INDEX IF NOT EXISTS {rows}_correlation ON {rows} (correlation_id, position)",
+    "CREATE INDEX IF NOT EXISTS {rows}_recorded ON {rows} (recorded_at, position)",
+    "CREATE INDEX IF NOT EXISTS {rows}_org ON {rows} (org_id, position)",
+    "CREATE INDEX IF NOT EXISTS {rows}_org_ticket ON {rows} (org_id, ticket_id, position)",
+    "CREATE INDEX IF NOT EXISTS {rows}_actor ON {rows} (actor, position)",
+    "CREATE INDEX IF NOT EXISTS {rows}_action ON {rows} (action, position)",
+    "CREATE INDEX IF NOT EXISTS {rows}_system ON {rows} (system, position)",
+)
+
+_DERIVE: Final = """
+INSERT OR IGNORE INTO {features}
+SELECT f.value, a.position, 1, a.ticket_id FROM {rows} a, json_each(a.granted) f
+WHERE (:above IS NULL OR a.position > :above) AND a.position <= :upto
+UNION ALL
+SELECT f.value, a.position, 0, a.ticket_id FROM {rows} a, json_each(a.revoked) f
+WHERE (:above IS NULL OR a.position > :above) AND a.position <= :upto
+ORDER BY 1, 2
+"""
+
+
 class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
     """A `View` and its `AuditReader` and `PastReader`."""
 
     _tables = _TABLES
+    _indexes = _INDEXES
+    _derive = _DERIVE
+    _key = "position"
 
     def __init__(self, database: SQLiteDatabase, version: int) -> None:
         super().__init__(database, AUDIT.name, version)
@@ -164,16 +181,13 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
         connection.executemany(
             f"DELETE FROM {self._rows} WHERE position = ?", [(key,) for key in keys]
         )
-        marks = ", ".join("?" * len(keys))
-        connection.execute(f"DELETE FROM {self._features} WHERE position IN ({marks})", keys)
+        for some in slices(keys):
+            query = f"DELETE FROM {self._features} WHERE position IN ({marks(some)})"
+            connection.execute(query, some)
 
     def _write(self, rows: Sequence[tuple[str, AuditEntry | None]], connection: Connection) -> None:
         entries = [entry for _, entry in rows if entry is not None]
-        marks = ", ".join("?" * 17)
-        connection.executemany(
-            f"INSERT OR REPLACE INTO {self._rows} VALUES ({marks})",
-            [_row(entry) for entry in entries],
-        )
+        self._load(entries, connection)
         # an entry never changes once it is there, so neither do its keys
         connection.executemany(
             f"INSERT OR IGNORE INTO {self._features} VALUES (?, ?, ?, ?)",
@@ -185,8 +199,11 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
             ],
         )
 
-    def _ahead(self, rows: Sequence[tuple[str, AuditEntry]]) -> Sequence[tuple[str, AuditEntry]]:
-        return rows  # the same entry always, whoever writes it
+    def _load(self, rows: Sequence[AuditEntry], connection: Connection) -> None:
+        connection.executemany(
+            f"INSERT OR REPLACE INTO {self._rows} VALUES ({marks(_COLUMNS.split(','))})",
+            [_row(entry) for entry in rows],
+        )
 
     def _first(self, connection: Connection, moment: datetime) -> int:
         """The first position recorded at `moment` or later."""

@@ -1,13 +1,13 @@
 """One SQLite file, shared by the log and the views."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
 from time import monotonic, sleep
-from typing import Final
+from typing import Any, Final
 
 from domain.errors import (
     ConfigurationError,
@@ -25,6 +25,9 @@ _BUSY_SECONDS: Final = 10
 _WRITER_KIB: Final = 32 * 1024
 """Memory for the pages of one transaction: those that do not fit are written twice."""
 
+_VARIABLES: Final = 500
+"""Names in one `IN (…)`; SQLite takes some thousands, short statements parse faster."""
+
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -37,6 +40,17 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """
+
+
+def marks(values: Collection[Any]) -> str:
+    """A question mark per value."""
+    return ", ".join("?" * len(values))
+
+
+def slices(values: Collection[Any]) -> list[list[Any]]:
+    """The values in lists that are short enough for one `IN (…)`."""
+    every = list(values)
+    return [every[start : start + _VARIABLES] for start in range(0, len(every), _VARIABLES)]
 
 
 class SQLiteDatabase:

@@ -16,11 +16,9 @@ from infrastructure.ordered_log import (
     chained,
     check_batch,
 )
-from infrastructure.sqlite.database import SQLiteDatabase
+from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 
 _COLUMNS: Final = "originator_id, originator_version, topic, state, position, hash"
-_VARIABLES: Final = 500
-"""Names in one `IN (…)`; SQLite takes some thousands, short statements parse faster."""
 
 _SCANNED: Final = 5_000
 _BEFORE_ALL: Final = -(2**63)
@@ -48,7 +46,7 @@ class SQLiteLog:
             conditions.append("position <= ?")
             values.append(upto)
         if topics:
-            conditions.append(f"topic IN ({_marks(topics)})")
+            conditions.append(f"topic IN ({marks(topics)})")
         query = (
             f"SELECT {_COLUMNS} FROM events WHERE {' AND '.join(conditions)} "
             "ORDER BY position LIMIT ?"
@@ -82,16 +80,16 @@ class SQLiteLog:
     def streams(self, originator_ids: Collection[Any]) -> Sequence[Chained]:
         found: list[Chained] = []
         with self._database.reading() as connection:
-            for ids in _slices(originator_ids):
-                query = f"SELECT {_COLUMNS} FROM events WHERE originator_id IN ({_marks(ids)})"
+            for ids in slices(originator_ids):
+                query = f"SELECT {_COLUMNS} FROM events WHERE originator_id IN ({marks(ids)})"
                 found.extend(Chained(*row) for row in connection.execute(query, ids))
         return sorted(found, key=lambda notification: notification.id)
 
     def answers(self, keys: Collection[str]) -> Mapping[str, bytes]:
         found: dict[str, bytes] = {}
         with self._database.reading() as connection:
-            for some in _slices(keys):
-                query = f"SELECT key, body FROM answers WHERE key IN ({_marks(some)})"
+            for some in slices(keys):
+                query = f"SELECT key, body FROM answers WHERE key IN ({marks(some)})"
                 found.update(connection.execute(query, some).fetchall())
         return found
 
@@ -138,12 +136,3 @@ def _head(connection: sqlite3.Connection) -> Head:
         return EMPTY
     last = connection.execute("SELECT hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
     return Head(row[0], last[0] if last else START)
-
-
-def _marks(values: Collection[Any]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def _slices(values: Collection[Any]) -> list[list[Any]]:
-    every = list(values)
-    return [every[start : start + _VARIABLES] for start in range(0, len(every), _VARIABLES)]

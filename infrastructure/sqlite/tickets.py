@@ -6,7 +6,7 @@ from sqlite3 import Connection
 from typing import Any, Final
 
 from domain.ticket import Ticket
-from infrastructure.sqlite.database import SQLiteDatabase
+from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
 from projections.projection import Key
@@ -40,11 +40,6 @@ CREATE TABLE IF NOT EXISTS {rows} (
     version INTEGER NOT NULL,
     position INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS {rows}_org ON {rows} (org_id, id) WHERE NOT retired;
-CREATE INDEX IF NOT EXISTS {rows}_org_system ON {rows} (org_id, system, id) WHERE NOT retired;
-CREATE INDEX IF NOT EXISTS {rows}_org_name ON {rows} (org_id, name, id) WHERE NOT retired;
-CREATE INDEX IF NOT EXISTS {rows}_system ON {rows} (system, id) WHERE NOT retired;
-CREATE INDEX IF NOT EXISTS {rows}_name ON {rows} (name, id) WHERE NOT retired;
 CREATE TABLE IF NOT EXISTS {features} (
     feature TEXT NOT NULL,
     org_id TEXT NOT NULL,
@@ -54,10 +49,38 @@ CREATE TABLE IF NOT EXISTS {features} (
 """
 
 
+_INDEXES: Final = (
+    "CREATE INDEX IF NOT EXISTS {rows}_org ON {rows} (org_id, id) WHERE NOT retired",
+    "CREATE INDEX IF NOT EXISTS {rows}_org_system ON {rows} (org_id, system, id) WHERE NOT retired",
+    "CREATE INDEX IF NOT EXISTS {rows}_org_name ON {rows} (org_id, name, id) WHERE NOT retired",
+    "CREATE INDEX IF NOT EXISTS {rows}_system ON {rows} (system, id) WHERE NOT retired",
+    "CREATE INDEX IF NOT EXISTS {rows}_name ON {rows} (name, id) WHERE NOT retired",
+)
+
+_DERIVE: Final = """
+INSERT OR IGNORE INTO {features}
+SELECT f.value, t.org_id, t.id FROM {rows} t, json_each(t.features) f
+WHERE NOT t.retired AND (:above IS NULL OR t.id > :above) AND t.id <= :upto
+ORDER BY 1, 2, 3
+"""
+
+_LOAD: Final = """
+INSERT INTO {rows} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET
+    name = excluded.name, retired = excluded.retired, features = excluded.features,
+    created_at = excluded.created_at, updated_at = excluded.updated_at,
+    revision = excluded.revision, version = excluded.version, position = excluded.position
+WHERE excluded.version > version
+"""
+
+
 class SQLiteTickets(SQLiteView[Ticket]):
     """A `View` and its `TicketReader`."""
 
     _tables = _TABLES
+    _indexes = _INDEXES
+    _derive = _DERIVE
+    _key = "id"
 
     def __init__(self, database: SQLiteDatabase, version: int) -> None:
         super().__init__(database, TICKETS.name, version)
@@ -109,8 +132,8 @@ class SQLiteTickets(SQLiteView[Ticket]):
 
     def _remove(self, keys: Sequence[Key], connection: Connection) -> None:
         connection.executemany(f"DELETE FROM {self._rows} WHERE id = ?", [(key,) for key in keys])
-        marks = ", ".join("?" * len(keys))
-        connection.execute(f"DELETE FROM {self._features} WHERE id IN ({marks})", keys)
+        for some in slices(keys):
+            connection.execute(f"DELETE FROM {self._features} WHERE id IN ({marks(some)})", some)
 
     def _write(self, rows: Sequence[tuple[str, Ticket | None]], connection: Connection) -> None:
         there = self._find(connection, [ticket_id for ticket_id, _ in rows])
@@ -138,17 +161,18 @@ class SQLiteTickets(SQLiteView[Ticket]):
             [(*_place(after[id_]), *_content(after[id_])) for id_ in sorted(heavy)],
         )
 
-    def _ahead(self, rows: Sequence[tuple[str, Ticket]]) -> Sequence[tuple[str, Ticket]]:
-        there = self.latest([ticket_id for ticket_id, _ in rows])
-        return [
-            (ticket_id, ticket)
-            for ticket_id, ticket in rows
-            if ticket_id not in there or there[ticket_id].version < ticket.version
-        ]
+    def _load(self, rows: Sequence[Ticket], connection: Connection) -> None:
+        ordered = sorted(rows, key=lambda ticket: ticket.id)
+        connection.executemany(
+            self._named(_LOAD), [(*_place(ticket), *_content(ticket)) for ticket in ordered]
+        )
 
     def _find(self, connection: Connection, ticket_ids: Collection[str]) -> list[Ticket]:
-        query = f"SELECT {_COLUMNS} FROM {self._rows} t WHERE id = ?"
-        return [_ticket(row) for id_ in ticket_ids for row in connection.execute(query, (id_,))]
+        found: list[Ticket] = []
+        for ids in slices(ticket_ids):
+            query = f"SELECT {_COLUMNS} FROM {self._rows} t WHERE id IN ({marks(ids)})"
+            found.extend(map(_ticket, connection.execute(query, ids)))
+        return found
 
 
 def _holdings(ticket: Ticket) -> list[tuple[str, str, str]]:

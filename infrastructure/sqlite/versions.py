@@ -42,7 +42,7 @@ class SQLiteVersions(Generic[V]):
         )
         registry = self.registry()
         for version in (registry.live, *registry.kept):
-            self.view(version).create()
+            self.view(version).create(indexed=True)
 
     def registry(self) -> Registry:
         with self._database.reading() as connection:
@@ -60,7 +60,7 @@ class SQLiteVersions(Generic[V]):
             )
             build = self._registry(connection).building
         assert build is not None  # either it was there, or it is ours
-        self.view(build.version).create()
+        self.view(build.version).create(indexed=False)
         return build
 
     def control(self, *, paused: bool | None = None, rate: int | None = None) -> Build | None:

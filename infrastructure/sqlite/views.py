@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from sqlite3 import Connection
-from typing import ClassVar, Final, Generic
+from typing import Any, ClassVar, Final, Generic
 
 from domain.errors import Fenced
 from infrastructure.sqlite.database import SQLiteDatabase
@@ -35,6 +35,9 @@ CREATE TABLE IF NOT EXISTS shares (
 _CHUNK: Final = 1_000
 """Rows in one transaction while a version is loaded: short ones, as others wait to commit."""
 
+_DERIVED: Final = 5_000
+"""Rows whose features are derived in one transaction."""
+
 _PARK: Final = "INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)"
 
 
@@ -45,18 +48,33 @@ class SQLiteView(ABC, Generic[Row]):
     _tables: ClassVar[str]
     """`CREATE … IF NOT EXISTS`, with `{rows}` and `{features}` for the names of the tables."""
 
+    _indexes: ClassVar[Sequence[str]]
+    """What only readers need, one statement each."""
+
+    _derive: ClassVar[str]
+    """Fills `{features}` from the rows whose `{key}` is above `:above` and at most `:upto`."""
+
+    _key: ClassVar[str]
+    """The column that holds a row's key."""
+
     def __init__(self, database: SQLiteDatabase, projection: str, version: int) -> None:
         self.name = f"{projection}@{version}"
         self._database = database
         self._rows = f"{projection}_{version}"
         self._features = f"{self._rows}_features"
 
-    def create(self) -> None:
-        """Make what is missing of it."""
-        tables = self._tables.format(rows=self._rows, features=self._features)
+    def create(self, *, indexed: bool) -> None:
+        """Make what is missing of it. A version that is to be built in bulk gets what only readers
+        need when it is complete: that costs a fraction of keeping it up."""
+        statements = [self._tables, *(self._indexes if indexed else ())]
         self._database.create(
-            f"{_TABLES} {tables} INSERT OR IGNORE INTO checkpoints VALUES ('{self.name}', 0, 0);"
+            _TABLES
+            + self._named("; ".join(statements))
+            + f"; INSERT OR IGNORE INTO checkpoints VALUES ('{self.name}', 0, 0);"
         )
+
+    def _named(self, statement: str) -> str:
+        return statement.format(rows=self._rows, features=self._features, key=self._key)
 
     def drop(self) -> None:
         """Delete all that is stored of it."""
@@ -78,8 +96,8 @@ class SQLiteView(ABC, Generic[Row]):
         """Delete whatever stands under the keys, in a transaction."""
 
     @abstractmethod
-    def _ahead(self, rows: Sequence[tuple[str, Row]]) -> Sequence[tuple[str, Row]]:
-        """Those that are further on than what is stored of their tickets."""
+    def _load(self, rows: Sequence[Row], connection: Connection) -> None:
+        """Store the rows alone, where they are further on than what is there."""
 
     def checkpoint(self) -> int:
         with self._database.reading() as connection:
@@ -122,7 +140,7 @@ class SQLiteView(ABC, Generic[Row]):
     ) -> None:
         for start in range(0, len(rows), _CHUNK):
             with self._database.writing() as connection:
-                self._write(self._ahead(rows[start : start + _CHUNK]), connection)
+                self._load([row for _, row in rows[start : start + _CHUNK]], connection)
         with self._database.writing() as connection:
             connection.executemany(_PARK, [self._parking(one) for one in parked])
             connection.execute(
@@ -130,11 +148,29 @@ class SQLiteView(ABC, Generic[Row]):
             )
 
     def complete(self, upto: int) -> None:
+        # a little at a time: others wait to commit
+        above: Any = None
+        while last := self._key_after(above):
+            with self._database.writing() as connection:
+                connection.execute(self._named(self._derive), {"above": above, "upto": last})
+            above = last
+        for index in self._indexes:
+            self._database.create(self._named(index))
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE checkpoints SET position = ? WHERE view = ? AND position = 0",
                 (upto, self.name),
             )
+
+    def _key_after(self, above: Any) -> Any:
+        """The last key of the next rows to derive from; None when there are no more."""
+        query = self._named(
+            "SELECT max({key}) FROM (SELECT {key} FROM {rows} WHERE :above IS NULL "
+            f"OR {{key}} > :above ORDER BY {{key}} LIMIT {_DERIVED})"
+        )
+        with self._database.reading() as connection:
+            (last,) = connection.execute(query, {"above": above}).fetchone()
+            return last
 
     def mend(self, rows: Mapping[Key, Row | None], fence: int) -> None:
         with self._database.writing() as connection:
