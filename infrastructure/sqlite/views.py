@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS shares (
 _CHUNK: Final = 1_000
 """Rows in one transaction while a version is loaded: short ones, as others wait to commit."""
 
-_DERIVED: Final = 5_000
+_DERIVED: Final = 20_000
 """Rows whose features are derived in one transaction."""
 
 _PARK: Final = "INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)"
