@@ -1,0 +1,152 @@
+"""A rebuild while the service is in use, and through every kind of death."""
+
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from time import sleep
+from typing import Any, Final
+
+import bson
+import pytest
+from pymongo import MongoClient
+
+from api.composition import open_service, open_stores
+from infrastructure.addresses import SQLiteStore, parse_store
+from infrastructure.settings import load_settings
+from projections.operations import verify
+from tests.bench.history import fill
+from tests.server import environment, serving_apart, until
+from tests.traffic import Seen, traffic
+
+COMMAND: Final = str(Path(sys.executable).with_name("ticketbook"))
+PHASE_SECONDS: Final = 1.5
+
+
+def operate(store_url: str, *arguments: str) -> "subprocess.Popen[str]":
+    """An operator's command in a process of its own."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
+    return subprocess.Popen(
+        [COMMAND, "projections", *arguments],
+        env=clean | environment(store_url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def done(operator: "subprocess.Popen[str]") -> str:
+    out, err = operator.communicate(timeout=600)
+    assert operator.returncode == 0, err
+    return out
+
+
+def used_while_operated(store_url: str, events: int) -> tuple[Seen, Seen]:
+    """What clients see before, and all through a rebuild, a switch, a rollback and a switch."""
+    with open_stores(load_settings(environment(store_url))) as stores:
+        fill(stores.log, events)
+    with serving_apart(store_url) as server:
+        settled(store_url)
+        with traffic(server.url) as clients:
+            sleep(PHASE_SECONDS)
+            clients.look()  # the first moments are slower
+            sleep(PHASE_SECONDS)
+            before = clients.look()
+            found = json.loads(done(operate(store_url, "rebuild", "tickets", "--json")))
+            assert (found["state"], found["live"]) == ("switched", [])
+            assert found["position"] > events
+            sleep(PHASE_SECONDS)
+            done(operate(store_url, "rollback", "tickets"))
+            sleep(PHASE_SECONDS)
+            done(operate(store_url, "rollback", "tickets"))
+            sleep(PHASE_SECONDS)
+            during = clients.look()
+        settled(store_url)
+    with open_service(load_settings(environment(store_url)), run_projections=False) as service:
+        live = service.projections["tickets"]
+        assert (live.versions.registry().live, live.versions.registry().kept) == (2, (1,))
+        for version in (1, 2):
+            found = verify(live.projected(version))
+            assert (found.position, found.differences) == (service.log.head(), [])
+        assert list(live.versions.view(1).rows()) == list(live.versions.view(2).rows())
+    return before, during
+
+
+def settled(store_url: str) -> None:
+    """Wait until every view shows what the log holds."""
+    with open_service(load_settings(environment(store_url)), run_projections=False) as service:
+
+        def current() -> bool:
+            head = service.log.head()
+            return all(
+                live.versions.view(version).checkpoint() == head
+                for live in service.projections.values()
+                for version in (live.versions.registry().live, *live.versions.registry().kept)
+            )
+
+        until(current, seconds=600)
+
+
+def test_clients_notice_neither_rebuild_nor_switch_nor_rollback(store_url: str) -> None:
+    before, during = used_while_operated(store_url, 20_000)
+
+    assert before.reads > 20 and during.reads > 100
+    # a read that names no position may lag; a switch must not make it lag more. Processors that
+    # all are busy do, so the bound is the time a view's runner has to notice at all.
+    assert max(during.out_of_date) <= max(before.out_of_date) + 3.0
+
+
+@pytest.mark.exhaustive
+def test_clients_notice_nothing_of_a_rebuild_of_a_million_events(mongodb_url: str) -> None:
+    before, during = used_while_operated(mongodb_url, 1_000_000)
+
+    print(f"p99 of a write: {before.p99() * 1e3:.1f} ms before, {during.p99() * 1e3:.1f} ms during")
+    assert during.reads > 1_000
+    assert max(during.out_of_date) <= max(before.out_of_date) + 3.0
+
+
+def killed_over_and_over(store_url: str, name: str, kills: int) -> None:
+    """Kill operators in the middle of their rebuilds; then let one end, and compare."""
+    with open_stores(load_settings(environment(store_url))) as stores:
+        fill(stores.log, 30_000)
+    done(operate(store_url, "rebuild", name))  # version 2, undisturbed
+    dice = random.Random(kills)
+    for _ in range(kills):
+        operator = operate(store_url, "rebuild", name)
+        sleep(dice.uniform(0.5, 3.0))
+        operator.kill()
+        operator.communicate()
+    done(operate(store_url, "rebuild", name))
+
+    with open_service(load_settings(environment(store_url)), run_projections=False) as service:
+        live = service.projections[name]
+        version = live.versions.registry().live
+        assert version > 2
+        assert verify(live.live.projected).differences == []
+    assert raw(store_url, name, version) == raw(store_url, name, 2)
+
+
+def test_a_rebuild_killed_at_twenty_moments_gives_the_same_to_the_byte(mongodb_url: str) -> None:
+    killed_over_and_over(mongodb_url, "tickets", 20)
+
+
+def test_so_does_any_view_on_any_store(store_url: str) -> None:
+    killed_over_and_over(store_url, "audit", 4)
+
+
+def raw(store_url: str, name: str, version: int) -> Sequence[Any]:
+    """The rows of a version as the store keeps them, with the tables beside them."""
+    store = parse_store("TICKETBOOK_STORE", store_url)
+    if isinstance(store, SQLiteStore):
+        with closing(sqlite3.connect(store.path)) as connection:
+            tables = (f"{name}_{version}", f"{name}_{version}_features")
+            found = [connection.execute(f"SELECT * FROM {t} ORDER BY 1, 2, 3") for t in tables]
+            return [row for rows in found for row in rows.fetchall()]
+    with MongoClient[dict[str, Any]](store.uri) as client:
+        found_ = client[store.database][f"{name}_{version}"].find().sort("_id", 1)
+        return [bson.encode(document) for document in found_]
