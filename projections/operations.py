@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Final, Literal
 
-from domain.errors import EventUnreadable, Fenced, StoreUnavailable, TicketNotParked
+from domain.errors import Fenced, StoreUnavailable, TicketNotParked
 from domain.events import Recorded
 from domain.ports import Share
 from projections.applier import BATCH, Applier
@@ -176,16 +176,32 @@ def _differences(projected: Projected[Row], keys: Sequence[Key]) -> Iterator[Dif
             yield Difference(kind, key, ticket_id)
 
 
-def _ticket_at(projected: Projected[Row], key: Key) -> str | None:
-    """Which ticket the log has at the key."""
+def _tickets_at(projected: Projected[Row], keys: Sequence[Key]) -> Mapping[Key, str | None]:
+    """Which ticket the log has at each key."""
     if not projected.projection.every:
-        return key if isinstance(key, str) else None
-    if not isinstance(key, int) or not 0 < key <= projected.log.head():
-        return None
-    try:
-        return projected.log.read(key - 1, 1)[0].ticket_id
-    except EventUnreadable as error:
-        return error.ticket_id
+        return {key: key if isinstance(key, str) else None for key in keys}
+    found: dict[Key, str | None] = dict.fromkeys(keys)
+    head = projected.log.head()
+    positions = sorted(key for key in keys if isinstance(key, int) and 0 < key <= head)
+    for first, last in _runs(positions):
+        stretch = projected.log.read_share(Share(0, 1), first - 1, last - first + 1)
+        found.update((one.position, one.ticket_id) for one in stretch.events)
+        found.update((one.position, one.ticket_id) for one in stretch.unreadable)
+    return found
+
+
+def _runs(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each unbroken run of positions, which are sorted."""
+    first = last = None
+    for position in positions:
+        if first is None or last is None:
+            first = position
+        elif position != last + 1:
+            yield first, last
+            first = position
+        last = position
+    if first is not None and last is not None:
+        yield first, last
 
 
 def _rows_at(
@@ -193,7 +209,7 @@ def _rows_at(
 ) -> Mapping[Key, tuple[str | None, bool, Sequence[Row]]]:
     """Of each key: its ticket, whether there must be a row, and which rows there may be, from
     checkpoint `floor` on."""
-    tickets = {key: _ticket_at(projected, key) for key in keys}
+    tickets = _tickets_at(projected, keys)
     histories = projected.log.histories({one for one in tickets.values() if one is not None})
     return {
         key: (ticket_id, *_allowed(projected, key, histories.get(ticket_id or "", ()), floor))

@@ -190,7 +190,7 @@ def test_on_a_file_a_page_takes_no_more_steps_when_the_log_grows(
     for size, counted in steps.items():
         with closing(SQLiteDatabase(tmp_path / f"{size}.db")) as database:
             view = SQLiteAudit(database, 1)
-            view.create()
+            view.create(indexed=True)
             fill(view, rows[:size])
             for where in QUESTIONS:
                 ticks: list[None] = []

@@ -58,8 +58,8 @@ class SQLiteLog:
     def at(self, positions: Collection[int]) -> Sequence[Chained]:
         found: list[Chained] = []
         with self._database.reading() as connection:
-            for some in _slices(positions):
-                query = f"SELECT {_COLUMNS} FROM events WHERE position IN ({_marks(some)})"
+            for some in slices(positions):
+                query = f"SELECT {_COLUMNS} FROM events WHERE position IN ({marks(some)})"
                 found.extend(Chained(*row) for row in connection.execute(query, some))
         return sorted(found, key=lambda one: one.id)
 
