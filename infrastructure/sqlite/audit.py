@@ -58,7 +58,6 @@ CREATE TABLE IF NOT EXISTS {features} (
     ticket_id TEXT NOT NULL,
     PRIMARY KEY (feature, position)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS {features}_ticket ON {features} (feature, ticket_id, position, gained);
 """
 
 
@@ -70,6 +69,8 @@ _INDEXES: Final = (
     "CREATE INDEX IF NOT EXISTS {rows}_actor ON {rows} (actor, position)",
     "CREATE INDEX IF NOT EXISTS {rows}_action ON {rows} (action, position)",
     "CREATE INDEX IF NOT EXISTS {rows}_system ON {rows} (system, position)",
+    "CREATE INDEX IF NOT EXISTS {features}_ticket "
+    "ON {features} (feature, ticket_id, position, gained)",
 )
 
 _DERIVE: Final = """
