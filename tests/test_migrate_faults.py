@@ -67,15 +67,22 @@ def test_an_old_system_that_is_no_replica_set_can_not_be_followed(tmp_path: Path
     assert "not a replica set" in err and "migrate run" in err
 
 
-def test_nothing_is_missed_or_doubled_when_following_is_killed_thirty_times(
+def test_nothing_is_missed_or_doubled_when_a_run_and_then_following_are_killed(
     old: Database[Document], source: str, store_url: str, tmp_path: Path
 ) -> None:
-    command = Command(["migrate", "follow", "--source", source], environment(store_url), tmp_path)
-    with at_work(OldSystem(old, seed=7)):
-        command.kill_times(30, within=0.7, seed=8)
+    fill(old, 1_200, seed=11)
+    settings = environment(store_url)
+    running = Command(["migrate", "run", "--source", source, "--no-backup"], settings, tmp_path)
+    following = Command(["migrate", "follow", "--source", source], settings, tmp_path)
+    with at_work(OldSystem(old, seed=12)):
+        running.kill_times(30, within=0.7, seed=13)
+        following.kill_times(30, within=0.7, seed=14)
+    before = content(old)
+    running.finish()
     follow(source, store_url)
     check_equal(old, store_url)
     check_once(store_url)
+    assert content(old) == before
 
 
 def test_nothing_is_lost_when_adopting_and_going_back_are_killed(
