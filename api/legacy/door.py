@@ -1,12 +1,15 @@
 """The old backend's two operations, whichever way they are asked for."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
 from bson import ObjectId
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
+from prometheus_client import Counter as Figure
 
 from api.composition import Legacy, Service
 from api.http import freshness
@@ -21,7 +24,7 @@ from api.legacy.bodies import (
 )
 from api.legacy.refusals import NO_TICKET, LegacyRefusal
 from domain.commands import ChangeFeatures, Command, CreateTicket, RenameTicket
-from domain.errors import LegacyUsersUnavailable, ProjectionBehind
+from domain.errors import LegacyUsersUnavailable, ProjectionBehind, StoreCorrupt
 from domain.origin import Origin, milliseconds
 from domain.ticket import Ticket, fold
 from infrastructure.batch import Outcome, Submission
@@ -67,7 +70,7 @@ class Door:
         self._submitter = submitter
         self._looking_up = CapacityLimiter(_THREADS)
         self._reading = CapacityLimiter(_THREADS)
-        self._calls = Counter(
+        self._calls = Figure(
             "ticketbook_legacy_calls",
             "Calls of the old contract, since this process began.",
             ["caller", "route"],
@@ -167,8 +170,20 @@ class Door:
             found += page
             if len(page) < _PAGE:
                 break
-        # the old collection was never sorted: its order was that of creation
-        return sorted(found, key=lambda ticket: (ticket.created_at, ticket.position))
+        first = self._first_positions(found)
+        return sorted(found, key=lambda ticket: (ticket.created_at, first[ticket.id]))
+
+    def _first_positions(self, tickets: Sequence[Ticket]) -> Mapping[str, int]:
+        """Where each ticket began. The old collection was never sorted: its order was that of
+        creation, also of tickets made in the same millisecond. Only for those that were changed
+        since must the log be asked."""
+        alike = Counter(ticket.created_at for ticket in tickets)
+        changed = [t.id for t in tickets if t.version > 1 and alike[t.created_at] > 1]
+        first = {ticket.id: ticket.position for ticket in tickets}
+        with suppress(StoreCorrupt):
+            histories = self._service.log.histories(changed)
+            first |= {ticket_id: history[0].position for ticket_id, history in histories.items()}
+        return first
 
     async def _run(self, *commands: Command) -> Ticket:
         """What the commands made, once the view shows it."""
