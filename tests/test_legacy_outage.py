@@ -4,14 +4,22 @@ bounded time, and nobody else notices."""
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from time import monotonic
+from typing import NoReturn
 
 import httpx
 import pytest
+from pymongo.database import Database
 
-from infrastructure.mongodb.client import connect, database
+from api import composition
+from api.legacy import door
+from domain.events import Recorded, TicketRenamed
+from domain.ticket import Ticket
+from infrastructure.mongodb.client import Document, connect, database
+from projections.tickets import TICKETS
 from tests.mongod import ReplicaSet
 from tests.node_callers import node_callers
 from tests.old_backend import USERS, OldBackend, bearer, old_backend, old_token
@@ -102,3 +110,55 @@ def test_a_socket_is_refused_or_told(backend: OldBackend, users_set: ReplicaSet)
             users_set.thaw()
         until(lambda: isinstance(node.emit("ada", "workforce_2/get_tickets"), list))
         node.ask("close", name="ada")
+
+
+def test_a_dead_ticket_store_is_told_in_the_old_shape(
+    mongodb_url: str, mongodb_database: Database[Document], tmp_path: Path
+) -> None:
+    with (
+        closing(ReplicaSet(tmp_path, members=1)) as tickets,
+        old_backend(tickets.uri.replace("/?", "/store?"), mongodb_url, mongodb_database) as backend,
+    ):
+        port = tickets.kill_primary()
+        answer = backend.list()
+        tickets.revive(port)
+
+    assert answer.status_code == 503
+    assert list(answer.json()) == ["error"]
+    assert answer.json()["error"].startswith("The ticket store does not answer.")
+    assert "127.0.0.1" not in answer.text
+
+
+def test_a_change_that_can_not_show_is_not_called_done(
+    mongodb_url: str, mongodb_database: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def project(ticket: Ticket | None, recorded: Recorded) -> Ticket | None:
+        if isinstance(recorded.event, TicketRenamed):
+            raise ZeroDivisionError("a poisoned event")
+        return TICKETS.project(ticket, recorded)
+
+    monkeypatch.setattr(composition, "TICKETS", replace(TICKETS, project=project))
+    with old_backend(mongodb_url, mongodb_url, mongodb_database) as backend:
+        made = backend.write(name="Crew")
+        assert made.status_code == 200
+        answer = backend.write(_id=made.json()["_id"], name="Crew B")
+        assert answer.status_code == 503
+        assert "stored, but does not show yet" in answer.json()["error"]
+        assert backend.write(name="Another crew").status_code == 200
+
+
+def test_what_nobody_foresaw_is_told_in_the_old_shape_and_logged(
+    mongodb_url: str,
+    mongodb_database: Database[Document],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken(*_: object) -> NoReturn:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    monkeypatch.setattr(door, "wishes_of", broken)
+    with old_backend(mongodb_url, mongodb_url, mongodb_database) as backend:
+        answer = backend.write(name="Crew")
+
+    assert (answer.status_code, answer.json()) == (500, {"error": "Failed to create/update ticket"})
+    assert answer.headers["X-Request-ID"] in capsys.readouterr().out
