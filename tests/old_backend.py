@@ -66,23 +66,27 @@ class OldBackend:
 
 @contextmanager
 def old_backend(
-    store_url: str, users_url: str, users: Database[Document], **settings: str
+    store_url: str,
+    users_url: str,
+    users: Database[Document],
+    tickets: Sequence[Document] = RECORDED["tickets"],
+    **settings: str,
 ) -> Iterator[OldBackend]:
-    """Serve the recorded users and tickets until the block ends."""
+    """Serve the recorded users, and tickets to be taken over first, until the block ends."""
     users["users"].insert_many(RECORDED["users"])
     legacy = {
         "TICKETBOOK_LEGACY_JWT_SECRET": SECRET,
         "TICKETBOOK_LEGACY_USERS": users_url,
     }
     with serving(store_url, **legacy | settings) as served:
-        load_tickets(served, RECORDED["tickets"])
+        _take_over(served, tickets)
         with httpx.Client(base_url=served.url, timeout=60, verify=False) as client:
             yield OldBackend(served, users, client)
 
 
-def load_tickets(served: Served, documents: Sequence[Document]) -> None:
+def _take_over(served: Served, documents: Sequence[Document]) -> None:
     """Take the documents over in their order, and wait until they show."""
-    service = served.service
+    service, upto = served.service, 0
     for document in documents:
         imported = TicketImported(
             origin=Origin("migration", None, "run-1", None, milliseconds(service.clock())),
@@ -98,8 +102,8 @@ def load_tickets(served: Served, documents: Sequence[Document]) -> None:
             repairs=(),
             unknown_features=(),
         )
-        done = service.writer.execute(ImportTicket(str(document["_id"]), imported))
-    assert service.projections["tickets"].live.progress.wait(done.position, timeout=30)
+        upto = service.writer.execute(ImportTicket(str(document["_id"]), imported)).position
+    assert service.projections["tickets"].live.progress.wait(upto, timeout=30)
 
 
 @dataclass(slots=True)

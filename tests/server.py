@@ -201,11 +201,16 @@ def serving(store_url: str, **settings: str) -> Iterator[Served]:
 class ServerProcess:
     """`ticketbook serve` in a process of its own, which can be killed and started again."""
 
-    def __init__(self, store_url: str, command: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        store_url: str,
+        command: tuple[str, ...] = (),
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         beside = Path(sys.executable).with_name("ticketbook")
         self._command = command or (str(beside), "serve", "--port", "0")
         clean = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
-        self._environment = clean | environment(store_url)
+        self._environment = clean | environment(store_url) | dict(settings or {})
         self.url = ""
         self.start()
 
@@ -254,9 +259,9 @@ class ServerProcess:
 
 
 @contextmanager
-def serving_apart(store_url: str, *command: str) -> Iterator[ServerProcess]:
+def serving_apart(store_url: str, *command: str, **settings: str) -> Iterator[ServerProcess]:
     """Serve until the block ends, in another process."""
-    server = ServerProcess(store_url, command)
+    server = ServerProcess(store_url, command, settings)
     try:
         yield server
     finally:

@@ -8,6 +8,8 @@ from pymongo.database import Database
 
 from infrastructure.mongodb.client import Document
 from tests.old_backend import RECORDED, Conversation, OldBackend, old_backend
+from tests.server import environment
+from tests.test_command_line import run
 
 
 @pytest.fixture
@@ -19,6 +21,22 @@ def backend(
 
 
 def test_what_was_recorded_is_answered_alike(backend: OldBackend) -> None:
+    hold_recorded(backend)
+
+
+def test_it_is_answered_alike_from_tickets_that_were_adopted(
+    mongodb_url: str, mongodb_database: Database[Document]
+) -> None:
+    mongodb_database["tickets"].insert_many(RECORDED["tickets"])
+    secret = environment(mongodb_url)["TICKETBOOK_AUTH_SECRET"]
+    code, _, err = run("migrate", "adopt", store=mongodb_url, TICKETBOOK_AUTH_SECRET=secret)
+    assert code == 0, err
+    with old_backend(mongodb_url, mongodb_url, mongodb_database, tickets=()) as backend:
+        hold_recorded(backend)
+
+
+def hold_recorded(backend: OldBackend) -> None:
+    """Hold every recorded conversation again."""
     conversation = Conversation(backend)
     assert len(RECORDED["exchanges"]) == 37
 

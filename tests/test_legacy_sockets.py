@@ -3,6 +3,7 @@ real `socket.io-client` and real mongoose models."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,8 +14,8 @@ from pymongo.database import Database
 from infrastructure.catalogue_file import BUNDLED
 from infrastructure.mongodb.client import Document
 from tests.node_callers import NodeCallers, node_callers
-from tests.old_backend import TICKETS, USERS, OldBackend, old_backend, old_token
-from tests.server import until
+from tests.old_backend import RECORDED, SECRET, TICKETS, USERS, OldBackend, old_backend, old_token
+from tests.server import serving_apart, until
 
 WRITE = "revolution_counter_1/create_update_ticket"
 LIST = "revolution_counter_1/get_tickets"
@@ -33,11 +34,13 @@ def backend(
     """On MongoDB, with a catalogue file of its own."""
     catalogue = tmp_path / "catalogue.toml"
     catalogue.write_text(BUNDLED.read_text())
-    settings = {
-        "TICKETBOOK_CATALOGUE": str(catalogue),
-        "TICKETBOOK_LEGACY_ORIGINS": "https://app.example.org",
-    }
-    with old_backend(mongodb_url, mongodb_url, mongodb_database, **settings) as backend:
+    with old_backend(
+        mongodb_url,
+        mongodb_url,
+        mongodb_database,
+        TICKETBOOK_CATALOGUE=str(catalogue),
+        TICKETBOOK_LEGACY_ORIGINS="https://app.example.org",
+    ) as backend:
         yield backend
 
 
@@ -220,6 +223,19 @@ def test_mongoose_finds_and_populates_the_ticket_that_was_just_written(
     assert ticket["_id"] in read["listed"]
     assert read["populated"]["name"] == "cy"
     assert read["populated"]["revolution_counter_1"]["ticket"] == ticket
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_service_that_ends_sends_its_clients_away_at_once(
+    mongodb_url: str, mongodb_database: Database[Document], node: NodeCallers, transport: str
+) -> None:
+    mongodb_database["users"].insert_many(RECORDED["users"])
+    with serving_apart(mongodb_url, TICKETBOOK_LEGACY_JWT_SECRET=SECRET) as server:
+        auth = {"token": old_token("ada")}
+        assert node.connect("one", server.url, auth=auth, transports=[transport])["joined"]
+        began = monotonic()
+    assert monotonic() - began < 8  # it would wait ten seconds for whoever goes on asking
+    node.ask("close", name="one")
 
 
 def test_the_figures_have_one_name_for_the_address(backend: OldBackend, ada: str) -> None:

@@ -37,7 +37,7 @@ def serve(
             )
         with open_service(settings) as service, _listening(host, port) as listener:
             _greet(settings, service, f"http://{_shown(host)}:{listener.getsockname()[1]}")
-            server = uvicorn.Server(
+            server = _Server(
                 uvicorn.Config(
                     create_app(service),
                     access_log=False,
@@ -50,6 +50,14 @@ def serve(
             _stop_in_order()
             _collect_rarely()
             server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for the requests at work; but old clients' long polls wait for this service."""
+        if polls := getattr(self.config.app.state, "polls", None):  # type: ignore[union-attr]
+            polls.end_all()
+        await super().shutdown(sockets)
 
 
 def _collect_rarely() -> None:

@@ -43,7 +43,8 @@ def create_app(service: Service) -> FastAPI:
     if service.legacy:
         door = Door(service, service.legacy, app.state.submitter, registry)
         app.mount(routes.PREFIX, routes.application(door, service.settings))
-        app.mount(sockets.PATH, sockets.application(door, service.settings))
+        app.state.polls = sockets.application(door, service.settings)
+        app.mount(sockets.PATH, app.state.polls)
     _document(app)
     return app
 

@@ -37,6 +37,11 @@ class Polls:
         if ended and not ended.done():
             ended.set_result(None)
 
+    def end_all(self) -> None:
+        """The service ends."""
+        for session in list(self._waiting):
+            self.end(session)
+
     async def _until(
         self, ended: asyncio.Future[None], scope: Scope, receive: Receive, send: Send
     ) -> None:

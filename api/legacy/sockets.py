@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from starlette.requests import cookie_parser
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from api.legacy.door import CREATE_UPDATE, LIST, Door, LegacyCall
 from api.legacy.polls import Polls
@@ -27,7 +27,7 @@ _ROUTE: Final = SimpleNamespace(path=PATH)
 """What the figures of requests call every address of Engine.IO."""
 
 
-def application(door: Door, settings: Settings) -> ASGIApp:
+def application(door: Door, settings: Settings) -> Polls:
     """The Socket.IO server, for pages of its own host and of the configured origins."""
     import socketio  # not before: clients that it brings along try a socket when imported
 
@@ -37,18 +37,19 @@ def application(door: Door, settings: Settings) -> ASGIApp:
         logger=logging.getLogger("socketio"),
         engineio_logger=logging.getLogger("engineio"),
     )
-    polls = Polls(socketio.ASGIApp(server))
+    engine = socketio.ASGIApp(server)
+
+    async def measured(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = _ROUTE
+        await engine(scope, receive, send)
+
+    polls = Polls(measured)
     conversations = _Conversations(server, door, polls, socketio.exceptions.ConnectionRefusedError)
     _greet(server)
     server.on("connect", conversations.connect)
     server.on("disconnect", conversations.disconnect)
     server.on("*", conversations.event)
-
-    async def measured(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["route"] = _ROUTE
-        await polls(scope, receive, send)
-
-    return measured
+    return polls
 
 
 def _greet(server: Any) -> None:
