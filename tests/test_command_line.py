@@ -72,6 +72,7 @@ def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[
         "migrate rollback",
         "migrate retire",
         "migrate adopt",
+        "migrate adopt plan",
         "migrate adopt rollback",
         "catalogue show",
         "legacy usage",

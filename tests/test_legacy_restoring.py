@@ -51,8 +51,9 @@ def test_a_collection_is_taken_out_and_put_back_to_the_byte(
     expected = content_of(backup)
     assert expected.records == 2_502
 
-    take_out(records, expected)
+    assert take_out(records, expected)
     assert mongodb_database.list_collection_names() == []
+    assert not take_out(records, expected)
 
     assert put_back(records, backup, expected, shape, kept="kept")
     assert content(mongodb_database) == before

@@ -165,3 +165,16 @@ def test_a_sqlite_store_has_nothing_to_adopt(tmp_path: Any) -> None:
     code, _, err = adopt(store=store)
     assert code == 3
     assert "names a SQLite file" in err
+
+
+def test_a_plan_tells_what_would_become_of_each_document_and_writes_nothing(
+    tickets: Database[Document], mongodb_url: str
+) -> None:
+    names = tickets.list_collection_names()
+    code, out, err = adopt("plan", "--json", store=mongodb_url)
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["clean"], told["already"]) == (3, 0)
+    assert tickets.list_collection_names() == names
+    assert adopt(store=mongodb_url)[0] == 0
+    assert json.loads(adopt("plan", "--json", store=mongodb_url)[1])["already"] == 4

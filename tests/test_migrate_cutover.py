@@ -86,6 +86,8 @@ def test_the_collection_is_removed_and_comes_back_to_the_byte(
     assert code == 0, err
     assert json.loads(out)["put_back"] is True
     assert content(old) == before
+    done = json.loads(run("audit", "reads", "--json", store=taken_over)[1])
+    assert {"migration.retired", "migration.rolled_back"} <= {one["action"] for one in done}
     assert "orgId_1" in old["ticket_1"].index_information()
 
 

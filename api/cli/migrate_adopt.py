@@ -1,23 +1,37 @@
 """`ticketbook migrate adopt`: the tickets that stood in the store's own database before."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
 import typer
 
-from api.cli.migrating import DryRun, counts, intake, translation, unchanged_here
-from api.cli.opened import opened
-from api.cli.output import Exit, Json, example, print_json, say
-from api.composition import Service, holder
+from api.cli.migrating import (
+    DryRun,
+    counts,
+    intake,
+    tally_rows,
+    translation,
+    translation_of,
+    unchanged_here,
+)
+from api.cli.opened import opened, opened_to_read
+from api.cli.output import Exit, Json, example, print_json, print_table, say
+from api.cli.recorded import record
+from api.composition import Service, holder, now
 from domain.errors import ConfigurationError, NotProven
+from domain.events import Recorded
+from domain.origin import Origin, milliseconds
 from infrastructure.addresses import MongoDBStore
+from infrastructure.legacy import plan as planning
 from infrastructure.legacy.adoption import GENERAL, Adoption, adoption_of
 from infrastructure.legacy.comparison import compare
 from infrastructure.legacy.intake import Taken
 from infrastructure.legacy.restoring import Records, raw
 from infrastructure.legacy.source import DatabaseSource, open_source
+from infrastructure.legacy.targets import open_targets
+from infrastructure.settings import Settings, load_settings
 from projections.operations import leading
 from projections.tickets import TICKETS
 
@@ -59,6 +73,7 @@ def adopt(context: typer.Context, dry_run: DryRun = False, json: Json = False) -
         except KeyboardInterrupt:
             say("\nInterrupted. Nothing is lost: run the same command again to go on.")
             raise typer.Exit(Exit.INTERRUPTED) from None
+        record(here.service, "migration.adopted", asdict(taken) | {"kept": kept})
     say(f"\nAdopted {GENERAL}: {counts(taken)}. The collection is kept as {kept}.")
     if json:
         print_json(asdict(taken) | {"kept": kept})
@@ -80,21 +95,51 @@ def rollback(dry_run: DryRun = False) -> None:
             return
         kept = adoption.kept.name
         adoption.undo()
+        record(here.service, "migration.adoption_rolled_back", {"kept": kept})
     say(f"{kept} is {GENERAL} again. To serve, adopt it again, or use another database.")
+
+
+@app.command(epilog=example("ticketbook migrate adopt plan --json"))
+def plan(json: Json = False) -> None:
+    """Say what would become of each document. Reads everything, and writes nothing anywhere."""
+    with opened_to_read() as (log, catalogue), _database(load_settings()) as source:
+        adoption = adoption_of(source)
+        if adoption.waiting is None and adoption.kept is None:
+            say(f"There is no collection {GENERAL} to adopt.")
+            return
+        origin = Origin("plan", None, "plan", None, milliseconds(now()))
+        histories = log.histories if log else _none
+        meaning = translation_of(catalogue, None, GENERAL)
+        with open_targets() as targets:
+            records = raw(_standing(adoption))
+            tally = planning.plan(records, meaning, origin, histories, targets, lambda _: None)
+    if json:
+        print_json(tally.as_json())
+    else:
+        print_table(["what", "documents"], tally_rows(tally))
 
 
 @contextmanager
 def _opened() -> Iterator[Opened]:
-    with opened() as service:
-        store = service.settings.store
-        if not isinstance(store, MongoDBStore):
-            raise ConfigurationError(
-                "Only a MongoDB database can hold a collection to adopt, and TICKETBOOK_STORE "
-                "names a SQLite file."
-            )
-        with open_source(store.uri) as source:
-            assert isinstance(source, DatabaseSource)
-            yield Opened(service, adoption_of(source))
+    with opened() as service, _database(service.settings) as source:
+        yield Opened(service, adoption_of(source))
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[DatabaseSource]:
+    """The store's own database, as a source."""
+    if not isinstance(settings.store, MongoDBStore):
+        raise ConfigurationError(
+            "Only a MongoDB database can hold a collection to adopt, and TICKETBOOK_STORE names a "
+            "SQLite file."
+        )
+    with open_source(settings.store.uri) as source:
+        assert isinstance(source, DatabaseSource)
+        yield source
+
+
+def _none(_: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
+    return {}
 
 
 def _standing(adoption: Adoption) -> Records:

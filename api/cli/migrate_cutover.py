@@ -1,6 +1,5 @@
 """`ticketbook migrate rollback | retire`: the way back, and the end of the old collection."""
 
-from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +8,8 @@ import typer
 from api.cli.migrating import DryRun, Place, SourceOption, database_of, unchanged_here
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, print_json, say
+from api.cli.recorded import record
 from api.composition import Service
-from api.http.models import iso
 from domain.errors import NotProven
 from infrastructure.legacy.evidence import Backup, Evidence
 from infrastructure.legacy.restoring import Content, content_of, exists, put_back, raw, take_out
@@ -58,7 +57,7 @@ def rollback(source: SourceOption, dry_run: DryRun = False, json: Json = False) 
         except KeyboardInterrupt:
             say("Interrupted. Run the same command again: it starts afresh, nothing is lost.")
             raise typer.Exit(Exit.INTERRUPTED) from None
-        what = _recorded(service, evidence, "rolled back", backup)
+        what = _recorded(service, database.name, "migration.rolled_back", backup)
     if done:
         say(f"Put {backup.content.records:,} records of {TICKETS} back from {backup.folder}.")
         if replacing:
@@ -93,9 +92,10 @@ def retire(
             say(f"Would remove {TICKETS} with {backup.content.records:,} records.")
             return
         _confirm(yes_remove, backup.content)
-        take_out(database.collection(TICKETS), backup.content)
-        what = _recorded(service, evidence, "retired", backup)
-    say(f"Removed {TICKETS} with {backup.content.records:,} records; kept in {backup.folder}.")
+        done = take_out(database.collection(TICKETS), backup.content)
+        what = _recorded(service, database.name, "migration.retired", backup)
+    did = "Removed" if done else "It is gone already:"
+    say(f"{did} {TICKETS} with {backup.content.records:,} records; kept in {backup.folder}.")
     if json:
         print_json(what)
 
@@ -127,14 +127,14 @@ def _confirm(yes_remove: str | None, content: Content) -> None:
         raise typer.BadParameter(f"{typed!r} is not {TICKETS}: nothing was removed.")
 
 
-def _recorded(service: Service, evidence: Evidence, what: str, backup: Backup) -> dict[str, Any]:
+def _recorded(service: Service, source: str, action: str, backup: Backup) -> dict[str, Any]:
+    """What was done, once it is in the journal."""
     details: dict[str, Any] = {
+        "source": source,
         "records": backup.content.records,
         "sha256": backup.content.sha256,
         "backup": backup.folder,
-        "by": getuser(),
-        "at": iso(service.clock()),
         "position": service.log.head(),
     }
-    evidence.did(what, details)
+    record(service, action, details)
     return details

@@ -1,12 +1,12 @@
 """What the commands of a migration share: where from, into which system, and who does it."""
 
 from collections.abc import Callable
-from getpass import getuser
 from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import typer
 
+from api.cli import recorded
 from api.composition import Service
 from api.http.models import iso
 from domain.catalogue import Catalogue
@@ -35,7 +35,7 @@ SYSTEM: Final = "revolution_counter_1"
 
 def operator(service: Service, reason: str | None = None) -> Callable[[], Origin]:
     """Whoever runs the command, at the moment of asking; one conversation per command."""
-    actor, run = getuser(), f"migrate-{uuid4().hex}"
+    actor, run = recorded.operator(), f"migrate-{uuid4().hex}"
     return lambda: Origin(actor, reason, run, None, milliseconds(service.clock()))
 
 

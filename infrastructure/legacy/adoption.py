@@ -54,8 +54,6 @@ def adoption_of(source: DatabaseSource) -> Adoption:
         }
         view = kinds.get(GENERAL) == "view"
         holds = GENERAL in kinds and not view and database[GENERAL].find_one() is not None
-        if GENERAL in kinds and not view and not holds:
-            database[GENERAL].drop()
     kept = sorted(name for name in kinds if name.startswith(_KEPT))
     if len(kept) > 1 or (kept and holds):
         raise SourceUnusable(

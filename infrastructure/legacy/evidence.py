@@ -51,14 +51,6 @@ class Evidence:
         """What was proven does not hold any more."""
         self._notes.forget(f"verified {self._of}")
 
-    def did(self, what: str, details: dict[str, Any]) -> None:
-        """Record a removal, or that it was undone."""
-        self._notes.keep(f"{what} {self._of}", details)
-
-    def done(self, what: str) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self._notes.find(f"{what} {self._of}")
-        return found
-
     def _find(self, what: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._notes.find(f"{what} {self._of}")
         return found and found | {"content": Content(**found["content"])}

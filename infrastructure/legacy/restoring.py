@@ -70,10 +70,12 @@ def shape_of(collection: Records) -> str:
     return json_util.dumps({"options": options, "indexes": indexes})
 
 
-def take_out(collection: Records, expected: Content) -> None:
+def take_out(collection: Records, expected: Content) -> bool:
     """Drop the collection if it holds exactly `expected`. Raises `SourceChanged`, with everything
-    as it was, when it holds something else."""
+    as it was, when it holds something else. False when it is gone already."""
     name, aside = collection.name, _beside(collection, RETIRING)
+    if not exists(aside) and not exists(collection):
+        return False
     if exists(aside) and exists(collection):
         raise _written_to(name, aside.name)
     with answering():
@@ -88,6 +90,7 @@ def take_out(collection: Records, expected: Content) -> None:
                 "ticketbook migrate follow, then back up and verify again."
             )
         aside.drop()
+    return True
 
 
 def put_back(
