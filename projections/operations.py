@@ -1,6 +1,6 @@
 """What operators do to a version of a view: retry a parked ticket, verify it, repair it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
@@ -103,7 +103,26 @@ def verify(projected: Projected[Row], check: Callable[[], None] = lambda: None) 
             if rows % BATCH == 0:
                 check()
         suspects.update(expected)
-    return Verification(position, rows, sorted(view.parked()), judge(projected, suspects))
+    differences = judge(projected, suspects)
+    differences += _misfiled(projected, {one.key for one in differences})
+    return Verification(position, rows, sorted(view.parked()), differences)
+
+
+def _misfiled(projected: Projected[Row], known: Set[Key]) -> list[Difference]:
+    """Where the rows are right but would not be found. A view moves a row and what it is found by
+    in one step, so there is nothing to look at again."""
+    parked, keys = projected.view.parked(), set(projected.view.misfiled()) - known
+    there, tickets = projected.view.stored(keys), _tickets_at(projected, list(keys))
+    return [
+        Difference("changed" if key in there else "extra", key, tickets[key])
+        for key in sorted(keys, key=_order)
+        if tickets[key] not in parked
+    ]
+
+
+def _order(key: Key) -> tuple[bool, str, Key]:
+    """What can be no key of ours first: it may stand in the way of a row that is missing."""
+    return isinstance(key, int | str), type(key).__name__, key
 
 
 def _hash(row: Row | None) -> int | None:
@@ -151,7 +170,7 @@ def judge(projected: Projected[Row], suspects: Iterable[Key]) -> list[Difference
     """Which of the keys really hold what the log does not say. Parked tickets wait, and are left
     out."""
     found: list[Difference] = []
-    keys = sorted(suspects, key=lambda key: (isinstance(key, str), key))
+    keys = sorted(suspects, key=_order)
     for start in range(0, len(keys), _MENDED):
         found += _differences(projected, keys[start : start + _MENDED])
     parked = projected.view.parked()

@@ -109,10 +109,14 @@ class View(Protocol[Row]):
         """Every share is loaded: make what reading needs, and set the checkpoint to `upto`."""
 
     def rows(self) -> Iterator[tuple[Key, Row | None]]:
-        """Everything that is stored, by key; None for what can not be read as a row."""
+        """Everything that is stored, by key; None for what is not exactly a row of ours."""
 
     def stored(self, keys: Collection[Key]) -> Mapping[Key, Row | None]:
         """The same of these keys alone; those under which nothing stands are left out."""
+
+    def misfiled(self) -> Iterator[Key]:
+        """The keys about which something that is kept beside the rows, to find them by, does not
+        say what the rows say; also where no row is."""
 
     def mend(self, rows: Mapping[Key, Row | None], fence: int) -> None:
         """Put these rows, or nothing for None, in the place of whatever stands under their keys,

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
@@ -88,7 +89,29 @@ def test_a_healthy_store_verifies_and_says_how_it_stands(store: str) -> None:
     for name in ("tickets", "audit"):
         code, out, err = run("projections", "verify", name, "--json", store=store)
         assert (code, err) == (0, "")
-        assert json.loads(out) == {"position": 3, "rows": 3, "parked": [], "differences": []}
+        assert json.loads(out) == {
+            "position": 3,
+            "rows": 3,
+            "parked": [],
+            "differences": [],
+            "remaining": 0,
+        }
+
+
+def test_what_differs_is_shown_and_put_right_when_asked(store: str) -> None:
+    with closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("UPDATE tickets_1 SET name = 'Eve' WHERE id LIKE '%1'")
+    verify = ("projections", "verify", "tickets")
+    wrong = {"kind": "changed", "key": f"{1:024x}", "ticketId": f"{1:024x}"}
+    for options in ((), ("--repair", "--dry-run")):
+        code, out, _ = run(*verify, *options, "--json", store=store)
+        assert (code, json.loads(out)["differences"]) == (1, [wrong])
+    code, out, err = run(*verify, "--repair", store=store)
+    assert (code, out) == (0, f"changed: ticket {1:024x}\n")
+    assert "Repaired 1; 0 remain." in err
+    assert run(*verify, store=store)[0] == 0
+    done = json.loads(run("audit", "reads", "--json", store=store)[1])
+    assert "projection.repaired" in [entry["action"] for entry in done]
 
 
 def test_status_exits_with_one_when_nobody_runs_the_projections(store: str) -> None:

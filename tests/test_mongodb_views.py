@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure
 
 from domain.errors import ConfigurationError, StoreCorrupt, StoreTooNew, StoreTooOld
 from infrastructure.mongodb.client import Document, connect, database
+from infrastructure.mongodb.exact import Stranger
 from infrastructure.mongodb.schema import SCHEMA, check_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
 from infrastructure.mongodb.versions import MongoDBVersions
@@ -82,15 +83,17 @@ def test_documents_that_no_event_made_are_no_tickets_but_show_as_rows(
     mongodb_database["tickets_1"].insert_one(like | {"_id": ObjectId(id_(3))})
     mongodb_database["tickets_1"].insert_one({"_id": 7})
 
+    seven = Stranger.of(7)
+    assert str(seven) == "7"
     assert tickets.find(TicketFilter(ACME), None, 2) == [ticket(1), ticket(4)]
     assert list(tickets.rows()) == [
-        (7, None),
+        (seven, None),
         (id_(1), ticket(1)),
         (id_(2), ticket(2, retired=True)),
         (id_(3), None),
         (id_(4), ticket(4)),
     ]
-    tickets.mend({7: None, id_(3): None}, 0)
+    tickets.mend({seven: None, id_(3): None}, 0)
     assert [key for key, _ in tickets.rows()] == [id_(1), id_(2), id_(4)]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from api.http.models import Time, iso
+from projections.operations import Difference, Verification
 from projections.projection import Parked
 from projections.status import ProjectionStatus, VersionStatus
 
@@ -109,4 +110,22 @@ def parked_json(parked: Parked) -> dict[str, Any]:
         "position": parked.position,
         "error": parked.error,
         "since": iso(parked.since),
+    }
+
+
+def verification_json(found: Verification) -> dict[str, Any]:
+    return {
+        "position": found.position,
+        "rows": found.rows,
+        "parked": found.parked,
+        "differences": [difference_json(one) for one in found.differences],
+    }
+
+
+def difference_json(difference: Difference) -> dict[str, Any]:
+    key = difference.key
+    return {
+        "kind": difference.kind,
+        "key": key if isinstance(key, int | str) else str(key),
+        "ticketId": difference.ticket_id,
     }

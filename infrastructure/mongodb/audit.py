@@ -19,6 +19,7 @@ from infrastructure.mongodb.audit_as_of import (
 )
 from infrastructure.mongodb.audit_search import LEADING, documents
 from infrastructure.mongodb.client import Document, answering, is_duplicate
+from infrastructure.mongodb.exact import is_integer, same
 from infrastructure.mongodb.views import MongoDBView
 from projections.as_of import PastReader, Then, ThenPage
 from projections.audit import AUDIT, AuditEntry, AuditFilter, AuditReader, Content, Found, bounds
@@ -96,14 +97,18 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
             found = self._rows.aggregate(last_of_each) if ticket_ids else ()
             return {group["_id"]: _entry(group["last"]) for group in found}
 
+    def _key(self, id_: Any) -> Key | None:
+        return int(id_) if is_integer(id_) else None
+
     def _id(self, key: Key) -> Any:
         return key
 
-    def _readable(self, document: Document) -> tuple[Key, AuditEntry | None]:
-        try:
-            return document["_id"], _entry(document)
-        except StoreCorrupt:
-            return document["_id"], None
+    def _row(self, document: Document) -> AuditEntry | None:
+        entry = _entry(document)
+        contents = [content for content in (entry.before, entry.after) if content]
+        ours = is_integer(entry.version) and all(type(c.retired) is bool for c in contents)
+        ours = ours and (entry.reason is None or type(entry.reason) is str)
+        return entry if ours and same(document, _document(entry)) else None
 
     def _write(
         self, rows: Sequence[tuple[str, AuditEntry | None]], session: ClientSession, *, over: bool

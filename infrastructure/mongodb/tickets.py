@@ -19,6 +19,7 @@ from pymongo.errors import PyMongoError
 from domain.errors import StoreCorrupt
 from domain.ticket import Ticket
 from infrastructure.mongodb.client import Document, answering, is_duplicate
+from infrastructure.mongodb.exact import is_integer, same
 from infrastructure.mongodb.views import MongoDBView
 from projections.projection import Key
 from projections.tickets import TICKETS, TicketFilter
@@ -70,16 +71,17 @@ class MongoDBTickets(MongoDBView[Ticket]):
         with answering():
             return [_ticket(one) for one in self._rows.find(match).sort("_id", 1).limit(limit)]
 
-    def _id(self, key: Key) -> Any:
-        return ObjectId(key) if isinstance(key, str) and ObjectId.is_valid(key) else key
+    def _key(self, id_: Any) -> Key | None:
+        return str(id_) if type(id_) is ObjectId else None
 
-    def _readable(self, document: Document) -> tuple[Key, Ticket | None]:
-        id_ = document["_id"]
-        key = str(id_) if isinstance(id_, ObjectId) else id_
-        try:
-            return key, _ticket(document)
-        except StoreCorrupt:
-            return key, None
+    def _id(self, key: Key) -> Any:
+        return ObjectId(key) if ObjectId.is_valid(key) else key
+
+    def _row(self, document: Document) -> Ticket | None:
+        ticket = _ticket(document)
+        numbers = (ticket.version, ticket.position, ticket.revision)
+        ours = type(ticket.retired) is bool and all(map(is_integer, numbers))
+        return ticket if ours and same(document, _document(ticket)) else None
 
     def _write(
         self, rows: Sequence[tuple[str, Ticket | None]], session: ClientSession, *, over: bool

@@ -11,20 +11,21 @@ and whoever takes over ends that session.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any, ClassVar, Final, Generic
 
 import pymongo
 from bson import Binary
+from bson.errors import BSONError
 from pymongo import DeleteMany, IndexModel, ReplaceOne, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
-from domain.errors import Fenced
+from domain.errors import Fenced, StoreCorrupt
 from infrastructure.mongodb.client import (
     DURABLE,
     SETTLED,
@@ -32,6 +33,7 @@ from infrastructure.mongodb.client import (
     answering,
     is_duplicate,
 )
+from infrastructure.mongodb.exact import ANYTHING, Stranger
 from projections.projection import Change, Key, Parked, Row
 
 PATIENCE: Final = 30.0
@@ -51,6 +53,7 @@ class MongoDBView(ABC, Generic[Row]):
         self.name = f"{projection}@{version}"
         self._client = database.client
         self._rows: MongoCollection[Document] = database[f"{projection}_{version}"]
+        self._anything = self._rows.with_options(codec_options=ANYTHING)
         self._checkpoints = database["checkpoints"]
         self._parked = database["parked"]
         self._sessions: dict[int, ClientSession] = {}
@@ -85,12 +88,16 @@ class MongoDBView(ABC, Generic[Row]):
         row that begins something may be inserted, which costs the server half of an upsert."""
 
     @abstractmethod
+    def _key(self, id_: Any) -> Key | None:
+        """The key of the row under an `_id`; None when no row of ours can stand there."""
+
+    @abstractmethod
     def _id(self, key: Key) -> Any:
         """The `_id` under which the row of a key stands."""
 
     @abstractmethod
-    def _readable(self, document: Document) -> tuple[Key, Row | None]:
-        """A document's key and its row, or None when it was damaged."""
+    def _row(self, document: Document) -> Row | None:
+        """The row, or None when the document is not exactly what we store. May raise."""
 
     @abstractmethod
     def _load(self, rows: Sequence[Row]) -> None:
@@ -187,20 +194,35 @@ class MongoDBView(ABC, Generic[Row]):
         above: Document = {}
         with answering():
             # in pages: a cursor would not outlive a change of primary
-            while page := list(self._rows.find(above).sort("_id", 1).limit(_CHUNK)):
+            while page := list(self._anything.find(above).sort("_id", 1).limit(_CHUNK)):
                 yield from map(self._readable, page)
                 above = {"$expr": {"$gt": ["$_id", {"$literal": page[-1]["_id"]}]}}
 
     def stored(self, keys: Collection[Key]) -> Mapping[Key, Row | None]:
         with answering():
-            found = self._rows.find({"_id": {"$in": [self._id(key) for key in keys]}})
+            found = self._anything.find({"_id": {"$in": self._ids(keys)}})
             return dict(map(self._readable, found))
+
+    def misfiled(self) -> Iterator[Key]:
+        return iter(())  # nothing is kept beside the rows but indexes, and those are the server's
+
+    def _readable(self, document: Document) -> tuple[Key, Row | None]:
+        """A document's key and its row, or None when something else put there what there is."""
+        key = self._key(document["_id"])
+        if key is None:
+            return Stranger.of(document["_id"]), None
+        try:
+            return key, self._row(document)
+        except (AttributeError, BSONError, OverflowError, StoreCorrupt, TypeError, ValueError):
+            return key, None
+
+    def _ids(self, keys: Iterable[Key]) -> list[Any]:
+        return [key.id if isinstance(key, Stranger) else self._id(key) for key in keys]
 
     def mend(self, rows: Mapping[Key, Row | None], fence: int) -> None:
         def work(session: ClientSession) -> None:
             self._advance(fence, {}, {}, session)
-            ids = [self._id(key) for key in rows]
-            self._rows.delete_many({"_id": {"$in": ids}}, session=session)
+            self._rows.delete_many({"_id": {"$in": self._ids(rows)}}, session=session)
             right = [(key, row) for key, row in rows.items() if row is not None]
             if right:
                 self._write(right, session, over=True)

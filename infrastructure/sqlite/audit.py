@@ -1,9 +1,9 @@
 """The `audit` view on SQLite: one row per event, its position as the row id."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from json import dumps, loads
+from json import JSONEncoder, loads
 from sqlite3 import Connection
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from projections.audit import AUDIT, AuditEntry, AuditFilter, AuditReader, Conte
 from projections.projection import Key
 from projections.tickets import TicketFilter
 
-_PAGE: Final = 1_000
+_JSON: Final = JSONEncoder(ensure_ascii=False).encode
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _END: Final = 2**63 - 1
 """Past every position."""
@@ -27,6 +27,14 @@ _COLUMNS: Final = (
     "a.correlation_id, a.causation_id, a.occurred_at, a.recorded_at, a.before, a.after, "
     "a.granted, a.revoked, a.hash"
 )
+
+_TEXT: Final = (str,)
+_TEXT_OR_NONE: Final = (str, type(None))
+_TYPES: Final = (
+    *((int,), _TEXT, (int,), _TEXT_OR_NONE, _TEXT_OR_NONE, _TEXT, _TEXT, _TEXT_OR_NONE, _TEXT),
+    *(_TEXT_OR_NONE, (int,), (int,), _TEXT_OR_NONE, _TEXT_OR_NONE, _TEXT, _TEXT, (bytes,)),
+)
+"""What the columns hold: SQLite itself takes anything."""
 
 # Every index ends in the position, so each gives its page in order. The table beside it holds the
 # features that an entry granted or revoked.
@@ -84,6 +92,31 @@ ORDER BY 1, 2
 """
 
 
+# what something else damaged in the features themselves is no row of ours anyway
+_UNFILED: Final = """EXISTS (
+SELECT 1 FROM json_each(iif(json_valid(a.{column}), a.{column}, '[]')) j
+WHERE NOT EXISTS (SELECT 1 FROM {{features}} f WHERE f.feature = j.value
+    AND f.position = a.position AND f.gained = {gained} AND f.ticket_id = a.ticket_id))"""
+
+_FILING: Final = (
+    (
+        f"SELECT a.position, {_UNFILED.format(column='granted', gained=1)} "
+        f"OR {_UNFILED.format(column='revoked', gained=0)}, a.position "
+        "FROM {rows} a WHERE a.position > ? ORDER BY a.position",
+        (0,),
+    ),
+    (
+        "SELECT f.position, NOT EXISTS (SELECT 1 FROM {rows} a JOIN json_each(CASE "
+        "WHEN f.gained = 1 AND json_valid(a.granted) THEN a.granted "
+        "WHEN f.gained = 0 AND json_valid(a.revoked) THEN a.revoked ELSE '[]' END) j "
+        "ON j.value = f.feature WHERE a.position = f.position AND a.ticket_id = f.ticket_id), "
+        "f.feature, f.position FROM {features} f "
+        "WHERE (f.feature, f.position) > (?, ?) ORDER BY f.feature, f.position",
+        ("", -_END),
+    ),
+)
+
+
 class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
     """A `View` and its `AuditReader` and `PastReader`."""
 
@@ -91,6 +124,7 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
     _indexes = _INDEXES
     _derive = _DERIVE
     _key = "position"
+    _filing = _FILING
 
     def __init__(self, database: SQLiteDatabase, version: int) -> None:
         super().__init__(database, AUDIT.name, version)
@@ -158,25 +192,10 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
                 for row in connection.execute(query, (ticket_id,))
             }
 
-    def rows(self) -> Iterator[tuple[Key, AuditEntry | None]]:
-        query = (
-            f"SELECT {_COLUMNS} FROM {self._rows} a WHERE position > ? "
-            f"ORDER BY position LIMIT {_PAGE}"
-        )
-        last = -(2**63)
-        while True:
-            with self._database.reading() as connection:
-                page = connection.execute(query, (last,)).fetchall()
-            if not page:
-                return
-            yield from ((row[0], _readable(row)) for row in page)
-            last = page[-1][0]
-
-    def stored(self, keys: Collection[Key]) -> Mapping[Key, AuditEntry | None]:
-        query = f"SELECT {_COLUMNS} FROM {self._rows} a WHERE position = ?"
-        with self._database.reading() as connection:
-            found = (row for key in keys for row in connection.execute(query, (key,)))
-            return {row[0]: _readable(row) for row in found}
+    def _row(self, stored: Any) -> AuditEntry | None:
+        entry = _entry(stored)
+        typed = all(type(value) in types for value, types in zip(stored, _TYPES, strict=True))
+        return entry if typed and _row(entry) == stored else None
 
     def _remove(self, keys: Sequence[Key], connection: Connection) -> None:
         connection.executemany(
@@ -236,8 +255,8 @@ def _row(entry: AuditEntry) -> tuple[Any, ...]:
         to_milliseconds(entry.recorded_at),
         _held(entry.before),
         _held(entry.after),
-        _json(entry.granted),
-        _json(entry.revoked),
+        _JSON(entry.granted),
+        _JSON(entry.revoked),
         bytes.fromhex(entry.hash),
     )
 
@@ -245,11 +264,7 @@ def _row(entry: AuditEntry) -> tuple[Any, ...]:
 def _held(content: Content | None) -> str | None:
     if content is None:
         return None
-    return _json({"name": content.name, "features": content.features, "retired": content.retired})
-
-
-def _json(value: object) -> str:
-    return dumps(value, ensure_ascii=False)
+    return _JSON({"name": content.name, "features": content.features, "retired": content.retired})
 
 
 def _entry(row: Any) -> AuditEntry:
@@ -279,11 +294,3 @@ def _content(held: str | None) -> Content | None:
         return None
     kept = loads(held)
     return Content(kept["name"], tuple(kept["features"]), kept["retired"])
-
-
-def _readable(row: Any) -> AuditEntry | None:
-    """The entry, or None when the row was damaged."""
-    try:
-        return _entry(row)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        return None

@@ -1,7 +1,7 @@
 """The `tickets` view on SQLite."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from json import dumps, loads
+from collections.abc import Collection, Mapping, Sequence
+from json import JSONEncoder, loads
 from sqlite3 import Connection
 from typing import Any, Final
 
@@ -12,12 +12,15 @@ from infrastructure.sqlite.views import SQLiteView
 from projections.projection import Key
 from projections.tickets import TICKETS, TicketFilter
 
-_PAGE: Final = 1_000
+_JSON: Final = JSONEncoder(ensure_ascii=False).encode
 
 _COLUMNS: Final = (
     "t.id, t.org_id, t.system, t.name, t.retired, "
     "t.features, t.created_at, t.updated_at, t.revision, t.version, t.position"
 )
+
+_TYPES: Final = (str, str, str, str, int, str, int, int, int, int, int)
+"""What the columns hold: SQLite itself takes anything."""
 
 _UPDATE: Final = """
 UPDATE {rows}
@@ -73,6 +76,27 @@ ON CONFLICT (id) DO UPDATE SET
 WHERE excluded.version > version
 """
 
+# what something else damaged in the features themselves is no row of ours anyway
+_FEATURES: Final = "json_each(iif(json_valid(t.features), t.features, '[]'))"
+
+_FILING: Final = (
+    (
+        "SELECT t.id, NOT t.retired AND EXISTS ("
+        f"SELECT 1 FROM {_FEATURES} j WHERE NOT EXISTS (SELECT 1 FROM {{features}} f "
+        "WHERE f.feature = j.value AND f.org_id = t.org_id AND f.id = t.id)), t.id "
+        "FROM {rows} t WHERE t.id > ? ORDER BY t.id",
+        ("",),
+    ),
+    (
+        "SELECT f.id, NOT EXISTS (SELECT 1 FROM {rows} t "
+        f"JOIN {_FEATURES} j ON j.value = f.feature "
+        "WHERE t.id = f.id AND t.org_id = f.org_id AND NOT t.retired), f.feature, f.org_id, f.id "
+        "FROM {features} f WHERE (f.feature, f.org_id, f.id) > (?, ?, ?) "
+        "ORDER BY f.feature, f.org_id, f.id",
+        ("", "", ""),
+    ),
+)
+
 
 class SQLiteTickets(SQLiteView[Ticket]):
     """A `View` and its `TicketReader`."""
@@ -81,6 +105,7 @@ class SQLiteTickets(SQLiteView[Ticket]):
     _indexes = _INDEXES
     _derive = _DERIVE
     _key = "id"
+    _filing = _FILING
 
     def __init__(self, database: SQLiteDatabase, version: int) -> None:
         super().__init__(database, TICKETS.name, version)
@@ -113,22 +138,10 @@ class SQLiteTickets(SQLiteView[Ticket]):
         with self._database.reading() as connection:
             return [_ticket(row) for row in connection.execute(query, [*asked.values(), limit])]
 
-    def rows(self) -> Iterator[tuple[Key, Ticket | None]]:
-        query = f"SELECT {_COLUMNS} FROM {self._rows} t WHERE id > ? ORDER BY id LIMIT {_PAGE}"
-        last = ""
-        while True:
-            with self._database.reading() as connection:
-                page = connection.execute(query, (last,)).fetchall()
-            if not page:
-                return
-            yield from ((row[0], _readable(row)) for row in page)
-            last = page[-1][0]
-
-    def stored(self, keys: Collection[Key]) -> Mapping[Key, Ticket | None]:
-        query = f"SELECT {_COLUMNS} FROM {self._rows} t WHERE id = ?"
-        with self._database.reading() as connection:
-            found = (row for key in keys for row in connection.execute(query, (key,)))
-            return {row[0]: _readable(row) for row in found}
+    def _row(self, stored: Any) -> Ticket | None:
+        ticket = _ticket(stored)
+        ours = tuple(map(type, stored)) == _TYPES and (*_place(ticket), *_content(ticket)) == stored
+        return ticket if ours else None
 
     def _remove(self, keys: Sequence[Key], connection: Connection) -> None:
         connection.executemany(f"DELETE FROM {self._rows} WHERE id = ?", [(key,) for key in keys])
@@ -145,7 +158,9 @@ class SQLiteTickets(SQLiteView[Ticket]):
             f"DELETE FROM {self._features} WHERE feature = ? AND org_id = ? AND id = ?",
             sorted(old - new),
         )
-        connection.executemany(f"INSERT INTO {self._features} VALUES (?, ?, ?)", sorted(new - old))
+        connection.executemany(  # what something else put there is no reason to stop
+            f"INSERT OR IGNORE INTO {self._features} VALUES (?, ?, ?)", sorted(new - old)
+        )
         connection.executemany(
             f"DELETE FROM {self._rows} WHERE id = ?",
             [(ticket_id,) for ticket_id in before if ticket_id not in after],
@@ -187,7 +202,7 @@ def _place(ticket: Ticket) -> tuple[Any, ...]:
 
 def _content(ticket: Ticket) -> tuple[Any, ...]:
     return (
-        dumps(ticket.features, ensure_ascii=False),
+        _JSON(ticket.features),
         to_milliseconds(ticket.created_at),
         to_milliseconds(ticket.updated_at),
         ticket.revision,
@@ -210,11 +225,3 @@ def _ticket(row: Any) -> Ticket:
         version=row[9],
         position=row[10],
     )
-
-
-def _readable(row: Any) -> Ticket | None:
-    """The ticket, or None when the row was damaged."""
-    try:
-        return _ticket(row)
-    except (TypeError, ValueError, OverflowError):
-        return None

@@ -1,11 +1,11 @@
 """What the views on SQLite share: checkpoint, fence, parked tickets and the transaction."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from sqlite3 import Connection
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from sqlite3 import Connection, OperationalError
 from typing import Any, ClassVar, Final, Generic
 
-from domain.errors import Fenced
+from domain.errors import Fenced, StoreCorrupt
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from projections.projection import Change, Key, Parked, Row
@@ -55,7 +55,11 @@ class SQLiteView(ABC, Generic[Row]):
     """Fills `{features}` from the rows whose `{key}` is above `:above` and at most `:upto`."""
 
     _key: ClassVar[str]
-    """The column that holds a row's key."""
+    """The column that holds a row's key: the first."""
+
+    _filing: ClassVar[Sequence[tuple[str, tuple[Any, ...]]]]
+    """Queries that compare what is kept for features with the rows, and where each begins. They
+    give a key, whether it is misfiled, and where to go on."""
 
     def __init__(self, database: SQLiteDatabase, projection: str, version: int) -> None:
         self.name = f"{projection}@{version}"
@@ -98,6 +102,10 @@ class SQLiteView(ABC, Generic[Row]):
     @abstractmethod
     def _load(self, rows: Sequence[Row], connection: Connection) -> None:
         """Store the rows alone, where they are further on than what is there."""
+
+    @abstractmethod
+    def _row(self, stored: Any) -> Row | None:
+        """The row, or None when it is not exactly what we store. May raise."""
 
     def checkpoint(self) -> int:
         with self._database.reading() as connection:
@@ -172,6 +180,48 @@ class SQLiteView(ABC, Generic[Row]):
             (last,) = connection.execute(query, {"above": above}).fetchone()
             return last
 
+    def rows(self) -> Iterator[tuple[Key, Row | None]]:
+        first = f"SELECT * FROM {self._rows} ORDER BY 1 LIMIT {_CHUNK}"
+        later = f"SELECT * FROM {self._rows} WHERE {self._key} > ? ORDER BY 1 LIMIT {_CHUNK}"
+        with self._database.reading() as connection:
+            page = _fetched(connection, first, ())
+        yield from ((row[0], self._readable(row)) for row in page)
+        if len(page) == _CHUNK:
+            for row in self._paged(later, (page[-1][0],), slice(0, 1)):
+                yield row[0], self._readable(row)
+
+    def stored(self, keys: Collection[Key]) -> Mapping[Key, Row | None]:
+        query = f"SELECT * FROM {self._rows} WHERE {self._key} = ?"
+        with self._database.reading() as connection:
+            found = (row for key in keys for row in _fetched(connection, query, (key,)))
+            return {row[0]: self._readable(row) for row in found}
+
+    def misfiled(self) -> Iterator[Key]:
+        for query, after in self._filing:
+            named = query.format(rows=self._rows, features=self._features) + f" LIMIT {_CHUNK}"
+            yield from (row[0] for row in self._paged(named, after, slice(2, None)) if row[1])
+
+    def _paged(self, query: str, after: tuple[Any, ...], place: slice) -> Iterator[Any]:
+        """The rows after `after`, a page in each transaction: `place` cuts out where one stands."""
+        page: list[Any] = [None] * _CHUNK
+        while len(page) == _CHUNK:
+            with self._database.reading() as connection:
+                page = _fetched(connection, query, after)
+            yield from page
+            if len(page) == _CHUNK and after == page[-1][place]:
+                raise StoreCorrupt(
+                    f"{self._rows} has a key that is no text: something else wrote into it. "
+                    "Rebuild the projection."
+                )
+            after = page[-1][place] if page else after
+
+    def _readable(self, row: Any) -> Row | None:
+        """The row, or None when it is not exactly what we store."""
+        try:
+            return self._row(row)
+        except (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError):
+            return None
+
     def mend(self, rows: Mapping[Key, Row | None], fence: int) -> None:
         with self._database.writing() as connection:
             position = self._checkpoint(connection)
@@ -195,3 +245,17 @@ class SQLiteView(ABC, Generic[Row]):
                 f"The projection {self.name} was written by another runner: "
                 f"fence {fence} is too low, or the checkpoint is not {after} any more."
             )
+
+
+def _fetched(connection: Connection, query: str, values: Sequence[Any]) -> list[Any]:
+    """All rows; where something else wrote text that is none, with a mark in its place."""
+    try:
+        return connection.execute(query, values).fetchall()
+    except OperationalError as error:
+        if "decode" not in str(error):
+            raise
+    connection.text_factory = lambda text: text.decode(errors="replace")
+    try:
+        return connection.execute(query, values).fetchall()
+    finally:
+        connection.text_factory = str

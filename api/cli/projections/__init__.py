@@ -15,7 +15,7 @@ for name, command, shown in (
     ("rebuild", rebuild_view, "rebuild tickets --dry-run"),
     ("rollback", roll_back_view, "rollback tickets"),
     ("drop-old", drop_old_versions, "drop-old tickets"),
-    ("verify", verify_view, "verify audit --json"),
+    ("verify", verify_view, "verify audit --repair --json"),
     ("retry", retry_parked, "retry tickets 52f22665a60c12d289185d95"),
 ):
     app.command(name, epilog=example(f"ticketbook projections {shown}"))(command)

@@ -1,21 +1,37 @@
 """`ticketbook projections verify`."""
 
-from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, print_json, say
-from api.cli.projections.naming import Name, named, where
-from projections.operations import verify
+from api.cli.projections.naming import DryRun, Name, named, where
+from api.cli.recorded import record
+from api.composition import holder
+from api.http.projection_models import verification_json
+from projections.operations import repair, verify
+
+Repair = Annotated[bool, typer.Option("--repair", help="Put right what differs.")]
 
 
-def verify_view(name: Name, json: Json = False) -> None:
-    """Compare a view with the log. Exits with 1 when they differ."""
+def verify_view(
+    name: Name, repairing: Repair = False, dry_run: DryRun = False, json: Json = False
+) -> None:
+    """Compare a view with the log, and put right what differs with --repair.
+
+    Exits with 1 when differences remain.
+    """
     with opened() as service:
-        found = verify(named(service, name).live.projected)
+        projected = named(service, name).live.projected
+        found = remaining = verify(projected)
+        if repairing and not dry_run and found.differences:
+            details = {"projection": name, "differences": len(found.differences)}
+            record(service, "projection.repaired", details)
+            repair(projected, found.differences, holder())
+            remaining = verify(projected)
     if json:
-        print_json(asdict(found))
+        print_json(verification_json(found) | {"remaining": len(remaining.differences)})
     else:
         for difference in found.differences:
             print(f"{difference.kind}: {where(difference)}")
@@ -23,5 +39,9 @@ def verify_view(name: Name, json: Json = False) -> None:
             say(f"parked, not compared: ticket {ticket_id}")
         said = f"{len(found.differences)} differences" if found.differences else "no difference"
         say(f"{name}: {found.rows} rows compared up to position {found.position}: {said}.")
-    if found.differences:
+        if repairing and dry_run:
+            say(f"Would repair {len(found.differences)}.")
+        elif repairing:
+            say(f"Repaired {len(found.differences)}; {len(remaining.differences)} remain.")
+    if remaining.differences:
         raise typer.Exit(Exit.DIFFERENT)

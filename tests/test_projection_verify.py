@@ -1,0 +1,68 @@
+"""Whatever is wrong in a view is found, and mended."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from random import Random
+from typing import Any
+
+import pytest
+
+from projections.audit import AUDIT
+from projections.operations import repair, verify
+from projections.projection import Projection
+from projections.tickets import TICKETS
+from tests.rebuilding import House, followed, rows
+from tests.stories import change, create, id_, rename, retire
+from tests.view_faults import vandal
+from tests.view_rows import open_store
+
+BOTH = pytest.mark.parametrize("projection", [TICKETS, AUDIT], ids=lambda p: p.name)
+
+AT_ONCE = 25
+
+
+@pytest.fixture
+def house(store_url: str) -> Iterator[House]:
+    with open_store(store_url) as opened:
+        house = House(opened)
+        with closing(house.writer):
+            house.fill()
+            for n in range(100, 140):
+                house.writer.execute(create(id_(n)), change("delete_area", ticket_id=id_(n)))
+                house.writer.execute(retire(id_(n)) if n % 5 == 0 else rename(f"N {n}", id_(n)))
+            yield house
+
+
+def harmed_and_mended(house: House, url: str, projection: Projection[Any], faults: int) -> int:
+    """Do that much harm, some at a time, and see all of it found and mended; how much it was."""
+    live, random, done = house.live(projection), Random(f"{projection.name} {faults}"), 0
+    followed(live, 1, fence=0)
+    right = rows(live, 1)
+    projected = live.projected(1)
+    with vandal(url, f"{projection.name}_1") as somebody:
+        before = somebody.everything()
+        while done < faults:
+            for _ in range(AT_ONCE):
+                somebody.harm(random)
+            after = somebody.everything()
+            harmed = {k for k in before.keys() | after.keys() if before.get(k) != after.get(k)}
+
+            found = verify(projected)
+
+            assert {one.key for one in found.differences} == harmed
+            for one in found.differences:
+                left = "changed" if after.get(one.key, [None])[0] else "missing"
+                assert one.kind == (left if one.key in before else "extra"), one
+            assert repair(projected, found.differences, "operator") == len(harmed)
+            assert verify(projected).differences == []
+            assert somebody.everything() == before
+            assert rows(live, 1) == right
+            done += len(harmed)
+    return done
+
+
+@BOTH
+def test_a_thousand_faults_are_all_found_and_all_mended(
+    house: House, store_url: str, projection: Projection[Any]
+) -> None:
+    assert harmed_and_mended(house, store_url, projection, faults=500) >= 500
