@@ -1,6 +1,7 @@
 """Old callers over Socket.IO, and old readers of the collection, with their own libraries: the
 real `socket.io-client` and real mongoose models."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -183,6 +184,38 @@ def test_a_system_that_is_added_while_running_has_its_events_without_code(
 
     (ticket,) = node.emit(ada, "greenhouse_9/get_tickets")
     assert (ticket["system"], ticket["features"]) == ("greenhouse_9", ["water_plants"])
+
+
+def raw_answers(backend: OldBackend, user: str, *packets: str) -> str:
+    """What a client of its own making is sent for its packets, once it is connected."""
+    address, query = f"{backend.url}/socket.io/", {"EIO": "4", "transport": "polling"}
+    query["sid"] = json.loads(httpx.get(address, params=query).text[1:])["sid"]
+    hello = f"40{json.dumps({'token': old_token(user)})}"
+    for packet in (hello, *packets):
+        assert httpx.post(address, params=query, content=packet).text == "OK"
+    heard = ""
+    while "43" not in heard:
+        heard += httpx.get(address, params=query, timeout=30).text
+    return heard
+
+
+def test_an_event_can_not_change_who_the_client_is(backend: OldBackend) -> None:
+    disguised = json.dumps(["connect", {}, {"token": old_token("bo")}])
+    heard = raw_answers(backend, "cy", f"42{disguised}", f'421["{LIST}"]')
+    assert '431[{"error":"Feature get_tickets not accessible"}]' in heard
+    heard = raw_answers(backend, "cy", f"421{disguised}")
+    assert '431[{"error":"Not found"}]' in heard
+
+
+def test_packets_that_make_no_sense_disturb_nobody(
+    backend: OldBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    nonsense = ("42[]", "4", "49", "4" + "[" * 5_000)
+    heard = raw_answers(backend, "ada", *nonsense, f'421["{LIST}"]')
+    assert '"name":"Operator"' in heard
+    raw_answers(backend, "ada", "421[7]")
+    assert [record for record in caplog.records if record.name == "engineio"] == []
+    assert backend.list().status_code == 200
 
 
 def test_pages_of_the_configured_origins_may_connect_and_no_others(

@@ -31,11 +31,13 @@ def application(door: Door, settings: Settings) -> Polls:
     """The Socket.IO server, for pages of its own host and of the configured origins."""
     import socketio  # not before: clients that it brings along try a socket when imported
 
+    engineio = logging.getLogger("engineio")
+    engineio.addFilter(_worth_telling)
     server = socketio.AsyncServer(
         async_mode="asgi",
         cors_allowed_origins=_allowed(settings.legacy_origins),
         logger=logging.getLogger("socketio"),
-        engineio_logger=logging.getLogger("engineio"),
+        engineio_logger=engineio,
     )
     engine = socketio.ASGIApp(server)
 
@@ -50,6 +52,12 @@ def application(door: Door, settings: Settings) -> Polls:
     server.on("disconnect", conversations.disconnect)
     server.on("*", conversations.event)
     return polls
+
+
+def _worth_telling(record: logging.LogRecord) -> bool:
+    """Exceptions there are about packets that make no sense: anybody can send those, and fill the
+    log. Ours are told elsewhere."""
+    return record.exc_info is None
 
 
 def _greet(server: Any) -> None:
@@ -76,7 +84,10 @@ class _Conversations:
         self._polls = polls
         self._refused = refused
 
-    async def connect(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
+    async def connect(self, sid: str, environ: Any, auth: Any = None, *_more: Any) -> Any:
+        """Refuses who is not recognised. An event may be called `connect` too: that is none."""
+        if environ is not self._server.get_environ(sid):
+            return {"error": NOT_FOUND[1]}
         correlation_id = _correlation_id()
         try:
             call = await self._door.call(_token(environ, auth), "socket.io connect", correlation_id)
@@ -84,6 +95,7 @@ class _Conversations:
             _, said = told(error, "Failed to connect", correlation_id)
             raise self._refused(said) from error
         await self._server.save_session(sid, call.user.id)
+        return None
 
     async def disconnect(self, sid: str, *_why: Any) -> None:
         self._polls.end(self._server.manager.eio_sid_from_sid(sid, "/"))
