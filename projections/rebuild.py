@@ -2,13 +2,14 @@
 in one step. Readers and writers go on all the while."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from itertools import count
 from time import monotonic, sleep
 from typing import Any, Final, Literal, Protocol
 
-from domain.errors import ProjectionBehind, VersionUnknown
+from domain.errors import Fenced, ProjectionBehind, VersionUnknown
+from projections.applier import BATCH, Applier
 from projections.live import FRESH, LiveProjection
 from projections.operations import Difference, Verification, judge, leading, verify
 from projections.projection import Key, Projected
@@ -18,6 +19,11 @@ DROP_AFTER: Final = 5 * FRESH
 """Seconds between taking a version out of the registry and deleting it: every process has looked
 again by then, and the reads that had begun are over."""
 
+HAND_OVER: Final = 1.0
+"""Seconds for which a new version is kept current from here after the switch: until then every
+process has seen it and has a runner standing by, and readers notice no gap."""
+
+_BREATH: Final = 0.01
 _LOOK: Final = 0.2
 _PATIENCE: Final = 30.0
 """Seconds that a switch waits for a version to catch up."""
@@ -73,6 +79,7 @@ def rebuild(
     tell: Tell,
     *,
     dry_run: bool = False,
+    hand_over: float = HAND_OVER,
 ) -> Rebuilt:
     """Build a new version, compare it, and switch to it, unless it is a `dry_run`.
 
@@ -88,12 +95,13 @@ def rebuild(
         applier.resume()
         started, began = monotonic(), applier.position
 
-        def catch_up(phase: Literal["catching up", "comparing"] = "catching up") -> None:
-            while applier.step():
+        def catch_up() -> None:
+            behind = True
+            while behind:  # not until nothing is left: more may come all the time
+                behind = applier.step() == BATCH
                 check()
                 rate = (applier.position - began) / max(monotonic() - started, 1e-9)
-                tell(Step(phase, applier.position, max(head(), applier.position), rate))
-            check()
+                tell(Step("catching up", applier.position, max(head(), applier.position), rate))
 
         catch_up()
         tell(Step("comparing", applier.position, applier.position, 0.0))
@@ -111,9 +119,18 @@ def rebuild(
             except ProjectionBehind:
                 continue  # the live version has taken in more meanwhile
         position = applier.position
-    projection.look()
-    tell(Step("switched", position, position, 0.0))
+        tell(Step("switched", position, position, 0.0))
+        projection.look()
+        with suppress(Fenced):  # then somebody leads it already
+            _hand_over(applier, hand_over)
     return Rebuilt("switched", build.version, position, live, new)
+
+
+def _hand_over(applier: Applier[Any], seconds: float) -> None:
+    until = monotonic() + seconds
+    while monotonic() < until:
+        applier.step()
+        sleep(_BREATH)
 
 
 def _build(

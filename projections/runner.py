@@ -20,7 +20,7 @@ GATHER: Final = 0.02
 """Seconds in which events gather after a step, unless somebody waits for them or the view is far
 behind: a transaction costs a store as much as some hundred events in it."""
 
-_STANDBY: Final = 0.25
+_STANDBY: Final = 0.1
 
 
 class Runner(Generic[Row]):

@@ -55,7 +55,16 @@ def rebuilt(
     tell: Callable[[Step], None] = lambda _: None,
     dry_run: bool = False,
 ) -> Rebuilt:
-    return rebuild(projection, head, "operator", at_once(projection), shares, tell, dry_run=dry_run)
+    return rebuild(
+        projection,
+        head,
+        "operator",
+        at_once(projection),
+        shares,
+        tell,
+        dry_run=dry_run,
+        hand_over=0.0,
+    )
 
 
 def catch_up(applier: Applier[Any]) -> None:

@@ -95,19 +95,25 @@ def settled(store_url: str) -> None:
 def test_clients_notice_neither_rebuild_nor_switch_nor_rollback(store_url: str) -> None:
     before, during = used_while_operated(store_url, 20_000)
 
+    told(before, during)
     assert before.reads > 20 and during.reads > 100
-    # a read that names no position may lag; a switch must not make it lag more. Processors that
-    # all are busy do, so the bound is the time a view's runner has to notice at all.
-    assert max(during.out_of_date) <= max(before.out_of_date) + 3.0
+    # processors that are all busy make a view lag too, so the bound leaves room for that
+    assert max(during.out_of_date) <= max(before.out_of_date) + 1.5
 
 
 @pytest.mark.exhaustive
 def test_clients_notice_nothing_of_a_rebuild_of_a_million_events(mongodb_url: str) -> None:
     before, during = used_while_operated(mongodb_url, 1_000_000)
 
-    print(f"p99 of a write: {before.p99() * 1e3:.1f} ms before, {during.p99() * 1e3:.1f} ms during")
+    told(before, during)
     assert during.reads > 1_000
-    assert max(during.out_of_date) <= max(before.out_of_date) + 3.0
+    assert max(during.out_of_date) <= max(before.out_of_date) + 1.5
+
+
+def told(before: Seen, during: Seen) -> None:
+    print(f"p99 of a write: {before.p99() * 1e3:.1f} ms before, {during.p99() * 1e3:.1f} ms during")
+    late = max(before.out_of_date), max(during.out_of_date)
+    print(f"a read was at most {late[0] * 1e3:.0f} ms old before, {late[1] * 1e3:.0f} ms during")
 
 
 def killed_over_and_over(store_url: str, name: str, kills: int) -> None:
