@@ -68,6 +68,7 @@ def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[
         "migrate plan",
         "migrate backup",
         "migrate run",
+        "migrate verify",
         "catalogue check",
         "migrate follow",
         "migrate rollback",

@@ -8,6 +8,7 @@ from api.cli.migrate_cutover import retire, rollback
 from api.cli.migrate_follow import follow
 from api.cli.migrate_plan import plan
 from api.cli.migrate_run import run
+from api.cli.migrate_verify import verify
 from api.cli.output import example
 
 app = typer.Typer(help="Take over the tickets of the old system.", no_args_is_help=True)
@@ -24,6 +25,7 @@ app.command(
     epilog=example("ticketbook migrate backup --source mongodb://127.0.0.1/old --to backup-1")
 )(backup)
 app.command(epilog=example("ticketbook migrate run --source mongodb://127.0.0.1/old"))(run)
+app.command(epilog=example("ticketbook migrate verify --source mongodb://127.0.0.1/old"))(verify)
 app.command(
     epilog=example("ticketbook migrate follow --source mongodb://127.0.0.1/old --until-idle")
 )(follow)

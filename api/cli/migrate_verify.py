@@ -1,0 +1,78 @@
+"""`ticketbook migrate verify`."""
+
+from collections.abc import Iterable, Iterator
+
+import typer
+from pydantic_core import to_json
+
+from api.cli.migrating import SYSTEM, SourceOption, SystemOption, translation
+from api.cli.opened import opened
+from api.cli.output import Exit, say
+from api.cli.progress import Meter
+from api.http.models import iso
+from infrastructure.legacy.evidence import Evidence, Verified
+from infrastructure.legacy.expected import read_again
+from infrastructure.legacy.mismatch import Mismatch
+from infrastructure.legacy.source import TICKETS, USERS, DatabaseSource, FolderSource, open_source
+from infrastructure.legacy.targets import open_targets
+from infrastructure.legacy.verify import Verification
+
+
+def verify(source: SourceOption, system: SystemOption = SYSTEM) -> None:
+    """Compare every record of ticket_1 with the log, and print what differs as JSON lines.
+
+    Reads and understands the records apart from `run`. Each must be an equal ticket, a ticket with
+    exactly the recorded repairs, or in quarantine, whole; nothing else may have been taken over;
+    and each <system>.ticket of a user must be a ticket of that system and organisation.
+
+    Kinds: missing, extra, content (with field and both values), dangling-reference,
+    wrong-organisation, quarantined-reference. A line is explained when the source itself is like
+    that, or a change made here since accounts for it; references that nobody could resolve in the
+    old system are listed like that. Exits with 0 only when nothing is unexplained. While the old
+    system is still written to, first run `migrate follow --until-idle`.
+    """
+    with opened() as service, open_source(source) as opened_source, open_targets() as targets:
+        meaning = translation(service, system)
+        evidence = Evidence(service.notes, opened_source.name, TICKETS)
+        total, meter, position = opened_source.count(TICKETS), Meter(), service.log.head()
+        verification = Verification(service.log, TICKETS, system, meaning.catalogue, targets)
+
+        def records() -> Iterator[bytes]:
+            for number, record in enumerate(read_again(opened_source, TICKETS), start=1):
+                yield record
+                if number % 1_000 == 0:
+                    meter.tell(TICKETS, number, max(total, number))
+
+        try:
+            listed, unexplained = 0, 0
+            for mismatch in _mismatches(verification, records(), opened_source):
+                print(to_json(mismatch.as_json()).decode())
+                listed += 1
+                unexplained += mismatch.explained is None
+        except KeyboardInterrupt:
+            say("\nInterrupted. Nothing was changed: run the same command again from the start.")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        meter.end()
+        if unexplained:
+            evidence.is_not_verified()
+        else:
+            at = iso(service.clock())
+            evidence.was_verified(Verified(verification.content, position, at))
+    found = verification.accounted
+    say(
+        f"{found.records:,} records: {found.equal:,} equal tickets, {found.repaired:,} with "
+        f"exactly the recorded repairs, {found.changed_here:,} changed here since, "
+        f"{found.quarantined:,} in quarantine. {found.gone:,} are gone on both sides."
+    )
+    say(f"{listed:,} listed, {unexplained:,} of them unexplained.")
+    if unexplained:
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _mismatches(
+    verification: Verification, records: Iterable[bytes], source: DatabaseSource | FolderSource
+) -> Iterator[Mismatch]:
+    yield from verification.records(records)
+    yield from verification.extra()
+    if source.has(USERS):
+        yield from verification.references(read_again(source, USERS))

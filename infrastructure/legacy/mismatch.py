@@ -1,0 +1,100 @@
+"""What differs between the old system and the log, and what is accounted for."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.events import TicketImported
+from domain.ticket import Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """`kind` is missing, extra, content, or one of a reference. `explained` says why the source or
+    a change made here accounts for it; None when nothing does."""
+
+    kind: str
+    ticket: str | None
+    explained: str | None = None
+    field: str | None = None
+    expected: Any = None
+    found: Any = None
+    user: str | None = None
+    system: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        always = {"kind", "ticket", "explained"}
+        compared = {"expected", "found"} if self.field else set()
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if value is not None or name in always | compared
+        }
+
+
+@dataclass(slots=True)
+class Accounted:
+    """Where the records are: as equal tickets, as tickets with exactly the recorded repairs, as
+    tickets that were changed here since, in quarantine; and records that are gone on both sides."""
+
+    records: int = 0
+    equal: int = 0
+    repaired: int = 0
+    changed_here: int = 0
+    quarantined: int = 0
+    gone: int = 0
+
+
+def differences(
+    ticket_id: str, expected: Mapping[str, Any], found: Mapping[str, Any]
+) -> list[Mismatch]:
+    return [
+        Mismatch("content", ticket_id, None, name, _plain(expected[name]), _plain(found[name]))
+        for name in expected
+        if expected[name] != found[name]
+    ]
+
+
+def as_imported(event: TicketImported) -> dict[str, Any]:
+    return {
+        "name": event.name,
+        "orgId": event.org_id,
+        "system": event.system,
+        "features": list(event.features),
+        "createdAt": event.created_at,
+        "updatedAt": event.updated_at,
+        "__v": event.source.revision,
+    }
+
+
+def as_standing(ticket: Ticket) -> dict[str, Any]:
+    return {
+        "name": ticket.name,
+        "orgId": ticket.org_id,
+        "system": ticket.system,
+        "features": list(ticket.features),
+        "createdAt": ticket.created_at,
+        "updatedAt": ticket.updated_at,
+        "__v": ticket.revision,
+    }
+
+
+def repaired_fields(repairs: Iterable[str]) -> list[str]:
+    """Which fields the recorded repairs are about; a repair of nothing stays as it is."""
+    about: set[str] = set()
+    for repair in repairs:
+        if repair.startswith("left out: "):
+            about.update(map(left_out, repair.removeprefix("left out: ").split(", ")))
+        else:
+            first = repair.split(" ")[0]
+            about.add("features" if "feature" in repair else first)
+    return sorted(about)
+
+
+def left_out(name: str) -> str:
+    return f"left out: {name}"
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,256 @@
+"""Comparing the log with the old system, record by record, and telling every difference."""
+
+from base64 import b64decode
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any, Final
+
+import bson
+from bson import json_util
+from bson.errors import BSONError
+
+from domain.catalogue import Catalogue
+from domain.events import (
+    LegacyRecordQuarantined,
+    LegacyRecordRemoved,
+    Recorded,
+    TicketImported,
+)
+from domain.ports import EventLog
+from domain.stream import is_change
+from domain.ticket import Ticket, fold
+from infrastructure.legacy.chunks import chunks
+from infrastructure.legacy.expected import ExpectedTicket, NoTicket, expect
+from infrastructure.legacy.ledger import every_event, took_over
+from infrastructure.legacy.mismatch import (
+    Accounted,
+    Mismatch,
+    as_imported,
+    as_standing,
+    differences,
+    left_out,
+    repaired_fields,
+)
+from infrastructure.legacy.references import (
+    QUARANTINED,
+    BadReference,
+    bad_references,
+    judge,
+)
+from infrastructure.legacy.restoring import Content
+from infrastructure.legacy.targets import Target, Targets
+
+_SOME: Final = 1_000
+
+
+class Verification:
+    """One comparison. Ask for the mismatches of `records` first, then for the others."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        collection: str,
+        system: str | None,
+        catalogue: Catalogue,
+        targets: Targets,
+    ) -> None:
+        self._log = log
+        self._collection = collection
+        self._system = system
+        self._features = {name: one.features.keys() for name, one in catalogue.systems.items()}
+        self._targets = targets
+        self._odd: dict[str, bytes] = {}
+        self._digest = sha256()
+        self.accounted = Accounted()
+
+    @property
+    def content(self) -> Content:
+        """What was compared."""
+        return Content(self.accounted.records, self._digest.hexdigest())
+
+    def records(self, records: Iterable[bytes]) -> Iterator[Mismatch]:
+        """Every record must be an equal ticket, one with exactly the recorded repairs, or in
+        quarantine."""
+        for some in chunks(records, _SOME):
+            expectations = [(one, expect(one, self._system, self._features)) for one in some]
+            ids = {expected.id for _, expected in expectations if expected.id}
+            histories = self._log.histories(ids)
+            kept: list[tuple[str, Target]] = []
+            for record, expected in expectations:
+                self._digest.update(record)
+                self.accounted.records += 1
+                if expected.id is None:
+                    self._odd[sha256(record).hexdigest()] = record
+                    continue
+                target, mismatches = self._judge(record, expected, histories.get(expected.id, ()))
+                kept.append((expected.id, target))
+                yield from mismatches
+            self._targets.keep(kept)
+
+    def extra(self) -> Iterator[Mismatch]:
+        """Nothing may have been taken over that is not in the source; and records without an
+        ObjectId, which are known by their digests alone, must be in quarantine."""
+        odd, told = dict(self._odd), set[str]()
+        taken = (one for one in every_event(self._log) if self._is_ours(one))
+        for some in chunks(taken, _SOME):
+            known = self._targets.find({recorded.ticket_id for recorded in some})
+            unknown = [one for one in some if one.ticket_id not in known]
+            histories = self._log.histories({one.ticket_id for one in unknown})
+            for recorded in unknown:
+                event = recorded.event
+                assert isinstance(event, TicketImported | LegacyRecordQuarantined)
+                record = self._odd.get(event.source.digest)
+                if record is not None and _is_whole(event, record):
+                    odd.pop(event.source.digest, None)
+                elif recorded.ticket_id not in told:
+                    told.add(recorded.ticket_id)
+                    yield from self._surplus(recorded.ticket_id, histories[recorded.ticket_id])
+        self.accounted.quarantined += len(self._odd) - len(odd)
+        for record in odd.values():
+            found = "its record is nowhere in quarantine"
+            yield Mismatch("missing", None, field="record", expected=_shown(record), found=found)
+
+    def references(self, users: Iterable[bytes]) -> Iterator[Mismatch]:
+        """Every `<system>.ticket` of a user must be a ticket of that system and organisation."""
+        for some in chunks(bad_references(users, self._standing), _SOME):
+            sources = self._targets.find({bad.reference.ticket for bad in some})
+            for bad in some:
+                yield self._explained(bad, sources.get(bad.reference.ticket))
+
+    def _judge(
+        self, record: bytes, expected: ExpectedTicket | NoTicket, history: Sequence[Recorded]
+    ) -> tuple[Target, list[Mismatch]]:
+        """What users may refer to, if the source is right; and what is wrong here."""
+        digest = sha256(record).hexdigest()
+        taken = [one for one in history if self._is_ours(one) or _is_removal(one, self._collection)]
+        last = taken[-1].event if taken else None
+        ticket = fold(history)
+        if isinstance(expected, NoTicket):
+            target = Target("", "", f"its record can be no ticket: {expected.because}")
+            return target, self._in_quarantine(expected, record, digest, last)
+        fields = expected.fields
+        target = Target(fields["orgId"], fields["system"])
+        if isinstance(last, LegacyRecordQuarantined) and last.source.digest == digest:
+            if ticket and (ticket.org_id, ticket.system) != (target.org_id, target.system):
+                self.accounted.quarantined += 1
+                return replace(target, reason=last.reason), []
+            return target, [Mismatch("missing", expected.id, found=f"quarantined: {last.reason}")]
+        if not isinstance(last, TicketImported) or ticket is None:
+            found = "noted as gone" if isinstance(last, LegacyRecordRemoved) else None
+            return target, [Mismatch("missing", expected.id, found=found)]
+        changed = any(is_change(one.event) for one in history if one.position > taken[-1].position)
+        return target, self._compared(expected, digest, last, ticket, changed)
+
+    def _compared(
+        self,
+        expected: ExpectedTicket,
+        digest: str,
+        last: TicketImported,
+        ticket: Ticket,
+        changed: bool,
+    ) -> list[Mismatch]:
+        fields = dict(expected.fields)
+        if last.source.digest != digest:
+            if changed and ticket.updated_at > fields["updatedAt"]:
+                self.accounted.changed_here += 1
+                return []
+            wrong = differences(expected.id, fields, as_imported(last))
+            return wrong or [
+                Mismatch("content", expected.id, None, "digest", digest, last.source.digest)
+            ]
+        wanted = fields | {
+            "unknown_features": list(expected.unknown),
+            "repairs": sorted((*expected.mended, *map(left_out, expected.left_out))),
+        }
+        evidence = {
+            "unknown_features": list(last.unknown_features),
+            "repairs": repaired_fields(last.repairs),
+        }
+        found = as_imported(last) if changed else as_standing(ticket)
+        if wrong := differences(expected.id, wanted, found | evidence):
+            return wrong
+        if changed:
+            self.accounted.changed_here += 1
+        elif ticket.retired:
+            return [Mismatch("content", expected.id, None, "retired", False, True)]
+        elif last.repairs or last.unknown_features:
+            self.accounted.repaired += 1
+        else:
+            self.accounted.equal += 1
+        return []
+
+    def _in_quarantine(
+        self, expected: NoTicket, record: bytes, digest: str, last: Any
+    ) -> list[Mismatch]:
+        if not isinstance(last, LegacyRecordQuarantined) or last.source.digest != digest:
+            return [Mismatch("missing", expected.id, found="it is not in quarantine")]
+        if not _is_whole(last, record):
+            return [Mismatch("content", expected.id, None, "record", _shown(record), last.record)]
+        self.accounted.quarantined += 1
+        return []
+
+    def _surplus(self, ticket_id: str, history: Sequence[Recorded]) -> Iterator[Mismatch]:
+        last = max(i for i, one in enumerate(history) if not is_change(one.event))
+        if isinstance(history[last].event, LegacyRecordRemoved):
+            self.accounted.gone += 1
+        elif last < len(history) - 1:
+            yield Mismatch("extra", ticket_id, "its record is gone, and it was changed here since")
+        else:
+            yield Mismatch("extra", ticket_id)
+
+    def _is_ours(self, recorded: Recorded) -> bool:
+        event = recorded.event
+        if isinstance(event, TicketImported) and self._system not in (None, event.system):
+            return False  # of another migration, of another system
+        return took_over(recorded, self._collection)
+
+    def _standing(self, ids: Collection[str]) -> Mapping[str, Target]:
+        tickets = ((name, fold(history)) for name, history in self._log.histories(ids).items())
+        return {
+            name: Target(ticket.org_id, ticket.system)
+            for name, ticket in tickets
+            if ticket and not ticket.retired
+        }
+
+    def _is_retired(self, ticket_id: str) -> bool:
+        ticket = fold(self._log.histories([ticket_id]).get(ticket_id, ()))
+        return ticket is not None and ticket.retired
+
+    def _explained(self, bad: BadReference, source: Target | None) -> Mismatch:
+        reference, why = bad.reference, None
+        if source is None:
+            why = "there is no such ticket in the source either"
+        elif there := judge(reference, source):
+            bad, why = there, f"in the source as well: {there.detail}"
+        elif self._is_retired(reference.ticket):
+            why = "the ticket was retired here"
+        return Mismatch(
+            bad.kind,
+            reference.ticket,
+            why if bad.kind != QUARANTINED else bad.detail,
+            user=reference.user,
+            system=reference.system,
+        )
+
+
+def _is_removal(recorded: Recorded, collection: str) -> bool:
+    event = recorded.event
+    return isinstance(event, LegacyRecordRemoved) and event.collection == collection
+
+
+def _is_whole(event: TicketImported | LegacyRecordQuarantined, record: bytes) -> bool:
+    """Whether the record is in quarantine to the byte."""
+    if not isinstance(event, LegacyRecordQuarantined):
+        return False
+    kept = json_util.loads(event.record)
+    if set(kept) == {"$bytes"}:
+        return b64decode(kept["$bytes"]) == record
+    return bson.encode(kept) == record
+
+
+def _shown(record: bytes) -> str:
+    try:
+        return json_util.dumps(bson.decode(record))
+    except BSONError:
+        return record.hex()
