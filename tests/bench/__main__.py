@@ -11,6 +11,7 @@ from typing import Final
 from rich.console import Console
 
 from tests.bench.append import append_to_mongodb, append_to_sqlite
+from tests.bench.export import export_from_mongodb, export_from_sqlite
 from tests.bench.over_http import create_ticket, read_back
 from tests.bench.plan import FULL, QUICK, Plan
 from tests.bench.rebuild import rebuild_on_mongodb, rebuild_on_sqlite
@@ -23,6 +24,10 @@ MEASUREMENTS: Final[Mapping[str, tuple[Measurement, ...]]] = {
     "append": (
         lambda uri, folder, plan: append_to_mongodb(uri, plan),
         lambda uri, folder, plan: append_to_sqlite(folder, plan),
+    ),
+    "export": (
+        lambda uri, folder, plan: export_from_sqlite(folder, plan),
+        lambda uri, folder, plan: export_from_mongodb(uri, folder, plan),
     ),
     "http": (lambda uri, folder, plan: create_ticket(uri, plan),),
     "readback": (lambda uri, folder, plan: read_back(uri, plan),),
