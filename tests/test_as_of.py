@@ -17,9 +17,9 @@ from infrastructure.ticket_log import TicketLog
 from projections.as_of import PastReader, Then
 from projections.audit import AuditEntry
 from projections.tickets import TicketFilter
+from tests.audit_questions import fill
 from tests.lives import FEATURES, NAMES, SYSTEMS, Lives, entries_of
 from tests.server import Client, Served, refused, seen, serving
-from tests.test_audit_search import fill
 from tests.view_rows import START, Opened, open_store
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -19,12 +18,10 @@ from infrastructure.sqlite import audit_search as sqlite_search
 from infrastructure.sqlite.audit import SQLiteAudit
 from infrastructure.sqlite.database import SQLiteDatabase
 from projections.audit import AuditEntry, AuditFilter, AuditReader
-from projections.projection import Change
+from tests.audit_questions import fill, matches, question
 from tests.lives import FEATURES, SYSTEMS, Lives, entries_of
 from tests.server import Served, refused, seen
 from tests.view_rows import Opened, mongodb_audit, open_store
-
-_SOME: Final = 1_000
 
 
 @pytest.fixture
@@ -38,60 +35,6 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that look at no more than a hundred entries: a short log is a long one to them."""
     monkeypatch.setattr(sqlite_search, "SCAN", 100)
     monkeypatch.setattr(mongodb_search, "SCAN", 100)
-
-
-def fill(view: Any, rows: Sequence[AuditEntry]) -> None:
-    for start in range(0, len(rows), _SOME):
-        some = rows[start : start + _SOME]
-        upto = some[-1].position
-        view.apply(Change(some[0].position - 1, upto, [(row.ticket_id, row) for row in some]), 0)
-
-
-def matches(where: AuditFilter, row: AuditEntry) -> bool:
-    """What a filter means, said once more and without any index."""
-    wanted = [
-        where.org_id in (None, row.org_id),
-        where.system in (None, row.system),
-        where.ticket_id in (None, row.ticket_id),
-        where.actor in (None, row.actor),
-        where.action in (None, row.action),
-        where.correlation_id in (None, row.correlation_id),
-        where.feature is None or where.feature in (*row.granted, *row.revoked),
-        where.granted is None or where.granted in row.granted,
-        where.revoked is None or where.revoked in row.revoked,
-        where.text is None or where.text.casefold() in (row.reason or "").casefold(),
-        where.since is None or row.recorded_at >= where.since,
-        where.before is None or row.recorded_at < where.before,
-        where.since_position is None or row.position >= where.since_position,
-        where.before_position is None or row.position < where.before_position,
-    ]
-    return all(wanted)
-
-
-def question(random: Random, rows: Sequence[AuditEntry]) -> AuditFilter:
-    """Some filters at once: mostly what some entry has, so that there is something to find."""
-    like, other = random.choice(rows), random.choice(rows)
-    moments = sorted([random.choice(rows).recorded_at, random.choice(rows).recorded_at])
-    places = sorted([random.randrange(len(rows) + 9), random.randrange(len(rows) + 9)])
-    words = (like.reason or "new")[: random.randrange(1, 9)]
-    every: dict[str, Any] = {
-        "org_id": like.org_id,
-        "system": random.choice((like.system, *SYSTEMS)),
-        "ticket_id": like.ticket_id,
-        "actor": random.choice((like.actor, other.actor, "nobody")),
-        "action": like.action,
-        "correlation_id": like.correlation_id,
-        "feature": random.choice(FEATURES),
-        "granted": random.choice((*like.granted, *FEATURES)),
-        "revoked": random.choice((*like.revoked, *FEATURES)),
-        "text": random.choice((words, words.upper(), "STRASSE", "%", "_", ".", "$x", "nowhere")),
-        "since": moments[0] + timedelta(milliseconds=random.randrange(-1, 2)),
-        "before": moments[1],
-        "since_position": places[0],
-        "before_position": places[1],
-    }
-    few = random.sample(list(every), random.choice((0, 1, 1, 2, 2, 2, 3, 3, 4, 6)))
-    return replace(AuditFilter(None), **{name: every[name] for name in few})
 
 
 def read_through(

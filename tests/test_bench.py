@@ -6,10 +6,11 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.bench.append import append_to_mongodb, append_to_sqlite
+from tests.bench.audit import page_mongodb, page_sqlite
 from tests.bench.plan import Plan
 from tests.bench.table import show
 
-_TINY = Plan(rounds=1, seconds=0.05, events=300, others=False)
+_TINY = Plan(rounds=1, seconds=0.05, events=300, others=False, questions=20)
 
 
 def test_the_append_benchmark_ends_with_a_table_that_says_of_each_target_whether_it_held(
@@ -23,3 +24,11 @@ def test_the_append_benchmark_ends_with_a_table_that_says_of_each_target_whether
     rows = [row for part in parts for row in part.rows]
     assert {row.target for row in rows if row.held is not None} == {">= 10 x", ">= 3 x", "<= 3 x"}
     assert all(row.what in table.getvalue() for row in rows)
+
+
+def test_the_audit_benchmark_asks_both_stores(mongodb_uri: str, tmp_path: Path) -> None:
+    parts = (page_sqlite(tmp_path, _TINY), page_mongodb(mongodb_uri, _TINY))
+
+    rows = [row for part in parts for row in part.rows]
+    assert {row.target for row in rows} == {"< 200 ms", "<= 1.5 x"}
+    assert all(row.ours and row.held is not None for row in rows)

@@ -11,6 +11,7 @@ from typing import Final
 from rich.console import Console
 
 from tests.bench.append import append_to_mongodb, append_to_sqlite
+from tests.bench.audit import page_mongodb, page_sqlite
 from tests.bench.export import export_from_mongodb, export_from_sqlite
 from tests.bench.over_http import create_ticket, read_back
 from tests.bench.plan import FULL, QUICK, Plan
@@ -28,6 +29,10 @@ MEASUREMENTS: Final[Mapping[str, tuple[Measurement, ...]]] = {
     "export": (
         lambda uri, folder, plan: export_from_sqlite(folder, plan),
         lambda uri, folder, plan: export_from_mongodb(uri, folder, plan),
+    ),
+    "audit": (
+        lambda uri, folder, plan: page_sqlite(folder, plan),
+        lambda uri, folder, plan: page_mongodb(uri, plan),
     ),
     "http": (lambda uri, folder, plan: create_ticket(uri, plan),),
     "readback": (lambda uri, folder, plan: read_back(uri, plan),),
