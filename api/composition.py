@@ -28,10 +28,10 @@ from infrastructure.ordered_log import OrderedLog
 from infrastructure.secret_file import auth_of
 from infrastructure.settings import Settings, SharedSecret
 from infrastructure.sqlite.stores import open_sqlite, open_sqlite_log
-from infrastructure.stores import Notes, Stores
+from infrastructure.stores import AuditView, Notes, Stores
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
-from projections.audit import AUDIT, AuditReader
+from projections.audit import AUDIT
 from projections.live import LiveProjection
 from projections.progress import Progress
 from projections.projection import Projection
@@ -77,9 +77,9 @@ class Service:
         return cast(TicketReader, self.projections[TICKETS.name].live.view)
 
     @property
-    def audit(self) -> AuditReader:
+    def audit(self) -> AuditView:
         """The live version of the audit log."""
-        return cast(AuditReader, self.projections[AUDIT.name].live.view)
+        return cast(AuditView, self.projections[AUDIT.name].live.view)
 
 
 def now() -> datetime:

@@ -17,7 +17,6 @@ from infrastructure.ordered_log import OrderedLog
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.log import SQLiteLog
 from tests.mongod import ReplicaSet
-from tests.old_backend import OldBackend, old_backend
 from tests.server import Client, Served, serving
 
 
@@ -94,16 +93,6 @@ def served(
     with serving(urlsplit(uri)._replace(path=f"/{name}").geturl()) as running:
         yield running
     client.drop_database(name)
-
-
-@pytest.fixture(scope="module")
-def old(mongodb_client: MongoClient[Document], mongodb_uri: str) -> Iterator[OldBackend]:
-    """The old backend's world on MongoDB, shared by the tests of a module that change nothing."""
-    name = f"test_{ObjectId()}"
-    url = urlsplit(mongodb_uri)._replace(path=f"/{name}").geturl()
-    with old_backend(url, url, database(mongodb_client, name)) as backend:
-        yield backend
-    mongodb_client.drop_database(name)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ IDS: Final = os.environ["KNOWN_TICKETS"].split()
 HEAD: Final = int(os.environ["KNOWN_HEAD"])
 
 _ID: Final = re.compile("[0-9a-f]{24}")
+_WHEN: Final = r"[0-9]{1,15}|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].{1,40}"
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _FARTHEST: Final = 2**53
 _LONGEST_CURSOR: Final = 200
@@ -78,7 +79,11 @@ def _stay_in_the_past(query: MutableMapping[str, Any]) -> None:
     at = query.get("at")
     if isinstance(at, str) and _DAY.match(at) and at[:4] >= "2020":
         query["at"] = f"2020{at[4:]}"
-    _name_a_position_in(query, "position")
+    for name in ("position", "from", "to"):
+        _name_a_position_in(query, name)
+    if all(re.fullmatch(_WHEN, str(query.get(name, "0"))) for name in ("from", "to")):
+        query.update({"from": "0"} if "from" in query else {})
+        query.update({"to": str(HEAD)} if "to" in query else {})
 
 
 def _name_a_position_in(query: MutableMapping[str, Any], name: str) -> None:

@@ -61,6 +61,8 @@ def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[
         "projections retry",
         "audit search",
         "audit reads",
+        "audit at",
+        "audit diff",
         "audit head",
         "audit key",
         "audit export",

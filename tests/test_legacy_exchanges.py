@@ -60,17 +60,19 @@ def hold_recorded(backend: OldBackend) -> None:
         ("no body", "There is no body"),
     ],
 )
-def test_callers_mistakes_are_told_and_change_nothing(old: OldBackend, why: str, said: str) -> None:
+def test_callers_mistakes_are_told_and_change_nothing(
+    backend: OldBackend, why: str, said: str
+) -> None:
     (exchange,) = [one for one in RECORDED["improved"] if one["why"] == why]
-    before = old.served.head
+    before = backend.served.head
 
-    answer = Conversation(old).ask(exchange["request"])
+    answer = Conversation(backend).ask(exchange["request"])
 
     assert answer.status_code == 400
     assert answer.headers["Content-Type"] == exchange["response"]["content_type"]
     assert list(answer.json()) == ["error"]
     assert said in answer.json()["error"]
-    assert old.served.head == before
+    assert backend.served.head == before
 
 
 def test_every_recorded_mistake_is_looked_at() -> None:

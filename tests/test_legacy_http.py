@@ -85,11 +85,11 @@ def test_a_ticket_keeps_its_revision_and_its_time_of_creation(backend: OldBacken
     assert changed["createdAt"] == "2025-10-28T09:30:00.123Z" < changed["updatedAt"]
 
 
-def test_an_update_that_sends_nothing_answers_what_there_is(old: OldBackend) -> None:
-    head = old.served.head
-    answer = old.write(_id=TICKETS["op_rc"])
-    assert answer.json() == old.list().json()[1]
-    assert old.served.head == head
+def test_an_update_that_sends_nothing_answers_what_there_is(backend: OldBackend) -> None:
+    head = backend.served.head
+    answer = backend.write(_id=TICKETS["op_rc"])
+    assert answer.json() == backend.list().json()[1]
+    assert backend.served.head == head
 
 
 def test_a_retired_ticket_is_not_there_and_grants_nothing(backend: OldBackend) -> None:
@@ -148,23 +148,23 @@ def test_a_damaged_part_of_a_user_gives_no_access(backend: OldBackend, part: obj
     ],
 )
 def test_a_token_that_claims_nonsense_is_refused(
-    old: OldBackend, claims: dict[str, object], said: str
+    backend: OldBackend, claims: dict[str, object], said: str
 ) -> None:
     headers = {"Authorization": f"Bearer {old_token('ada', **claims)}"}
-    assert error(old.client.get(LIST, headers=headers), 401) == said
+    assert error(backend.client.get(LIST, headers=headers), 401) == said
 
 
-def test_a_token_signed_by_nobody_is_refused(old: OldBackend) -> None:
+def test_a_token_signed_by_nobody_is_refused(backend: OldBackend) -> None:
     # {"alg":"none"} and Ada's id
     token = "eyJhbGciOiJub25lIn0.eyJ1c2VySWQiOiI1MmYyMjY2NWE2MGMxMmQyODkxODVkOTUifQ."
-    answer = old.client.get(LIST, headers={"Authorization": f"Bearer {token}"})
+    answer = backend.client.get(LIST, headers={"Authorization": f"Bearer {token}"})
     assert error(answer, 401) == "Authentication failed"
 
 
-def test_each_door_takes_its_own_tokens_only(old: OldBackend) -> None:
-    ours = new_client(old).headers["Authorization"]
-    assert error(old.client.get(LIST, headers={"Authorization": ours}), 401)
-    assert old.client.get("/v1/tickets", headers=bearer("ada")).status_code == 401
+def test_each_door_takes_its_own_tokens_only(backend: OldBackend) -> None:
+    ours = new_client(backend).headers["Authorization"]
+    assert error(backend.client.get(LIST, headers={"Authorization": ours}), 401)
+    assert backend.client.get("/v1/tickets", headers=bearer("ada")).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -185,16 +185,16 @@ def test_each_door_takes_its_own_tokens_only(old: OldBackend) -> None:
     ],
 )
 def test_a_mistake_in_the_body_is_told_and_changes_nothing(
-    old: OldBackend, body: str, said: str
+    backend: OldBackend, body: str, said: str
 ) -> None:
-    head = old.served.head
+    head = backend.served.head
     headers = bearer("ada") | {"Content-Type": "application/json"}
-    assert said in error(old.client.post(WRITE, content=body, headers=headers), 400)
-    assert old.served.head == head
+    assert said in error(backend.client.post(WRITE, content=body, headers=headers), 400)
+    assert backend.served.head == head
 
 
-def test_what_a_page_elsewhere_can_send_unasked_is_not_read(old: OldBackend) -> None:
-    answer = old.client.post(
+def test_what_a_page_elsewhere_can_send_unasked_is_not_read(backend: OldBackend) -> None:
+    answer = backend.client.post(
         WRITE,
         content='{"name": "x", "system": "workforce_2"}',
         headers={"Cookie": f"auth_token={old_token('ada')}", "Content-Type": "text/plain"},
@@ -202,20 +202,20 @@ def test_what_a_page_elsewhere_can_send_unasked_is_not_read(old: OldBackend) -> 
     assert "Content-Type: application/json" in error(answer, 400)
 
 
-def test_a_body_beyond_the_limit_is_refused_in_the_old_shape(old: OldBackend) -> None:
-    answer = old.client.post(WRITE, content=b" " * 1_048_577, headers=bearer("ada"))
+def test_a_body_beyond_the_limit_is_refused_in_the_old_shape(backend: OldBackend) -> None:
+    answer = backend.client.post(WRITE, content=b" " * 1_048_577, headers=bearer("ada"))
     assert "limited to 1048576 bytes" in error(answer, 413)
     assert "Deprecation" in answer.headers
     pieces = (b" " * 65_536 for _ in range(17))
     headers = bearer("ada") | {"Content-Type": "application/json"}
-    answer = old.client.post(WRITE, content=pieces, headers=headers)
+    answer = backend.client.post(WRITE, content=pieces, headers=headers)
     assert "limited to 1048576 bytes" in error(answer, 413)
 
 
-def test_addresses_are_as_forgiving_as_they_were(old: OldBackend) -> None:
+def test_addresses_are_as_forgiving_as_they_were(backend: OldBackend) -> None:
     query = {"system": "revolution_counter_1"}
     for path in ("/api/ticket/get_tickets/", "/api/ticket/Get_Tickets"):
-        assert old.client.get(path, params=query, headers=bearer("ada")).status_code == 200
+        assert backend.client.get(path, params=query, headers=bearer("ada")).status_code == 200
 
 
 def test_every_answer_says_how_long_it_will_be_there(backend: OldBackend) -> None:

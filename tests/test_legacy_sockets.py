@@ -46,14 +46,6 @@ def backend(
 
 
 @pytest.fixture
-def ada_there(old: OldBackend, node: NodeCallers) -> Iterator[str]:
-    """Ada's connection to what is shared."""
-    assert node.connect("ada there", old.url, auth={"token": old_token("ada")})["joined"]
-    yield "ada there"
-    node.ask("close", name="ada there")
-
-
-@pytest.fixture
 def ada(backend: OldBackend, node: NodeCallers) -> Iterator[str]:
     """Ada's connection."""
     assert node.connect("ada", backend.url, auth={"token": old_token("ada")})["joined"]
@@ -64,19 +56,19 @@ def ada(backend: OldBackend, node: NodeCallers) -> Iterator[str]:
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
 @pytest.mark.parametrize("way", ["token", "cookie"])
 def test_a_client_connects_with_token_and_with_cookie(
-    old: OldBackend, node: NodeCallers, way: str, transport: str
+    backend: OldBackend, node: NodeCallers, way: str, transport: str
 ) -> None:
     options = (
         {"auth": {"token": old_token("ada")}}
         if way == "token"
         else {"extraHeaders": {"Cookie": f"theme=dark; auth_token={old_token('ada')}"}}
     )
-    told = node.connect("one", old.url, transports=[transport], **options)
+    told = node.connect("one", backend.url, transports=[transport], **options)
     assert told == {"joined": True, "args": [], "transport": transport}
 
     listed = node.emit("one", LIST)
 
-    assert listed == old.list().json()
+    assert listed == backend.list().json()
     node.ask("close", name="one")
 
 
@@ -92,9 +84,9 @@ def test_a_client_connects_with_token_and_with_cookie(
     ],
 )
 def test_a_client_without_a_valid_token_is_refused(
-    old: OldBackend, node: NodeCallers, options: dict[str, object], said: str
+    backend: OldBackend, node: NodeCallers, options: dict[str, object], said: str
 ) -> None:
-    assert node.connect("stranger", old.url, **options) == {"refused": said}
+    assert node.connect("stranger", backend.url, **options) == {"refused": said}
 
 
 def test_tickets_are_created_changed_and_listed_as_over_http(
@@ -151,15 +143,15 @@ def test_tickets_are_created_changed_and_listed_as_over_http(
     ],
 )
 def test_a_mistake_is_acknowledged_with_what_is_wrong(
-    old: OldBackend, node: NodeCallers, ada_there: str, event: str, data: object, said: str
+    backend: OldBackend, node: NodeCallers, ada: str, event: str, data: object, said: str
 ) -> None:
-    head = old.served.head
-    assert node.emit(ada_there, event, data) == {"error": said}
-    assert old.served.head == head
+    head = backend.served.head
+    assert node.emit(ada, event, data) == {"error": said}
+    assert backend.served.head == head
 
 
-def test_a_feature_that_is_not_held_is_refused(old: OldBackend, node: NodeCallers) -> None:
-    assert node.connect("di", old.url, auth={"token": old_token("di")})["joined"]
+def test_a_feature_that_is_not_held_is_refused(backend: OldBackend, node: NodeCallers) -> None:
+    assert node.connect("di", backend.url, auth={"token": old_token("di")})["joined"]
     told = node.emit("di", "workforce_2/create_update_ticket", {"name": "x"})
     assert told == {"error": "Feature create_update_ticket not accessible"}
     assert len(node.emit("di", "workforce_2/get_tickets", {})) == 2
@@ -207,23 +199,23 @@ def raw_answers(backend: OldBackend, user: str, *packets: str) -> str:
     return heard
 
 
-def test_an_event_can_not_change_who_the_client_is(old: OldBackend) -> None:
+def test_an_event_can_not_change_who_the_client_is(backend: OldBackend) -> None:
     disguised = json.dumps(["connect", {}, {"token": old_token("bo")}])
-    heard = raw_answers(old, "cy", f"42{disguised}", f'421["{LIST}"]')
+    heard = raw_answers(backend, "cy", f"42{disguised}", f'421["{LIST}"]')
     assert '431[{"error":"Feature get_tickets not accessible"}]' in heard
-    heard = raw_answers(old, "cy", f"421{disguised}")
+    heard = raw_answers(backend, "cy", f"421{disguised}")
     assert '431[{"error":"Not found"}]' in heard
 
 
 def test_packets_that_make_no_sense_disturb_nobody(
-    old: OldBackend, caplog: pytest.LogCaptureFixture
+    backend: OldBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     nonsense = ("42[]", "4", "49", "4" + "[" * 5_000)
-    heard = raw_answers(old, "ada", *nonsense, f'421["{LIST}"]')
+    heard = raw_answers(backend, "ada", *nonsense, f'421["{LIST}"]')
     assert '"name":"Operator"' in heard
-    raw_answers(old, "ada", "421[7]")
+    raw_answers(backend, "ada", "421[7]")
     assert [record for record in caplog.records if record.name == "engineio"] == []
-    assert old.list().status_code == 200
+    assert backend.list().status_code == 200
 
 
 def test_pages_of_the_configured_origins_may_connect_and_no_others(

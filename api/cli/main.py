@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from api.cli import audit, catalogue, evidence, legacy, migrate, projections
+from api.cli import audit, catalogue, evidence, legacy, migrate, past, projections
 from api.cli.output import Exit, example, say
 from api.cli.serve import serve
 from api.cli.token import EXAMPLE_ORG, token
@@ -24,6 +24,7 @@ app.command(epilog=example(f"ticketbook token --sub ada --org {EXAMPLE_ORG} --sc
 app.add_typer(projections.app, name="projections")
 app.add_typer(migrate.app, name="migrate")
 audit.app.add_typer(evidence.app)
+audit.app.add_typer(past.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(legacy.app, name="legacy")

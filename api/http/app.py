@@ -9,7 +9,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 from api.composition import Service
-from api.http import audit, evidence, health, problems, projections, systems, tickets
+from api.http import audit, diff, evidence, health, problems, projections, systems, tickets
 from api.http.callers import SECURITY, VERIFYING
 from api.http.envelope import Envelope
 from api.http.express import Express
@@ -38,7 +38,7 @@ def create_app(service: Service) -> FastAPI:
     shapes = {routes.PREFIX: routes.refusals(service.settings)} if service.legacy else {}
     app.add_middleware(Envelope, registry=registry, shapes=shapes)  # added last: around everything
     problems.install(app)
-    for module in (tickets, systems, audit, evidence, projections, health):
+    for module in (tickets, systems, audit, diff, evidence, projections, health):
         app.include_router(module.router)
     if service.legacy:
         door = Door(service, service.legacy, app.state.submitter, registry)

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from domain.handlers import FEATURES_PER_TICKET, NAME_LENGTH
 from domain.ticket import Ticket
 from projections.audit import AuditEntry, Content
+from projections.diff import Difference
 from projections.journal import JournalEntry
 
 REASON_LENGTH = 1_000
@@ -103,8 +104,8 @@ class TicketModel(BaseModel):
     version: int = Field(description="The number in the ETag")
 
 
-class GrantModel(BaseModel):
-    """Who granted a feature: the entry of the audit log that did."""
+class CauseModel(BaseModel):
+    """What brought a change about: the entry of the audit log that did it, in short."""
 
     position: int
     at: Time
@@ -119,7 +120,7 @@ class TicketThenModel(TicketModel):
 
     retired: bool
     position: int = Field(description="Of the last event that it shows")
-    grantedBy: GrantModel | None = Field(
+    grantedBy: CauseModel | None = Field(
         default=None, description="With `feature`: what granted it last, before then"
     )
 
@@ -153,6 +154,32 @@ class AuditEntryModel(BaseModel):
     granted: list[str]
     revoked: list[str]
     hash: str = Field(pattern="^[0-9a-f]{64}$", description="In the chain over the log")
+
+
+class FeatureChangeModel(BaseModel):
+    feature: str
+    by: CauseModel
+
+
+class DifferenceModel(BaseModel):
+    """A ticket that was not the same after as before, and what did that."""
+
+    ticketId: str
+    orgId: str | None
+    system: str | None
+    before: ContentModel | None
+    after: ContentModel | None
+    added: CauseModel | None
+    retired: CauseModel | None
+    restored: CauseModel | None
+    renamed: CauseModel | None
+    granted: list[FeatureChangeModel]
+    revoked: list[FeatureChangeModel]
+
+
+class DifferencePageModel(BaseModel):
+    items: list[DifferenceModel]
+    next: str | None = Field(description="Cursor of the next page; null on the last")
 
 
 class AuditPage(BaseModel):
@@ -216,17 +243,36 @@ def ticket_json(ticket: Ticket) -> dict[str, Any]:
 
 def then_json(ticket: Ticket, granted_by: AuditEntry | None = None) -> dict[str, Any]:
     then = ticket_json(ticket) | {"retired": ticket.retired, "position": ticket.position}
-    if granted_by is None:
-        return then
-    grant = {
-        "position": granted_by.position,
-        "at": iso(granted_by.recorded_at),
-        "actor": granted_by.actor,
-        "action": granted_by.action,
-        "reason": granted_by.reason,
-        "correlationId": granted_by.correlation_id,
+    return then | ({"grantedBy": _cause_json(granted_by)} if granted_by else {})
+
+
+def difference_json(difference: Difference) -> dict[str, Any]:
+    return {
+        "ticketId": difference.ticket_id,
+        "orgId": difference.org_id,
+        "system": difference.system,
+        "before": _content_json(difference.before),
+        "after": _content_json(difference.after),
+        "added": _cause_json(difference.added),
+        "retired": _cause_json(difference.retired),
+        "restored": _cause_json(difference.restored),
+        "renamed": _cause_json(difference.renamed),
+        "granted": [{"feature": f, "by": _cause_json(by)} for f, by in difference.granted],
+        "revoked": [{"feature": f, "by": _cause_json(by)} for f, by in difference.revoked],
     }
-    return then | {"grantedBy": grant}
+
+
+def _cause_json(entry: AuditEntry | None) -> dict[str, Any] | None:
+    if entry is None:
+        return None
+    return {
+        "position": entry.position,
+        "at": iso(entry.recorded_at),
+        "actor": entry.actor,
+        "action": entry.action,
+        "reason": entry.reason,
+        "correlationId": entry.correlation_id,
+    }
 
 
 def entry_json(entry: AuditEntry) -> dict[str, Any]:

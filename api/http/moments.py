@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, TypeAdapter
 
 LARGEST: Final = 2**53
 """Of the positions that may be asked for: JSON numbers are exact up to there."""
@@ -25,7 +25,16 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("beyond the years 1 to 9999 in UTC") from None
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)] | None
+_Written = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
+_WRITTEN: Final = TypeAdapter[datetime](_Written)
+
+
+def moment_of(text: str) -> datetime:
+    """Raises `ValueError` where that is no moment, or names no time zone."""
+    return _WRITTEN.validate_python(text)
+
+
+Moment = _Written | None
 
 Since = Annotated[Moment, Query(description="From then on: ISO 8601 with a time zone")]
 Before = Annotated[Moment, Query(description="Until then: ISO 8601 with a time zone")]

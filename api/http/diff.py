@@ -1,0 +1,104 @@
+"""`/v1/diff`: what changed between two moments, and who did it."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from api.http import freshness, paging
+from api.http.as_of import position_of
+from api.http.audit_filter import Organisation, Text
+from api.http.callers import Auditing, Call, organisation_of
+from api.http.models import ID_PATTERN, DifferencePageModel, difference_json
+from api.http.moments import moment_of
+from api.http.problems import READ, Problem, documented
+from api.http.recorded import recorded
+from domain.errors import Fault
+from projections.audit import AuditFilter
+from projections.diff import DifferencePage, differences
+
+router = APIRouter(prefix="/v1/diff", tags=["Audit"])
+
+_WHEN: Final = r"^([0-9]{1,15}|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].{1,40})$"
+_PLACE: Final = "([0-9]{1,15})-([0-9]{1,15})-([0-9]{1,15})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a cursor is bound to."""
+
+    where: AuditFilter
+    start: str
+    end: str | None
+
+
+@router.get(
+    "",
+    response_model=DifferencePageModel,
+    responses=documented(*READ, "overloaded", "platform-staff-only"),
+)
+async def compare(
+    call: Auditing,
+    start: Annotated[
+        str,
+        Query(
+            alias="from",
+            pattern=_WHEN,
+            description="A position of the log, or a moment: ISO 8601 with a time zone",
+        ),
+    ],
+    end: Annotated[
+        str | None, Query(alias="to", pattern=_WHEN, description="The same; now when left out")
+    ] = None,
+    system: Text = None,
+    ticket: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+    org: Organisation = None,
+    limit: paging.Limit = paging.DEFAULT_LIMIT,
+    cursor: paging.Cursor = None,
+) -> Response:
+    """How the organisation's tickets differ after `to` from what they were after `from`: added,
+    retired, restored, renamed, features granted and revoked, each with the entry of the audit log
+    that did it. What was done and undone in between is no difference. That somebody asked is
+    recorded.
+
+    The tickets come in the order of their first changes. A page may end early, maybe empty: there
+    is more for as long as `next` is not null.
+    """
+    where = AuditFilter(organisation_of(call, org), system, ticket)
+    question = _Question(where, start, end)
+    place = paging.place_of(cursor, question, _PLACE)
+    beyond: int | None = None
+    if place is None:
+        upto = await _position(call, end, "to")
+        after = await _position(call, start, "from")
+        if after > upto:
+            detail = "from is later than to."
+            fault = Fault("/query/from", "later-than-to", detail)
+            raise Problem("invalid-parameter", detail, (fault,))
+    else:
+        after, upto, beyond = map(int, place.split("-"))
+
+    def find(view: Any) -> DifferencePage:
+        return differences(view, where, after, upto, beyond=beyond, limit=limit)
+
+    reading = freshness.read(call, "audit", upto, find, ticket_id=ticket)
+    page = await recorded(call, "audit.compared", reading)
+    items = [difference_json(one) for one in page.differences]
+    following = page.beyond and paging.cursor_after(f"{after}-{upto}-{page.beyond}", question)
+    return paging.page(call.request, items, following or None, {"Event-Position": str(upto)})
+
+
+async def _position(call: Call, when: str | None, name: str) -> int:
+    """The position that the text says, or now."""
+    if when is None:
+        return await position_of(call, call.service.clock(), None, name)
+    if when.isdigit():
+        return await position_of(call, None, int(when), name)
+    try:
+        moment = moment_of(when)
+    except ValueError:
+        detail = f"{name} is neither a position nor a moment. Write it like 2025-10-28T09:30:00Z."
+        fault = Fault(f"/query/{name}", "not-a-time", detail)
+        raise Problem("invalid-parameter", detail, (fault,)) from None
+    return await position_of(call, moment, None, name)
