@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from hashlib import sha256
 from threading import Barrier
+from typing import Final
 from uuid import UUID
 
 import pytest
@@ -13,19 +14,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.database import Database
 
-from api.composition import open_service
+from api.builders import builders
+from api.composition import open_service, open_stores
 from domain.chain import START, next_hash
 from domain.commands import Command
+from domain.events import Recorded
 from infrastructure.appender import Appender
+from infrastructure.codec import encode
 from infrastructure.mongodb import commits
 from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.ordered_log import Chained, OrderedLog, StoredAnswer
 from infrastructure.settings import load_settings
 from projections.audit import AuditFilter
-from tests.stories import FOREMAN, change, create, id_, rename, retire
+from projections.rebuild import rebuild
+from tests.stories import FOREMAN, change, create, id_, minute, rename, renamed, retire
 
-SECRET = "long enough for a test: 0123456789abcdef"
+HEAD: Final = "cfc7d8b3763812a8a2c11dbeeafa3d83bba32092dc03065de6f3b7e70bcf64ec"
+"""Of the story told last in this file, for ever."""
+
+SECRET: Final = "long enough for a test: 0123456789abcdef"
 
 
 def event(stream: object, version: int, state: bytes = b"{}") -> StoredEvent:
@@ -150,3 +158,26 @@ def test_audit_entries_carry_the_hashes_of_their_events(store_url: str) -> None:
     assert [entry.hash for entry in entries] == [recorded.hash for recorded in stored]
     assert all(len(bytes.fromhex(entry.hash)) == 32 for entry in entries)
     assert {entry.ticket_id for entry in entries} == {FOREMAN, id_(2)}
+
+
+def test_every_store_and_every_rebuild_give_the_same_head(store_url: str) -> None:
+    """Also where a ticket waits: its events are in the log whatever becomes of their entries."""
+    environment = {"TICKETBOOK_STORE": store_url, "TICKETBOOK_AUTH_SECRET": SECRET}
+    settings = load_settings(environment)
+    orphan = Recorded(1, id_(9), 1, minute(0), renamed("Nobody"))
+    with open_stores(settings) as stores:
+        stores.log.commit(0, [encode(orphan)])
+    with open_service(settings, clock=lambda: minute(0)) as service:
+        for number in range(1, 6):
+            service.writer.execute(create(id_(number)), rename("Chief", id_(number)))
+        position = service.writer.execute(retire(id_(3))).position
+        audit = service.projections["audit"]
+        assert audit.live.progress.wait(position, 10)
+        before = dict(audit.live.view.rows())
+        rebuild(audit, service.log.head, "test", builders(settings), 1, lambda _: None)
+        assert audit.live.view.name == "audit@2"
+        assert dict(audit.live.view.rows()) == before
+        assert audit.live.view.parked().keys() == {id_(9)}
+        assert len(before) == position - 1 == 11
+        assert service.log.head() == 12
+        assert service.log.ending().hash.hex() == HEAD

@@ -119,6 +119,8 @@ def verify_log(
         record(service, "audit.verified", {})
         reached = check_chain(service.log, heads, _progress())
         say(f"\n{reached.position} events are what was hashed.")
+        if view:
+            say("Comparing the audit entries with the events …")
         differing = _differing(service) if view else []
     if json:
         print_json(
