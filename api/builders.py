@@ -80,7 +80,8 @@ def _run(
         with open_stores(settings) as stores:
             projection, versions = projection_kinds(stores)[name]
             view = versions.view(build.version)
-            projected = Projected(projection, view, TicketLog(stores.log), stores.leases, now)
+            log, skipped = TicketLog(stores.log), versions.skipped
+            projected = Projected(projection, view, log, stores.leases, now, skipped)
             build_share(projected, versions, build, number, lambda: os.getppid() == parent)
     except Exception as error:
         pipe.send(f"{type(error).__name__}: {error}")

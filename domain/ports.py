@@ -74,6 +74,11 @@ class EventLog(Protocol):
         """Every event of each ticket, oldest first; tickets without events are left out.
         Raises `EventUnreadable`."""
 
+    def fragments(
+        self, ticket_ids: Collection[str]
+    ) -> Mapping[str, Sequence[Recorded | EventUnreadable]]:
+        """The same, with what is wrong with it in the place of an event that can not be read."""
+
     def answers(self, keys: Collection[str]) -> Mapping[str, Answer]:
         """The answers stored under these idempotency keys."""
 

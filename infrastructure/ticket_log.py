@@ -83,6 +83,19 @@ class TicketLog:
                 histories.setdefault(recorded.ticket_id, []).append(recorded)
         return histories
 
+    def fragments(
+        self, ticket_ids: Collection[str]
+    ) -> Mapping[str, Sequence[Recorded | EventUnreadable]]:
+        found: dict[str, list[Recorded | EventUnreadable]] = {}
+        for stored in self._store.streams(ticket_ids) if ticket_ids else ():
+            told: Recorded | EventUnreadable
+            try:
+                told = codec.decode(stored)
+            except EventUnreadable as error:
+                told = error
+            found.setdefault(told.ticket_id, []).append(told)
+        return found
+
     def answers(self, keys: Collection[str]) -> Mapping[str, Answer]:
         if not keys:
             return {}

@@ -25,14 +25,28 @@ class Applier(Generic[Row]):
         self._view = projected.view
         self._log = projected.log
         self._clock = projected.clock
+        self._skipped = projected.skipped
         self.fence = fence
         self._rows: OrderedDict[str, Row | None] = OrderedDict()
         self.resume()
 
     def resume(self) -> None:
-        """Look again where the view stands: something else moved it."""
+        """Look again where the view stands: something else moved it. Tickets that were parked at
+        an event which has been skipped since go on."""
         self.position = self._view.take_over(self.fence)
+        self._passed = self._skipped().keys()
         self._parked = dict(self._view.parked())
+        for parked in list(self._parked.values()):
+            if parked.position in self._passed:
+                self._go_on(parked.ticket_id)
+
+    def _go_on(self, ticket_id: str) -> None:
+        try:
+            self.retry(ticket_id)
+        except (Fenced, StoreUnavailable):
+            raise
+        except Exception:
+            return  # its row is damaged as well: it stays parked, and holds up nobody else
 
     def step(self, limit: int = BATCH) -> int:
         """Apply the next events, at most `limit`; how many there were. Raises `Fenced`."""
@@ -51,18 +65,20 @@ class Applier(Generic[Row]):
         parked = self._parked.get(ticket_id)
         if parked is None:
             raise TicketNotParked(f"{self._projection.name} has no parked ticket {ticket_id}.")
-        try:
-            history = self._log.histories([ticket_id]).get(ticket_id, ())
-        except EventUnreadable as error:
-            again = self._park(ticket_id, parked.position, error)
-            self._commit(Change(self.position, self.position, (), [again]), {})
-            return
-        waiting = [r for r in history if parked.position <= r.position <= self.position]
+        history = self._log.fragments([ticket_id]).get(ticket_id, ())
+        waiting = [
+            told
+            for told in history
+            if parked.position <= told.position <= self.position
+            and told.position not in self._passed
+        ]
         row = self._view.latest([ticket_id]).get(ticket_id)
         rows: list[tuple[str, Row | None]] = []
         still: list[Parked] = []
         for recorded in waiting:
             try:
+                if isinstance(recorded, EventUnreadable):
+                    raise recorded
                 row = self._projection.project(row, recorded)
             except Exception as error:
                 still.append(self._park(ticket_id, recorded.position, error))
@@ -86,12 +102,17 @@ class Applier(Generic[Row]):
             self._pass_over(events[0].ticket_id, events[0].position, error)
 
     def _pass_over(self, ticket_id: str, position: int, error: Exception) -> None:
-        """Go past one event, whose ticket waits for somebody to retry it."""
-        parked = [] if ticket_id in self._parked else [self._park(ticket_id, position, error)]
+        """Go past one event, whose ticket waits for somebody to retry it, unless it is skipped."""
+        fine = ticket_id in self._parked or position in self._passed
+        parked = [] if fine else [self._park(ticket_id, position, error)]
         self._commit(Change(self.position, position, (), parked), {})
 
     def _project(self, events: Sequence[Recorded]) -> tuple[Change[Row], dict[str, Row | None]]:
-        flowing = [recorded for recorded in events if recorded.ticket_id not in self._parked]
+        flowing = [
+            recorded
+            for recorded in events
+            if recorded.ticket_id not in self._parked and recorded.position not in self._passed
+        ]
         current = self._current(flowing)
         rows: list[tuple[str, Row | None]] = []
         parked: dict[str, Parked] = {}

@@ -7,6 +7,7 @@ from itertools import islice
 from time import monotonic, sleep
 from typing import Any, Final, Generic, cast
 
+from domain.errors import EventUnreadable
 from domain.events import Recorded
 from domain.ports import Share
 from projections.projection import Parked, Projected, Row, parking
@@ -48,6 +49,7 @@ class ShareBuilder(Generic[Row]):
         self._rows: list[tuple[str, Row]] = []
         self._dirty: dict[str, Row] = {}
         self._parked = set(self._view.parked())
+        self._passed = projected.skipped().keys()
         self._newly_parked: list[Parked] = []
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._written: Future[None] | None = None
@@ -61,11 +63,14 @@ class ShareBuilder(Generic[Row]):
         positions were passed."""
         before = self.position
         stretch = self._log.read_share(self._share, before, min(STRETCH, self._target - before))
-        for error in stretch.unreadable:
-            self._park(error.ticket_id, error.position, error)
         self._remember(stretch.events)
+        unreadable = list(stretch.unreadable)
         for recorded in stretch.events:
+            while unreadable and unreadable[0].position < recorded.position:
+                self._park_at(unreadable.pop(0))
             self._project(recorded)
+        for error in unreadable:
+            self._park_at(error)
         self.position = max(stretch.upto, before)
         if self.position == before:
             self.position = self._target  # the log ends before: nothing more will come
@@ -124,7 +129,7 @@ class ShareBuilder(Generic[Row]):
 
     def _project(self, recorded: Recorded) -> None:
         ticket_id = recorded.ticket_id
-        if ticket_id in self._parked:
+        if ticket_id in self._parked or recorded.position in self._passed:
             return
         before = self._latest.get(ticket_id)
         if before is not None and cast(Any, before).version >= recorded.version:
@@ -142,6 +147,10 @@ class ShareBuilder(Generic[Row]):
         else:
             self._dirty.pop(ticket_id, None)  # to the end: what comes first is what rests
             self._dirty[ticket_id] = row
+
+    def _park_at(self, error: EventUnreadable) -> None:
+        if error.position not in self._passed:
+            self._park(error.ticket_id, error.position, error)
 
     def _park(self, ticket_id: str, position: int, error: Exception) -> None:
         if ticket_id not in self._parked:

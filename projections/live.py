@@ -90,7 +90,8 @@ class LiveProjection(Generic[V]):
     def projected(self, version: int) -> Projected[Any]:
         """A version with everything needed to work on it."""
         view = self.versions.view(version)
-        return Projected(self.projection, view, self._log, self._leases, self._clock)
+        skipped = self.versions.skipped
+        return Projected(self.projection, view, self._log, self._leases, self._clock, skipped)
 
     def look(self) -> None:
         """See which versions there are, and how far those are that others keep current."""

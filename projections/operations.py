@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Final, Literal
 
-from domain.errors import Fenced, StoreUnavailable, TicketNotParked
+from domain.errors import EventUnreadable, Fenced, StoreUnavailable, TicketNotParked
 from domain.events import Recorded
 from domain.ports import Share
 from projections.applier import BATCH, Applier
@@ -143,6 +143,7 @@ def _expected(
     """The key to the hash of the row that should be there."""
     latest: dict[str, Row | None] = {}
     expected: dict[Key, int] = {}
+    passed = projected.skipped().keys()
     position = 0
     while position < upto:
         stretch = projected.log.read_share(share, position, min(_STRETCH, upto - position))
@@ -151,6 +152,8 @@ def _expected(
         position = stretch.upto
         for recorded in stretch.events:
             ticket_id = recorded.ticket_id
+            if recorded.position in passed:
+                continue
             try:
                 row = projected.projection.project(latest.get(ticket_id), recorded)
             except Exception:
@@ -228,8 +231,12 @@ def _rows_at(
 ) -> Mapping[Key, tuple[str | None, bool, Sequence[Row]]]:
     """Of each key: its ticket, whether there must be a row, and which rows there may be, from
     checkpoint `floor` on."""
-    tickets = _tickets_at(projected, keys)
-    histories = projected.log.histories({one for one in tickets.values() if one is not None})
+    tickets, passed = _tickets_at(projected, keys), projected.skipped().keys()
+    told = projected.log.fragments({one for one in tickets.values() if one is not None})
+    histories = {
+        ticket_id: [one for one in history if one.position not in passed]
+        for ticket_id, history in told.items()
+    }
     return {
         key: (ticket_id, *_allowed(projected, key, histories.get(ticket_id or "", ()), floor))
         for key, ticket_id in tickets.items()
@@ -237,11 +244,16 @@ def _rows_at(
 
 
 def _allowed(
-    projected: Projected[Row], key: Key, history: Sequence[Recorded], floor: int
+    projected: Projected[Row],
+    key: Key,
+    history: Sequence[Recorded | EventUnreadable],
+    floor: int,
 ) -> tuple[bool, Sequence[Row]]:
     due, allowed = False, list[Row]()
     row: Row | None = None
     for recorded in history:
+        if isinstance(recorded, EventUnreadable):
+            break
         try:
             row = projected.projection.project(row, recorded)
         except Exception:

@@ -40,6 +40,17 @@ class Parked:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An event that a projection passes over for good, because an operator said so."""
+
+    position: int
+    ticket_id: str
+    actor: str
+    reason: str
+    at: datetime
+
+
 def parking(ticket_id: str, position: int, error: Exception, since: datetime) -> Parked:
     """What to keep of a ticket whose event at `position` failed."""
     return Parked(ticket_id, position, f"{type(error).__name__}: {error}"[:1_000], since)
@@ -160,3 +171,5 @@ class Projected(Generic[Row]):
     log: EventLog
     leases: Leases
     clock: Clock
+    skipped: Callable[[], Mapping[int, Skipped]]
+    """The events that it passes over, by position."""

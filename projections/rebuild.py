@@ -195,6 +195,20 @@ def drop_old(projection: LiveProjection[Any], wait: Callable[[float], None] = sl
     return _drop(projection, kept, wait)
 
 
+def control(
+    projection: LiveProjection[Any], *, paused: bool | None = None, rate: int | None = None
+) -> Build:
+    """Ask something of whoever builds, where given, and tell what is asked of him now. Raises
+    `VersionUnknown` when nothing is being built."""
+    build = projection.versions.control(paused=paused, rate=rate)
+    if build is None:
+        raise VersionUnknown(
+            f"No version of {projection.projection.name} is being built. "
+            "See ticketbook projections status."
+        )
+    return build
+
+
 def cancel(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> int | None:
     """Give up the version that is being built, and delete it; its number, or None if there is
     none."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from domain.errors import EventUnreadable
 from projections.live import LiveProjection
-from projections.projection import Lease, Parked, Projected
+from projections.projection import Lease, Parked, Projected, Skipped
 from projections.versions import Build
 
 Role = Literal["live", "kept", "building"]
@@ -45,10 +45,12 @@ class VersionStatus:
 
 @dataclass(frozen=True, slots=True)
 class ProjectionStatus:
-    """A projection's versions: the live one first, then those kept, then the one being built."""
+    """A projection's versions: the live one first, then those kept, then the one being built; and
+    the events that all of them pass over."""
 
     name: str
     versions: Sequence[VersionStatus]
+    skipped: Sequence[Skipped]
 
     @property
     def live(self) -> VersionStatus:
@@ -62,7 +64,8 @@ def status(projection: LiveProjection[Any]) -> ProjectionStatus:
     found += [standing(projection.projected(kept), kept, "kept") for kept in registry.kept]
     if registry.building:
         found.append(_building(projection.projected(registry.building.version), registry.building))
-    return ProjectionStatus(projection.projection.name, found)
+    skipped = list(projection.versions.skipped().values())
+    return ProjectionStatus(projection.projection.name, found, skipped)
 
 
 def standing(projected: Projected[Any], version: int, role: Role) -> VersionStatus:

@@ -1,10 +1,10 @@
 """The versions of a projection's view: one is live, another is being built, others are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from projections.projection import View
+from projections.projection import Skipped, View
 
 V_co = TypeVar("V_co", bound=View[Any], covariant=True)
 
@@ -66,6 +66,13 @@ class Versions(Protocol[V_co]):
 
     def drop(self, version: int) -> None:
         """Delete what is stored of a forgotten version. Drops nothing that is registered."""
+
+    def skip(self, event: Skipped) -> None:
+        """Have every version pass over the event from now on; whoever keeps one current learns of
+        it when it takes over. An event that is skipped already stays as it is."""
+
+    def skipped(self) -> Mapping[int, Skipped]:
+        """The skipped events, by position."""
 
     def publish(self) -> None:
         """See to it that readers outside the service find the live version under its well-known

@@ -58,7 +58,12 @@ def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[
         "projections status",
         "projections rebuild",
         "projections verify",
-        "projections retry",
+        "projections pause",
+        "projections throttle",
+        "projections cancel",
+        "projections parked list",
+        "projections parked retry",
+        "projections parked skip",
         "audit search",
         "audit reads",
         "audit at",
@@ -117,6 +122,51 @@ def test_what_differs_is_shown_and_put_right_when_asked(store: str) -> None:
     assert "projection.repaired" in [entry["action"] for entry in done]
 
 
+def test_a_rebuild_is_controlled_from_another_process(store: str) -> None:
+    assert run("projections", "pause", "tickets", store=store)[0] == 2
+    with open_stores(load_settings({"TICKETBOOK_STORE": store})) as stores:
+        stores.tickets.begin(3, 1)
+        assert (
+            "version 2 of 3 events: paused"
+            in run("projections", "pause", "tickets", store=store)[2]
+        )
+        rate = ("throttle", "tickets", "--rate", "500")
+        assert "paused, at most 500 events/s" in run("projections", *rate, store=store)[2]
+        assert "running, at most 500" in run("projections", "resume", "tickets", store=store)[2]
+        out = run("projections", "status", "--json", store=store)[1]
+        build = {"target": 3, "progress": 0.0, "paused": False, "rate": 500}
+        assert json.loads(out)[0]["versions"][1]["build"] == build
+        tried = run("projections", "cancel", "tickets", "--dry-run", store=store)[2]
+        assert "would be cancelled" in tried
+        assert stores.tickets.registry().building
+        assert run("projections", "cancel", "tickets", store=store)[0] == 0
+        assert stores.tickets.registry().building is None
+
+
+def test_parked_tickets_are_listed_and_skipped_with_a_reason(store: str) -> None:
+    path = store.removeprefix("sqlite:///")
+    ticket = f"{1:024x}"
+    parked = ("projections", "parked")
+    assert run(*parked, "list", "tickets", "--json", store=store) == (0, "[]\n", "")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        row = ("tickets@1", ticket, 2, "ZeroDivisionError: poisoned", 0)
+        connection.execute("INSERT INTO parked VALUES (?, ?, ?, ?, ?)", row)
+        connection.execute("DELETE FROM tickets_1 WHERE id = ?", (ticket,))
+    code, out, _ = run(*parked, "list", "tickets", "--json", store=store)
+    assert (code, json.loads(out)[0]["ticketId"]) == (1, ticket)
+    assert run(*parked, "skip", "tickets", ticket, "--reason", " ", store=store)[0] == 2
+    code, _, err = run(*parked, "skip", "tickets", ticket, "--reason", "no use", store=store)
+    assert (code, "passes over 2" in err) == (0, True)
+    assert "position 2 is skipped: no use" in run("projections", "status", store=store)[2]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO parked VALUES (?, ?, ?, ?, ?)", ("tickets@1", f"{2:024x}", 3, "", 0)
+        )
+    assert run(*parked, "retry", "tickets", store=store)[0] == 2
+    code, _, err = run(*parked, "retry", "tickets", "--all", store=store)
+    assert (code, "no longer parked" in err) == (0, True)
+
+
 def test_status_exits_with_one_when_nobody_runs_the_projections(store: str) -> None:
     code, out, _ = run("projections", "status", "--json", store=store)
     assert code == 1
@@ -155,7 +205,7 @@ def test_an_unknown_projection_is_wrong_usage_and_names_the_known(store: str) ->
 
 
 def test_retrying_a_ticket_that_is_not_parked_is_wrong_usage(store: str) -> None:
-    code, _, err = run("projections", "retry", "tickets", f"{1:024x}", store=store)
+    code, _, err = run("projections", "parked", "retry", "tickets", f"{1:024x}", store=store)
     assert code == 2
     assert "no parked ticket" in err
 

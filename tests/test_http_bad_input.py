@@ -597,6 +597,7 @@ SCOPE_OF: Final = {
     ("get", "/v1/projections"): "projections:operate",
     ("get", "/v1/projections/{name}"): "projections:operate",
     ("post", "/v1/projections/{name}/parked/{ticket_id}/retry"): "projections:operate",
+    ("post", "/v1/projections/{name}/parked/{ticket_id}/skip"): "projections:operate",
 }
 
 

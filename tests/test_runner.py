@@ -73,7 +73,8 @@ class House:
 
     def projected(self, projection: Projection[Any]) -> Projected[Any]:
         view: Any = self.stores.tickets if projection.name == "tickets" else self.stores.audit
-        return Projected(projection, view, self.log, self.stores.leases, lambda: START)
+        leases = self.stores.leases
+        return Projected(projection, view, self.log, leases, lambda: START, dict)
 
     def live(self, projection: Projection[Any]) -> LiveProjection[Any]:
         """As a process sees it that runs nothing."""
@@ -705,7 +706,7 @@ class Ailing:
         self._log = log
         self.failure: Exception | None = None
         self.head, self.answers, self.commit = log.head, log.answers, log.commit
-        self.read_share = log.read_share
+        self.read_share, self.fragments = log.read_share, log.fragments
 
     def read(self, after: int, limit: int) -> Sequence[Recorded]:
         if self.failure:

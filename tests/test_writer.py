@@ -105,6 +105,12 @@ class Flaky:
         self._speak()
         return self._log.histories(ticket_ids)
 
+    def fragments(
+        self, ticket_ids: Collection[str]
+    ) -> Mapping[str, Sequence[Recorded | EventUnreadable]]:
+        self._speak()
+        return self._log.fragments(ticket_ids)
+
     def commit(self, after: int, events: Sequence[Recorded], answers: Sequence[Answer]) -> None:
         if self.stores_silently:
             self._log.commit(after, events, answers)

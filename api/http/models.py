@@ -58,7 +58,7 @@ Features = Annotated[
 ]
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
@@ -74,14 +74,14 @@ class _Request(BaseModel):
         return body
 
 
-class CreateTicketBody(_Request):
+class CreateTicketBody(Request):
     name: Name
     system: Annotated[StrictStr, Field(max_length=WORD_LENGTH)]
     features: Features = []
     reason: Reason = None
 
 
-class ChangeTicketBody(_Request):
+class ChangeTicketBody(Request):
     """What is left out stays as it is. `features` is the full list after the change."""
 
     name: Name | None = None
@@ -89,7 +89,7 @@ class ChangeTicketBody(_Request):
     reason: Reason = None
 
 
-class RestoreTicketBody(_Request):
+class RestoreTicketBody(Request):
     reason: Reason = None
 
 

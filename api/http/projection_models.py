@@ -1,12 +1,12 @@
 """How projections stand, over the wire: the same JSON for HTTP and for `--json`."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictStr
 
-from api.http.models import Time, iso
+from api.http.models import REASON_LENGTH, Request, Time, iso
 from projections.operations import Difference, Verification
-from projections.projection import Parked
+from projections.projection import Parked, Skipped
 from projections.status import ProjectionStatus, VersionStatus
 
 
@@ -22,6 +22,26 @@ class ParkedModel(BaseModel):
     position: int
     error: str
     since: Time
+
+
+class SkipBody(Request):
+    reason: Annotated[
+        StrictStr,
+        Field(
+            min_length=1,
+            max_length=REASON_LENGTH,
+            pattern=r"\S",
+            description="Why; kept with the skipped event for ever",
+        ),
+    ]
+
+
+class SkippedModel(BaseModel):
+    position: int
+    ticketId: str
+    actor: str
+    reason: str
+    at: Time
 
 
 class BuildModel(BaseModel):
@@ -59,6 +79,7 @@ class ProjectionModel(StandingModel):
 
     name: str
     versions: list[VersionModel]
+    skipped: list[SkippedModel] = Field(description="Events that it passes over for good")
 
 
 class ProjectionList(BaseModel):
@@ -70,6 +91,7 @@ def status_json(status: ProjectionStatus) -> dict[str, Any]:
         "name": status.name,
         **_standing_json(status.live),
         "versions": [_version_json(version) for version in status.versions],
+        "skipped": [skipped_json(skipped) for skipped in status.skipped],
     }
 
 
@@ -101,6 +123,16 @@ def _standing_json(status: VersionStatus) -> dict[str, Any]:
             "expired": lease.expired,
         },
         "parked": [parked_json(parked) for parked in status.parked],
+    }
+
+
+def skipped_json(skipped: Skipped) -> dict[str, Any]:
+    return {
+        "position": skipped.position,
+        "ticketId": skipped.ticket_id,
+        "actor": skipped.actor,
+        "reason": skipped.reason,
+        "at": iso(skipped.at),
     }
 
 

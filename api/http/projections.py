@@ -1,7 +1,7 @@
 """`/v1/projections`: how the views stand, for operators."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from anyio import to_thread
 from fastapi import APIRouter, Path
@@ -12,10 +12,19 @@ from api.composition import Service, holder
 from api.http.callers import Operating
 from api.http.models import ID_PATTERN
 from api.http.problems import CALLER, Problem, documented
-from api.http.projection_models import ProjectionList, ProjectionModel, status_json
+from api.http.projection_models import ProjectionList, ProjectionModel, SkipBody, status_json
+from api.http.recorded import record
 from projections.live import LiveProjection
-from projections.operations import retry
+from projections.parking import retry_everywhere, skip
 from projections.status import ProjectionStatus, status
+
+_PARKED: Final = (
+    *CALLER,
+    "not-found",
+    "ticket-not-parked",
+    "projection-taken-over",
+    "store-unavailable",
+)
 
 router = APIRouter(prefix="/v1/projections", tags=["Projections"])
 
@@ -41,13 +50,7 @@ async def get_projection(call: Operating, name: str) -> Response:
 @router.post(
     "/{name}/parked/{ticket_id}/retry",
     response_model=ProjectionModel,
-    responses=documented(
-        *CALLER,
-        "not-found",
-        "ticket-not-parked",
-        "projection-taken-over",
-        "store-unavailable",
-    ),
+    responses=documented(*_PARKED),
 )
 async def retry_parked(
     call: Operating,
@@ -56,7 +59,28 @@ async def retry_parked(
 ) -> Response:
     """Apply what waits of a parked ticket. Where it fails again, it stays parked."""
     projection = _named(call.service, name)
-    await to_thread.run_sync(retry, projection.live.projected, ticket_id, holder())
+    await record(call, "projection.ticket_retried")
+    await to_thread.run_sync(retry_everywhere, projection, ticket_id, holder())
+    return _json(status_json(await to_thread.run_sync(status, projection)))
+
+
+@router.post(
+    "/{name}/parked/{ticket_id}/skip",
+    response_model=ProjectionModel,
+    responses=documented(*_PARKED, "invalid-body", "malformed-json", "unsupported-media-type"),
+)
+async def skip_parked(
+    call: Operating,
+    name: str,
+    ticket_id: Annotated[str, Path(pattern=ID_PATTERN)],
+    body: SkipBody,
+) -> Response:
+    """Pass over the event at which a ticket is parked, for good: in every version, in later
+    rebuilds, and in what a verification expects. What follows it is applied."""
+    projection = _named(call.service, name)
+    await record(call, "projection.event_skipped", {"reason": body.reason})
+    actor, clock = call.caller.subject, call.service.clock
+    await to_thread.run_sync(skip, projection, ticket_id, actor, body.reason, holder(), clock)
     return _json(status_json(await to_thread.run_sync(status, projection)))
 
 

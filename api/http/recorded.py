@@ -1,8 +1,8 @@
 """Reads that are themselves recorded: nobody gets an answer that is not in the journal."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar
 
 from api.http.callers import Call
 from domain.origin import milliseconds
@@ -21,14 +21,16 @@ async def recorded(call: Call, action: str, reading: Awaitable[Found]) -> Found:
         await kept
 
 
-def record(call: Call, action: str) -> "asyncio.Future[None]":
-    """Done once it is durable that the caller did this."""
+def record(
+    call: Call, action: str, details: Mapping[str, Any] | None = None
+) -> "asyncio.Future[None]":
+    """Done once it is durable that the caller did this; `details` are what a body asked for."""
     entry = JournalEntry(
         at=milliseconds(call.service.clock()),
         actor=call.caller.subject,
         org_id=call.caller.org_id,
         action=action,
-        details={**call.request.path_params, **call.request.query_params},
+        details={**call.request.path_params, **call.request.query_params, **(details or {})},
         correlation_id=call.request.state.correlation_id,
     )
     return asyncio.wrap_future(call.service.journal.submit(entry))

@@ -4,7 +4,7 @@ The registry of a projection is one document in `checkpoints`, beside the checkp
 `{_id: "tickets", live, kept, building, next}`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 from pymongo import ReturnDocument
@@ -15,6 +15,7 @@ from pymongo.errors import OperationFailure
 from domain.errors import ConfigurationError, ProjectionBehind, VersionUnknown
 from infrastructure.mongodb.client import DURABLE, SETTLED, Document, answering
 from infrastructure.mongodb.views import MongoDBView
+from projections.projection import Skipped
 from projections.versions import Build, Registry
 
 V = TypeVar("V", bound=MongoDBView[Any])
@@ -43,6 +44,7 @@ class MongoDBVersions(Generic[V]):
         self._make = make
         self._shape = shape
         self._checkpoints = database["checkpoints"]
+        self._skipped = database["skipped"]
         first = {"live": 1, "kept": [], "building": None, "next": 2}
         with answering():
             self._checkpoints.update_one({"_id": name}, {"$setOnInsert": first}, upsert=True)
@@ -130,6 +132,34 @@ class MongoDBVersions(Generic[V]):
         if version not in (registry.live, building, *registry.kept):
             self.publish()  # should whoever switched have been killed before it could
             self.view(version).drop()
+
+    def skip(self, event: Skipped) -> None:
+        kept = {
+            "ticketId": event.ticket_id,
+            "actor": event.actor,
+            "reason": event.reason,
+            "at": event.at,
+        }
+        with answering():
+            self._skipped.update_one(
+                {"_id": {"projection": self._name, "position": event.position}},
+                {"$setOnInsert": kept},
+                upsert=True,
+            )
+
+    def skipped(self) -> Mapping[int, Skipped]:
+        with answering():
+            found = self._skipped.find({"_id.projection": self._name}).sort("_id.position", 1)
+            return {
+                one["_id"]["position"]: Skipped(
+                    position=one["_id"]["position"],
+                    ticket_id=one["ticketId"],
+                    actor=one["actor"],
+                    reason=one["reason"],
+                    at=one["at"],
+                )
+                for one in found
+            }
 
     def publish(self) -> None:
         if self._shape is None:

@@ -1,13 +1,15 @@
 """The versions of a view on SQLite: one row per projection in the table `versions`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from json import dumps, loads
 from sqlite3 import Connection
 from typing import Any, Final, Generic, TypeVar
 
 from domain.errors import ProjectionBehind, VersionUnknown
 from infrastructure.sqlite.database import SQLiteDatabase
+from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
+from projections.projection import Skipped
 from projections.versions import Build, Registry
 
 V = TypeVar("V", bound=SQLiteView[Any])
@@ -23,6 +25,15 @@ CREATE TABLE IF NOT EXISTS versions (
     paused INTEGER,
     rate INTEGER,
     next INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS skipped (
+    projection TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    ticket_id TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (projection, position)
 ) WITHOUT ROWID;
 """
 
@@ -105,6 +116,27 @@ class SQLiteVersions(Generic[V]):
         building = registry.building.version if registry.building else None
         if version not in (registry.live, building, *registry.kept):
             self.view(version).drop()
+
+    def skip(self, event: Skipped) -> None:
+        row = (event.position, event.ticket_id, event.actor, event.reason)
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO skipped VALUES (?, ?, ?, ?, ?, ?)",
+                (self._name, *row, to_milliseconds(event.at)),
+            )
+
+    def skipped(self) -> Mapping[int, Skipped]:
+        query = (
+            "SELECT position, ticket_id, actor, reason, at FROM skipped "
+            "WHERE projection = ? ORDER BY position"
+        )
+        with self._database.reading() as connection:
+            return {
+                position: Skipped(position, ticket_id, actor, reason, from_milliseconds(at))
+                for position, ticket_id, actor, reason, at in connection.execute(
+                    query, (self._name,)
+                )
+            }
 
     def publish(self) -> None:
         """Nobody outside reads this store."""

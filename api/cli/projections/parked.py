@@ -1,30 +1,98 @@
-"""What to do about tickets that wait because one of their events can not be projected."""
+"""`ticketbook projections parked`: tickets that wait because one of their events can not be
+projected."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from api.cli.opened import opened
-from api.cli.output import Exit, say
+from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.projections.naming import DryRun, Name, named
-from api.composition import holder
-from projections.operations import retry
+from api.cli.recorded import operator, record
+from api.composition import Service, holder
+from api.http.models import iso
+from api.http.projection_models import parked_json
+from domain.errors import TicketNotParked
+from projections.live import LiveProjection
+from projections.parking import parked_in, retry_everywhere, skip
+from projections.projection import Parked
+
+Ticket = Annotated[str, typer.Argument(help="The parked ticket.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
+All = Annotated[bool, typer.Option("--all", help="Every parked ticket.")]
+
+
+def list_parked(name: Name, json: Json = False) -> None:
+    """Print the parked tickets, oldest first. Exits with 1 when there are any."""
+    with opened() as service:
+        found = parked_in(named(service, name))
+    if json:
+        print_json([parked_json(parked) for parked in found])
+    elif found:
+        rows = [(one.ticket_id, one.position, iso(one.since), one.error) for one in found]
+        print_table(["ticket", "position", "since", "error"], rows)
+    if found:
+        raise typer.Exit(Exit.DIFFERENT)
 
 
 def retry_parked(
     name: Name,
-    ticket_id: Annotated[str, typer.Argument(help="The parked ticket.")],
+    ticket_id: Annotated[str | None, typer.Argument(help="The parked ticket.")] = None,
+    every: All = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Apply what waits of a parked ticket. Exits with 1 when it fails again."""
+    """Apply what waits of a parked ticket, or of --all. Exits with 1 when one fails again."""
+    if (ticket_id is None) != every:
+        raise typer.BadParameter("Name one parked ticket, or say --all.")
     with opened() as service:
-        projected = named(service, name).live.projected
+        projection = named(service, name)
+        chosen = parked_in(projection) if ticket_id is None else [_one(projection, ticket_id)]
         if dry_run:
-            parked = projected.view.parked().get(ticket_id)
-            say(f"Would retry from position {parked.position}." if parked else "It is not parked.")
+            for parked in chosen:
+                say(f"Would retry {parked.ticket_id} from position {parked.position}.")
             return
-        failed = retry(projected, ticket_id, holder())
+        failed = [one for parked in chosen if (one := _retried(service, projection, parked))]
     if failed:
-        say(f"Parked again at {failed.position}: {failed.error}")
         raise typer.Exit(Exit.DIFFERENT)
-    say(f"Ticket {ticket_id} is applied to {name} and no longer parked.")
+
+
+def skip_parked(name: Name, ticket_id: Ticket, reason: Reason, dry_run: DryRun = False) -> None:
+    """Pass over the event at which a ticket is parked, for good, and apply what follows it.
+
+    Later rebuilds and verify pass over it too. Exits with 1 when the ticket parks again at a later
+    event.
+    """
+    if not reason.strip():
+        raise typer.BadParameter("Say why with --reason: it is kept for ever.")
+    with opened() as service:
+        projection = named(service, name)
+        parked = _one(projection, ticket_id)
+        if dry_run:
+            say(f"Would skip position {parked.position}: {parked.error}")
+            return
+        details = {"projection": name, "ticket": ticket_id, "position": parked.position}
+        record(service, "projection.event_skipped", details | {"reason": reason})
+        events = skip(projection, ticket_id, operator(), reason, holder(), service.clock)
+        again = [one for one in parked_in(projection) if one.ticket_id == ticket_id]
+    say(f"{name} passes over {', '.join(str(event.position) for event in events)}.")
+    for one in again:
+        say(f"Parked again at {one.position}: {one.error}")
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _retried(service: Service, projection: LiveProjection[Any], parked: Parked) -> Parked | None:
+    name, ticket_id = projection.projection.name, parked.ticket_id
+    record(service, "projection.ticket_retried", {"projection": name, "ticket": ticket_id})
+    failed = retry_everywhere(projection, ticket_id, holder())
+    if failed:
+        say(f"Ticket {ticket_id} is parked again at {failed.position}: {failed.error}")
+    else:
+        say(f"Ticket {ticket_id} is applied to {name} and no longer parked.")
+    return failed
+
+
+def _one(projection: LiveProjection[Any], ticket_id: str) -> Parked:
+    for parked in parked_in(projection):
+        if parked.ticket_id == ticket_id:
+            return parked
+    raise TicketNotParked(f"{projection.projection.name} has no parked ticket {ticket_id}.")

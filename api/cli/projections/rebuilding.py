@@ -9,6 +9,7 @@ from api.builders import builders, shares
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, print_json, say
 from api.cli.projections.naming import DryRun, Name, named, where
+from api.cli.recorded import record
 from api.composition import holder
 from projections.rebuild import Rebuilt, Step, drop_old, rebuild, roll_back
 
@@ -23,6 +24,7 @@ def rebuild_view(name: Name, dry_run: DryRun = False, json: Json = False) -> Non
     with opened() as service:
         projection = named(service, name)
         start = builders(service.settings)
+        record(service, "projection.rebuilt", {"projection": name, "dryRun": dry_run})
         try:
             found = rebuild(
                 projection, service.log.head, holder(), start, shares(), _progress, dry_run=dry_run
@@ -63,6 +65,7 @@ def roll_back_view(name: Name, dry_run: DryRun = False) -> None:
             kept = projection.versions.registry().kept
             say(f"Would switch to version {kept[0]}." if kept else "There is none to go back to.")
             return
+        record(service, "projection.rolled_back", {"projection": name})
         say(f"{name}: version {roll_back(projection)} is live again.")
 
 
@@ -70,7 +73,10 @@ def drop_old_versions(name: Name, dry_run: DryRun = False) -> None:
     """Delete the versions that are kept beside the live one."""
     with opened() as service:
         projection = named(service, name)
-        kept = projection.versions.registry().kept if dry_run else drop_old(projection)
+        kept = projection.versions.registry().kept
+        if not dry_run:
+            record(service, "projection.old_dropped", {"projection": name, "versions": list(kept)})
+            drop_old(projection)
     listed = ", ".join(map(str, kept)) or "none"
     say(f"{name}: {'would drop' if dry_run else 'dropped'} versions: {listed}.")
 

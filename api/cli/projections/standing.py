@@ -28,6 +28,8 @@ def show_status(json: Json = False) -> None:
             for parked in one.live.parked:
                 say(f"{one.name}: ticket {parked.ticket_id} is parked at {parked.position}: ")
                 say(f"  {parked.error}")
+            for skipped in one.skipped:
+                say(f"{one.name}: position {skipped.position} is skipped: {skipped.reason}")
     if any(one.live.state == "down" or one.live.parked for one in found):
         raise typer.Exit(Exit.DIFFERENT)
 

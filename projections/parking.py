@@ -1,0 +1,72 @@
+"""What operators do about tickets that wait because one of their events can not be projected. It is
+done in every version that follows the log, wherever the ticket waits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from domain.errors import TicketNotParked
+from domain.ports import Clock
+from projections.live import LiveProjection
+from projections.operations import leading, retry
+from projections.projection import Parked, Projected, Skipped
+
+
+def parked_in(projection: LiveProjection[Any]) -> Sequence[Parked]:
+    """The parked tickets of the versions that follow the log, each once, oldest first."""
+    found = {parked.ticket_id: parked for one in _all(projection) for parked in _parked(one)}
+    return sorted(found.values(), key=lambda parked: parked.position)
+
+
+def retry_everywhere(projection: LiveProjection[Any], ticket_id: str, holder: str) -> Parked | None:
+    """Apply what waits of the ticket; None when it is parked no longer, else how it failed.
+    Raises `TicketNotParked`, `Fenced`."""
+    failed: Parked | None = None
+    for projected, _ in _waiting(projection, ticket_id):
+        failed = retry(projected, ticket_id, holder) or failed
+    return failed
+
+
+def skip(
+    projection: LiveProjection[Any],
+    ticket_id: str,
+    actor: str,
+    reason: str,
+    holder: str,
+    clock: Clock,
+) -> Sequence[Skipped]:
+    """Pass over the event at which the ticket is parked, for good, and apply what follows it: in
+    every version, in later ones too, and in what `verify` expects. Which events those were: of
+    each version one, and mostly the same. Raises `TicketNotParked`, `Fenced`."""
+    positions = {parked.position for _, parked in _waiting(projection, ticket_id)}
+    events = [
+        Skipped(position, ticket_id, actor, reason, clock()) for position in sorted(positions)
+    ]
+    for event in events:
+        projection.versions.skip(event)
+    for projected in _all(projection):  # also those that have not come so far yet
+        with leading(projected, holder):
+            pass  # whoever takes over goes on with what waits at a skipped event
+    return events
+
+
+def _waiting(
+    projection: LiveProjection[Any], ticket_id: str
+) -> Sequence[tuple[Projected[Any], Parked]]:
+    found = [
+        (one, parked)
+        for one in _all(projection)
+        if (parked := one.view.parked().get(ticket_id)) is not None
+    ]
+    if not found:
+        name = projection.projection.name
+        raise TicketNotParked(f"{name} has no parked ticket {ticket_id}.")
+    return found
+
+
+def _all(projection: LiveProjection[Any]) -> Sequence[Projected[Any]]:
+    registry = projection.versions.registry()
+    return [projection.projected(version) for version in (registry.live, *registry.kept)]
+
+
+def _parked(projected: Projected[Any]) -> Sequence[Parked]:
+    return list(projected.view.parked().values())
