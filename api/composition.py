@@ -18,6 +18,7 @@ from domain.ports import Clock
 from infrastructure.addresses import MongoDBStore, SQLiteStore
 from infrastructure.catalogue_file import CatalogueFile
 from infrastructure.credentials import Tokens, secret_tokens
+from infrastructure.group_commit import BATCH
 from infrastructure.issuer_keys import issuer_tokens
 from infrastructure.journal_writer import JournalWriter
 from infrastructure.legacy.tokens import LegacyTokens
@@ -29,8 +30,8 @@ from infrastructure.secret_file import auth_of
 from infrastructure.settings import Settings, SharedSecret
 from infrastructure.sqlite.stores import open_sqlite, open_sqlite_log
 from infrastructure.stores import AuditView, Notes, Stores
-from infrastructure.ticket_log import TicketLog
-from infrastructure.writer import Writer
+from infrastructure.ticket_log import TAIL, TicketLog
+from infrastructure.writer import REMEMBERED, Writer
 from projections.audit import AUDIT
 from projections.live import LiveProjection
 from projections.progress import Progress
@@ -40,6 +41,9 @@ from projections.versions import Versions
 
 _PAUSE: Final = 0.2
 """Seconds before listening again after a failure."""
+
+_MUCH: Final = 2_000
+"""Commands of an operator write that much at once, and remember no more of it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -105,9 +109,15 @@ def open_service(
         catalogue = CatalogueFile(settings.catalogue, time.monotonic)
         tokens = _tokens(settings, clock)
         stores = stack.enter_context(open_stores(settings))
-        log, head = TicketLog(stores.log), Progress(stores.log.head())
+        log = TicketLog(stores.log, TAIL if run_projections else 0)
+        head = Progress(stores.log.head())
         writer = Writer(
-            log, catalogue.current, clock, lambda events: head.advance(events[-1].position)
+            log,
+            catalogue.current,
+            clock,
+            lambda events: head.advance(events[-1].position),
+            REMEMBERED if run_projections else _MUCH,
+            BATCH if run_projections else _MUCH,
         )
         stack.callback(writer.close)
         journal = JournalWriter(stores.journal)

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BATCH: Final = 500
-"""Most items in one batch."""
+"""Most items in one batch, unless told otherwise."""
 
 BACKLOG: Final = 20_000
 """Most items waiting; beyond it `submit` raises `Overloaded`."""
@@ -27,9 +27,13 @@ class GroupCommit(Generic[Item, Result]):
     """
 
     def __init__(
-        self, settle: Callable[[Sequence[Item]], Sequence[Result | Exception]], name: str
+        self,
+        settle: Callable[[Sequence[Item]], Sequence[Result | Exception]],
+        name: str,
+        batch: int = BATCH,
     ) -> None:
         self._settle = settle
+        self._batch = batch
         self._waiting: SimpleQueue[tuple[Item, Callable[[Result | Exception], object]] | None] = (
             SimpleQueue()
         )
@@ -41,12 +45,19 @@ class GroupCommit(Generic[Item, Result]):
     def hand_in(self, item: Item, tell: Callable[[Result | Exception], object]) -> None:
         """`tell` gets the item's result or exception, on the group's thread. It must be quick,
         and what it raises is lost: its caller is not there any more."""
+        self.hand_in_all((item,), tell)
+
+    def hand_in_all(
+        self, items: Sequence[Item], tell: Callable[[Result | Exception], object]
+    ) -> None:
+        """Several at once, nobody else's between them; `tell` hears of each, in their order."""
         with self._lock:
             if self._closed:
                 raise StoreUnavailable("The service is shutting down; nothing was stored.")
             if self._waiting.qsize() >= BACKLOG:
                 raise Overloaded("Too many commands are waiting; nothing was stored. Try later.")
-            self._waiting.put((item, tell))
+            for item in items:
+                self._waiting.put((item, tell))
 
     def submit(self, item: Item) -> Future[Result]:
         """The future of the item's result, for callers that can block."""
@@ -76,7 +87,7 @@ class GroupCommit(Generic[Item, Result]):
             entry = self._waiting.get()
             while entry is not None:
                 batch.append(entry)
-                if len(batch) == BATCH:
+                if len(batch) == self._batch:
                     break
                 try:
                     entry = self._waiting.get_nowait()

@@ -24,9 +24,9 @@ class TicketLog:
     what was just committed, so it is handed over without a query.
     """
 
-    def __init__(self, store: OrderedLog) -> None:
+    def __init__(self, store: OrderedLog, tail: int = TAIL) -> None:
         self._store = store
-        self._tail: deque[Recorded] = deque(maxlen=TAIL)
+        self._tail: deque[Recorded] = deque(maxlen=tail)
         self._lock = Lock()
 
     def head(self) -> int:

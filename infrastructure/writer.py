@@ -23,10 +23,10 @@ from infrastructure.batch import (
     recalled,
     told_again,
 )
-from infrastructure.group_commit import GroupCommit
+from infrastructure.group_commit import BATCH, GroupCommit
 
 REMEMBERED: Final = 50_000
-"""Most tickets whose state is kept in memory between batches."""
+"""Most tickets whose state is kept in memory between batches, unless told otherwise."""
 
 _CATCH_UP: Final = 1_000
 
@@ -40,6 +40,7 @@ class Writer:
     their events and decides the batch again. A refused submission never disturbs its neighbours.
 
     `committed` is called with each batch's events once they are durable. It must not raise.
+    At most `batch` submissions are committed together.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class Writer:
         catalogue: Callable[[], Catalogue],
         clock: Clock,
         committed: Callable[[Sequence[Recorded]], None],
+        remembered: int = REMEMBERED,
+        batch: int = BATCH,
     ) -> None:
         self._log = log
         self._catalogue = catalogue
@@ -56,13 +59,20 @@ class Writer:
         self._head: int | None = None
         self._last_recorded = datetime.min.replace(tzinfo=UTC)
         self._states: OrderedDict[str, Stream] = OrderedDict()
-        self._group = GroupCommit(self._settle, name="writer")
+        self._remembered = remembered
+        self._group = GroupCommit(self._settle, name="writer", batch=batch)
 
     def hand_in(
         self, submission: Submission, tell: Callable[[Outcome | Exception], object]
     ) -> None:
         """`tell` gets the outcome or the exception, on the writer's thread; it must be quick."""
         self._group.hand_in(submission, tell)
+
+    def hand_in_all(
+        self, submissions: Sequence[Submission], tell: Callable[[Outcome | Exception], object]
+    ) -> None:
+        """Like `hand_in`, for many at once; `tell` hears of them in their order."""
+        self._group.hand_in_all(submissions, tell)
 
     def submit(self, submission: Submission) -> Future[Outcome]:
         """The future outcome, or its `Refusal`, `KeyReused`, `StoreUnavailable`."""
@@ -156,7 +166,7 @@ class Writer:
         for ticket_id, state in batch.states.items():
             self._states[ticket_id] = state
             self._states.move_to_end(ticket_id)
-        while len(self._states) > REMEMBERED:
+        while len(self._states) > self._remembered:
             self._states.popitem(last=False)
         if batch.events:
             self._head = batch.events[-1].position

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from tests.bench.append import append_to_mongodb, append_to_sqlite
 from tests.bench.audit import page_mongodb, page_sqlite
+from tests.bench.migrate import migrate
 from tests.bench.plan import Plan
 from tests.bench.table import show
 
@@ -31,4 +32,12 @@ def test_the_audit_benchmark_asks_both_stores(mongodb_uri: str, tmp_path: Path) 
 
     rows = [row for part in parts for row in part.rows]
     assert {row.target for row in rows} == {"< 200 ms", "<= 1.5 x"}
+    assert all(row.ours and row.held is not None for row in rows)
+
+
+def test_the_migration_benchmark_tells_rate_and_memory_of_both_stores(
+    mongodb_uri: str, tmp_path: Path
+) -> None:
+    rows = migrate(mongodb_uri, tmp_path, _TINY).rows
+    assert [row.target for row in rows] == [">= 10,000/s", "< 200 MB"] * 2
     assert all(row.ours and row.held is not None for row in rows)

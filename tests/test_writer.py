@@ -138,8 +138,8 @@ def open_writer(ordered_log: OrderedLog, clock: Clock) -> Iterator[Opens]:
     """Opens writers on the one log, each as another process would have it."""
     opened: list[Writer] = []
 
-    def open_writer(log: EventLog | None = None) -> Writer:
-        writer = Writer(log or TicketLog(ordered_log), catalogue, clock, lambda _: None)
+    def open_writer(log: EventLog | None = None, **limits: int) -> Writer:
+        writer = Writer(log or TicketLog(ordered_log), catalogue, clock, lambda _: None, **limits)
         opened.append(writer)
         return writer
 
@@ -723,17 +723,28 @@ def test_a_caller_who_goes_away_disturbs_nobody(
 
 
 def test_batches_of_any_size_keep_the_order_of_arrival(
-    open_writer: Opens, ordered_log: OrderedLog, monkeypatch: pytest.MonkeyPatch
+    open_writer: Opens, ordered_log: OrderedLog
 ) -> None:
-    monkeypatch.setattr(group_commit, "BATCH", 3)
     gate = Gate(TicketLog(ordered_log))
-    writer = open_writer(gate)
+    writer = open_writer(gate, batch=3)
     futures = [writer.submit(one(create(id_(100))))]
     assert gate.arrived.wait(30)
     futures += [writer.submit(one(create(id_(n)))) for n in range(10)]
     gate.opened.set()
     assert [future.result().position for future in futures] == list(range(1, 12))
     assert gate.sizes == [1, 3, 3, 3, 1]
+
+
+def test_submissions_handed_in_together_are_answered_in_their_order(
+    open_writer: Opens,
+) -> None:
+    told: list[Outcome | Exception] = []
+    writer = open_writer(remembered=2, batch=3)
+    writer.hand_in_all([one(create(id_(n % 9))) for n in range(10)], told.append)
+    writer.close()
+    outcomes = [outcome for outcome in told if isinstance(outcome, Outcome)]
+    assert [outcome.position for outcome in outcomes] == list(range(1, 10))
+    assert isinstance(told[9], TicketExists)
 
 
 def test_what_was_just_committed_is_read_without_asking_the_store(

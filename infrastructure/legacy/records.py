@@ -94,8 +94,8 @@ class Translation:
         system = self._system(fields)
         features = _features(fields, repairs)
         known = self.catalogue.systems[system].features
-        created = _moment(fields, "createdAt", record_id.generation_time, repairs)
-        updated = _moment(fields, "updatedAt", created, repairs)
+        created = _moment(fields, "createdAt", repairs) or record_id.generation_time
+        updated = _moment(fields, "updatedAt", repairs) or created
         revision = _revision(fields)
         if revision is None:
             repairs.append("__v was missing: 0")
@@ -160,14 +160,12 @@ def _features(fields: Mapping[str, Any], repairs: list[str]) -> tuple[str, ...]:
     return features
 
 
-def _moment(
-    fields: Mapping[str, Any], name: str, otherwise: datetime, repairs: list[str]
-) -> datetime:
+def _moment(fields: Mapping[str, Any], name: str, repairs: list[str]) -> datetime | None:
     value = fields.get(name)
     if isinstance(value, datetime):
         return value
     repairs.append(f"{name} was missing: {'createdAt' if name == 'updatedAt' else 'from _id'}")
-    return otherwise
+    return None
 
 
 def _revision(fields: Mapping[str, Any]) -> int | None:

@@ -12,13 +12,14 @@ from domain.errors import TicketExists
 from domain.origin import Origin
 from domain.ports import EventLog
 from infrastructure.batch import Outcome, Submission
-from infrastructure.group_commit import BATCH
 from infrastructure.legacy.chunks import chunks
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.tally import Tally
 from infrastructure.writer import Writer
 
-AHEAD: Final = 3
+_TOGETHER: Final = 1_000
+
+_AHEAD: Final = 3
 """Batches that are translated while the first of them is being committed."""
 
 Command = ImportTicket | QuarantineRecord
@@ -54,9 +55,9 @@ class Transfer:
         changes nothing. Raises what the source raises, and `StoreUnavailable`."""
         pending: list[_Batch] = []
         read_at = self._log.head()
-        for some in chunks(records, BATCH):
+        for some in chunks(records, _TOGETHER):
             pending.append(self._hand_in(some, read_at))
-            if len(pending) == AHEAD:
+            if len(pending) == _AHEAD:
                 self._settle(pending.pop(0), read_at)
                 tell(self.tally)
         for batch in pending:
@@ -70,8 +71,7 @@ class Transfer:
         commands = [self._translation.command(record, origin, since) for record in records]
         self.odd.update(c.ticket_id for c in commands if not ObjectId.is_valid(c.ticket_id))
         batch = _Batch(records, commands)
-        for command in commands:
-            self._writer.hand_in(Submission((command,)), batch.answered)
+        self._writer.hand_in_all([Submission((command,)) for command in commands], batch.answered)
         return batch
 
     def _settle(self, batch: "_Batch", read_at: int) -> None:

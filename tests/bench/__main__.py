@@ -13,6 +13,7 @@ from rich.console import Console
 from tests.bench.append import append_to_mongodb, append_to_sqlite
 from tests.bench.audit import page_mongodb, page_sqlite
 from tests.bench.export import export_from_mongodb, export_from_sqlite
+from tests.bench.migrate import migrate
 from tests.bench.over_http import create_ticket, read_back
 from tests.bench.plan import FULL, QUICK, Plan
 from tests.bench.rebuild import rebuild_on_mongodb, rebuild_on_sqlite
@@ -40,6 +41,7 @@ MEASUREMENTS: Final[Mapping[str, tuple[Measurement, ...]]] = {
         lambda uri, folder, plan: rebuild_on_mongodb(uri, plan),
         lambda uri, folder, plan: rebuild_on_sqlite(folder, plan),
     ),
+    "migrate": (migrate,),
 }
 
 

@@ -6,9 +6,10 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Each contestant runs `rounds` times for `seconds`; long logs have `events` events, those of
-    SQLite's audit pages ten times as many, and are asked so many `questions`. `others` says whether
-    products that have to be installed or started first take part too."""
+    """Each contestant runs `rounds` times for `seconds`; long logs have `events` events and old
+    systems as many records, those of SQLite's audit pages ten times as many events, and are asked
+    so many `questions`. `others` says whether products that have to be installed or started first
+    take part too."""
 
     rounds: int
     seconds: float
