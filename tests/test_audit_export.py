@@ -1,8 +1,10 @@
 """Exports: complete, the same from every store, and verifiable with the public key alone."""
 
 import json
+import os
 import random
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -37,7 +39,7 @@ from tests.stories import (
     restore,
     retire,
 )
-from tests.test_command_line import run
+from tests.test_command_line import COMMAND, run
 
 SECRET: Final = "long enough for a test: 0123456789abcdef"
 CHANGES: Final = 5_000
@@ -353,3 +355,18 @@ def test_an_auditor_needs_the_file_and_the_key_and_nothing_else(
     code, _, err = run(*asked)
     assert (code, f"Line {1 + bool(style.begin)}:" in err) == (1, True)
     assert run("audit", "verify", "--export", str(exported))[0] == 2
+
+
+@pytest.mark.parametrize("store", ["sqlite"])
+def test_who_reads_only_the_beginning_gets_no_traceback(service: Service, store_url: str) -> None:
+    """And the exit code says that the export was not finished."""
+    environment = {**os.environ, "TICKETBOOK_STORE": store_url}
+    piped = f"{COMMAND} audit export | head -c 10; exit ${{PIPESTATUS[0]}}"
+    for number in range(200, 300):  # more than a pipe holds
+        service.writer.execute(create(id_(number)))
+    position = service.log.head()
+    assert service.projections["audit"].live.progress.wait(position, 10)
+    done = subprocess.run(["bash", "-c", piped], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, '{"position')
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr

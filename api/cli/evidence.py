@@ -1,7 +1,8 @@
 """`ticketbook audit head | key | verify | export`: what shows that nothing was changed."""
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from time import monotonic
@@ -55,6 +56,7 @@ def head(json: Json = False) -> None:
     rewritten."""
     with opened() as service:
         key = signing_key_of(service.settings)
+        record(service, "audit.head_read", {})
         found = signed_head(service.log.ending(), service.clock(), key)
     if json:
         print_json(found)
@@ -85,13 +87,11 @@ def export_entries(
             view, service.log, key, where, FORMATS[style.value], milliseconds(service.clock())
         )
         record(service, "audit.exported", given(where) | {"format": style.value})
-        tell, written = _counting("lines"), 0
-        for piece in export(asked):
-            sys.stdout.buffer.write(piece)
-            written += piece.count(b"\n")
-            tell(written)
-        sys.stdout.buffer.flush()
-        say("")
+        try:
+            _write(export(asked))
+        except BrokenPipeError:  # whoever reads it has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(Exit.INTERRUPTED) from None
 
 
 @app.command("verify", epilog=example("ticketbook audit verify --head head.json"))
@@ -158,6 +158,16 @@ def _verify_export(export: Path, key: Path | None, head: list[Path] | None, json
         )
     else:
         print(f"position {found.head.position} hash {found.head.hash.hex()}")
+
+
+def _write(pieces: Iterable[bytes]) -> None:
+    tell, written = _counting("lines"), 0
+    for piece in pieces:
+        sys.stdout.buffer.write(piece)
+        written += piece.count(b"\n")
+        tell(written)
+    sys.stdout.buffer.flush()
+    say("")
 
 
 def _heads(service: Service, files: list[Path], key: Path | None) -> list[Head]:
