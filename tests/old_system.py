@@ -101,7 +101,9 @@ class OldSystem:
             self._records.insert_one(self._gone.pop())
 
     def _misfile(self, _: Any) -> None:
-        self._records.insert_one(record(self._random, _id=f"by hand {self._random.random()}"))
+        misfiled = record(self._random, _id=f"by hand {self._random.random()}")
+        self._records.insert_one(misfiled)
+        self._ids.append(misfiled["_id"])
 
     def _make_dirty(self, record_id: Any) -> None:
         change: Document = self._random.choice(

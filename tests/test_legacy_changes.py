@@ -7,7 +7,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from domain.errors import FollowedTooLate, SourceGone
+from domain.errors import FollowedTooLate, SourceGone, SourceUnusable
 from infrastructure.legacy import changes as changes_module
 from infrastructure.legacy.changes import Changes, Heard, listening
 from infrastructure.mongodb.client import Document
@@ -135,3 +135,15 @@ def until_changed(changes: Changes) -> Heard:
 
     until(changed)
     return found[0]
+
+
+def test_a_source_that_refuses_is_told_in_its_own_words(
+    mongodb_database: Database[Document],
+) -> None:
+    mongodb_database["base"].insert_one({})
+    mongodb_database.create_collection("ticket_1", viewOn="base")
+    view = mongodb_database["ticket_1"].with_options(
+        codec_options=CodecOptions(document_class=RawBSONDocument)
+    )
+    with pytest.raises(SourceUnusable, match=r"ticket_1.* refuses: .*view"), listening(view):
+        pass

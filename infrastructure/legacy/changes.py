@@ -22,7 +22,7 @@ from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from domain.errors import FollowedTooLate, SourceGone, SourceUnusable
-from infrastructure.mongodb.client import answering
+from infrastructure.legacy.asking import asking, up_to_date
 
 MOST: Final = 1_000
 """Most changes that are handed over together."""
@@ -95,7 +95,7 @@ class Changes:
     def hear(self) -> Heard:
         """What changed, at once; or nothing, after a moment. Raises `FollowedTooLate`,
         `SourceGone`, `StoreUnavailable`."""
-        with answering(), _explaining():
+        with asking(self._collection.full_name), _explaining():
             settled, now = self._settled()
             ids, last = self._gather()
             changes = read(self._collection, ids.values())
@@ -143,7 +143,7 @@ def listening(
     """
     settled = _settled_reads(collection)
     place = json_util.loads(token) if token else None
-    with answering(), _explaining():
+    with asking(collection.full_name), _explaining():
         stream = settled.watch(_PIPELINE, resume_after=place, max_await_time_ms=round(_WAIT * 1000))
     with stream:
         yield Changes(settled, stream)
@@ -154,8 +154,10 @@ def read(collection: Collection[RawBSONDocument], ids: Iterable[Any]) -> list[Ch
     wanted = {bson.encode({"_id": record_id}): record_id for record_id in ids}
     if not wanted:
         return []
-    with answering():
-        found = _settled_reads(collection).find({"_id": {"$in": list(wanted.values())}})
+    client = collection.database.client
+    with asking(collection.full_name), up_to_date(client) as session:
+        where = {"_id": {"$in": list(wanted.values())}}
+        found = _settled_reads(collection).find(where, session=session)
         records = {bson.encode({"_id": record["_id"]}): bytes(record.raw) for record in found}
     return [Change(record_id, records.get(key)) for key, record_id in wanted.items()]
 

@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from domain.errors import SourceChanged, StoreCorrupt
-from infrastructure.mongodb.client import answering
+from infrastructure.legacy.asking import asking, up_to_date
 
 RETIRING: Final = "_retiring"
 RESTORING: Final = "_restoring"
@@ -47,19 +47,19 @@ def content_of(records: Iterable[bytes]) -> Content:
 
 def raw(collection: Records) -> Iterator[bytes]:
     """The bytes of every record, in natural order."""
-    with answering():
-        for record in collection.find(sort=[("$natural", 1)]):
+    with asking(collection.full_name), up_to_date(collection.database.client) as session:
+        for record in collection.find(sort=[("$natural", 1)], session=session):
             yield bytes(record.raw)
 
 
 def exists(collection: Records) -> bool:
-    with answering():
+    with asking(collection.full_name):
         return bool(collection.database.list_collection_names(filter={"name": collection.name}))
 
 
 def shape_of(collection: Records) -> str:
     """Options and indexes of a collection, as extended JSON for `put_back`."""
-    with answering():
+    with asking(collection.full_name):
         found = list(collection.database.list_collections(filter={"name": collection.name}))
         indexes = [
             {name: value for name, value in index.items() if name not in ("v", "ns")}
@@ -78,7 +78,7 @@ def take_out(collection: Records, expected: Content) -> bool:
         return False
     if exists(aside) and exists(collection):
         raise _written_to(name, aside.name)
-    with answering():
+    with asking(collection.full_name):
         if not exists(aside):
             collection.rename(aside.name)
         found = content_of(raw(aside))
@@ -103,7 +103,7 @@ def put_back(
         _beside(collection, RETIRING),
         _beside(collection, RESTORING),
     )
-    with answering():
+    with asking(collection.full_name):
         if exists(aside) and not exists(collection):
             aside.rename(name)
         if exists(collection) and content_of(raw(collection)) == expected:

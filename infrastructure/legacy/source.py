@@ -18,12 +18,12 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from domain.errors import SourceUnusable, StoreUnavailable
+from domain.errors import SourceUnusable
 from infrastructure.addresses import parse_mongodb
-from infrastructure.mongodb.client import DURABLE, connect, is_transient
+from infrastructure.legacy.asking import asking, up_to_date
+from infrastructure.mongodb.client import DURABLE, connect
 
 TICKETS: Final = "ticket_1"
 """The collection of the tickets that are migrated."""
@@ -66,9 +66,9 @@ class DatabaseSource:
 
     def records(self, collection: str) -> Iterator[bytes]:
         empty = True
-        with _asking(self.name):
+        with asking(self.name), up_to_date(self.database.client) as session:
             batches: Iterable[Any] = self.collection(collection).find_raw_batches(
-                sort=[("$natural", 1)]
+                sort=[("$natural", 1)], session=session
             )
             for batch in batches:
                 for record in _split(batch):
@@ -84,7 +84,7 @@ class DatabaseSource:
         return self.count(collection) > 0
 
     def count(self, collection: str) -> int:
-        with _asking(self.name):
+        with asking(self.name):
             return self.collection(collection).estimated_document_count()
 
 
@@ -148,7 +148,7 @@ def open_source(address: str) -> Iterator[DatabaseSource | FolderSource]:
     store = parse_mongodb("--source", address)
     name = f"{address.partition('://')[2].rpartition('@')[2].partition('?')[0]}"
     with connect(store.uri) as client:
-        with _asking(name):
+        with asking(name):
             client.admin.command("ping")
         database: Any = client.get_database(
             store.database,
@@ -167,23 +167,6 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise SourceUnusable(f"{path} can not be read: {error.strerror}.") from error
-
-
-@contextmanager
-def _asking(name: str) -> Iterator[None]:
-    try:
-        yield
-    except PyMongoError as error:
-        if is_transient(error):
-            raise StoreUnavailable(
-                f"The old system's MongoDB ({name}) does not answer: {error}. Check the address, "
-                "and that the server is up."
-            ) from error
-        if isinstance(error, OperationFailure):
-            raise SourceUnusable(
-                f"The old system's MongoDB ({name}) refuses: {(error.details or {}).get('errmsg')}"
-            ) from error
-        raise
 
 
 def _split(batch: bytes) -> Iterator[bytes]:
