@@ -17,6 +17,7 @@ from pymongo import MongoClient
 from domain.errors import HeadMoved, StoreUnavailable
 from infrastructure.mongodb.client import Document
 from infrastructure.ordered_log import OrderedLog
+from projections.chain_check import check_chain
 from tests.log_process import LAST, TOGETHER, open_log
 from tests.mongod import ReplicaSet
 
@@ -136,6 +137,8 @@ def check_promises(crowd: Crowd) -> None:
         for found in crowd.log.read(0, 10_000_000)
     ]
     assert [position for position, _, _ in stored] == list(range(1, len(stored) + 1))
+
+    assert check_chain(crowd.log, [], lambda position, end: None) == crowd.log.ending()
 
     for seen in crowd.seen():
         assert seen == stored
