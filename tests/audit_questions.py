@@ -13,10 +13,10 @@ from projections.projection import Change
 from tests.lives import FEATURES, SYSTEMS
 
 
-def fill(view: AuditView, rows: Iterable[AuditEntry], some: int = 1_000) -> None:
-    """Apply the entries, which follow each other without a gap, so many in one transaction."""
+def fill(view: AuditView, rows: Iterable[AuditEntry]) -> None:
+    """Apply the entries, which follow each other without a gap."""
     coming = iter(rows)
-    while chunk := list(islice(coming, some)):
+    while chunk := list(islice(coming, 1_000)):
         written = [(row.ticket_id, row) for row in chunk]
         view.apply(Change(chunk[0].position - 1, chunk[-1].position, written), 0)
 
