@@ -1,18 +1,25 @@
 """What was true then: any moment, position or version, as by folding the log up to there."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from pymongo.database import Database
 
 from api.http.models import iso
 from domain.events import Recorded
 from domain.ticket import Ticket, evolve
 from infrastructure.mongodb import audit_as_of as mongodb_as_of
+from infrastructure.mongodb.client import Document
 from infrastructure.sqlite import audit_as_of as sqlite_as_of
+from infrastructure.sqlite.audit import SQLiteAudit
+from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.ticket_log import TicketLog
 from projections.as_of import PastReader, Then
 from projections.audit import AuditEntry
@@ -20,7 +27,7 @@ from projections.tickets import TicketFilter
 from tests.audit_questions import fill
 from tests.lives import FEATURES, NAMES, SYSTEMS, Lives, entries_of
 from tests.server import Client, Served, refused, seen, serving
-from tests.view_rows import START, Opened, open_store
+from tests.view_rows import START, Opened, mongodb_audit, open_store
 
 
 @pytest.fixture
@@ -36,6 +43,11 @@ class Past:
 
     events: list[Recorded]
     entries: list[AuditEntry]
+
+    def __post_init__(self) -> None:
+        self._by_ticket: dict[str, list[AuditEntry]] = {}
+        for entry in self.entries:
+            self._by_ticket.setdefault(entry.ticket_id, []).append(entry)
 
     def position_at(self, moment: datetime) -> int:
         return sum(1 for event in self.events if event.recorded_at <= moment)
@@ -62,8 +74,8 @@ class Past:
     def grant(self, position: int, ticket_id: str, feature: str | None) -> AuditEntry | None:
         granting = [
             entry
-            for entry in self.entries[:position]
-            if entry.ticket_id == ticket_id and feature in entry.granted
+            for entry in self._by_ticket[ticket_id]
+            if entry.position <= position and feature in entry.granted
         ]
         return granting[-1] if granting else None
 
@@ -299,3 +311,60 @@ def test_questions_about_the_past_are_recorded(client: Client) -> None:
         ("ticket.asked_as_of", {"ticket_id": ticket, "version": "1"}),
         ("tickets.asked_as_of", {"position": "0", "name": "Foreman"}),
     ]
+
+
+# --- what a page costs ---
+
+WHERE = [
+    TicketFilter(org_id, system, name, feature)
+    for org_id in (None, f"{1:024x}", f"{4:024x}")
+    for system in (None, SYSTEMS[0])
+    for name in (None, "nobody")
+    for feature in (None, FEATURES[0])
+]
+SHORT, LONG = 4_000, 16_000
+
+
+def test_on_a_file_a_page_of_the_past_takes_no_more_steps_when_the_log_grows(
+    tmp_path: Path, narrow: None
+) -> None:
+    entries = past(6, LONG, alive=2_000).entries
+    steps: dict[int, list[int]] = {SHORT: [], LONG: []}
+    for size, counted in steps.items():
+        with closing(SQLiteDatabase(tmp_path / f"{size}.db")) as database:
+            view = SQLiteAudit(database, 1)
+            view.create(indexed=True)
+            fill(view, entries[:size])
+            for where in WHERE:
+                ticks: list[None] = []
+                with database.reading() as connection:  # the one that the search will use
+                    connection.set_progress_handler(partial(ticks.append, None), 10)
+                view.tickets_at(size // 2, where, beyond=None, limit=10)
+                with database.reading() as connection:
+                    connection.set_progress_handler(None, 0)
+                counted.append(10 * len(ticks))
+
+    for where, short, long in zip(WHERE, steps[SHORT], steps[LONG], strict=True):
+        assert 0 < long < max(2 * short, 8_000), where
+    assert max(steps[LONG]) < 20_000
+
+
+def test_on_mongodb_a_page_of_the_past_looks_at_no_more_when_the_log_grows(
+    mongodb_database: Database[Document], narrow: None
+) -> None:
+    view = mongodb_audit(mongodb_database)
+    fill(view, past(6, LONG, alive=2_000).entries)
+
+    mongodb_database.command("profile", 2)
+    for where in WHERE:
+        view.tickets_at(LONG // 2, where, beyond=None, limit=10)
+    mongodb_database.command("profile", 0)
+    looked = [
+        (entry["keysExamined"], entry["docsExamined"])
+        for entry in mongodb_database["system.profile"].find({"keysExamined": {"$exists": True}})
+        if "audit" in entry["ns"]
+    ]
+
+    assert len(looked) >= 3 * len(WHERE)
+    assert max(keys for keys, _ in looked) <= 300
+    assert max(documents for _, documents in looked) <= 102
