@@ -60,5 +60,11 @@ class Head(NamedTuple):
     hash: bytes
 
 
+def head_of(position: int, hash_: object) -> Head:
+    """The head that a store holds. Where somebody damaged the hash the chain begins anew: the log
+    goes on, and whoever computes the chain finds that position."""
+    return Head(position, hash_ if isinstance(hash_, bytes) else START)
+
+
 EMPTY: Final = Head(0, START)
 """The head of an empty log."""

@@ -1,9 +1,11 @@
 """The hash chain over the log, on every store."""
 
+import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from hashlib import sha256
+from pathlib import Path
 from threading import Barrier
 from typing import Final
 from uuid import UUID
@@ -18,6 +20,7 @@ from api.builders import builders
 from api.composition import open_service, open_stores
 from domain.chain import START, next_hash
 from domain.commands import Command
+from domain.errors import ChainBroken
 from domain.events import Recorded
 from infrastructure.appender import Appender
 from infrastructure.codec import encode
@@ -27,6 +30,7 @@ from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.ordered_log import Chained, OrderedLog, StoredAnswer
 from infrastructure.settings import load_settings
 from projections.audit import AuditFilter
+from projections.chain_check import check_chain
 from projections.rebuild import rebuild
 from tests.stories import FOREMAN, change, create, id_, minute, rename, renamed, retire
 
@@ -181,3 +185,23 @@ def test_every_store_and_every_rebuild_give_the_same_head(store_url: str) -> Non
         assert len(before) == position - 1 == 11
         assert service.log.head() == 12
         assert service.log.ending().hash.hex() == HEAD
+
+
+def test_a_damaged_hash_stops_nobody_and_is_found(
+    store: str, ordered_log: OrderedLog, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    ordered_log.commit(0, [event("a", 1), event("a", 2)])
+    if store == "sqlite":
+        with closing(sqlite3.connect(tmp_path / "ticketbook.db")) as connection:
+            connection.execute("UPDATE events SET hash = 'none' WHERE position = 2")
+            connection.commit()
+        again: OrderedLog = ordered_log
+    else:
+        database = request.getfixturevalue("mongodb_database")
+        database["commits"].update_one({"_id": 1}, {"$unset": {"events.1.hash": 1}})
+        again = MongoDBLog(database)
+    again.commit(2, [event("b", 1)])
+
+    with pytest.raises(ChainBroken) as broken:
+        check_chain(again, [], lambda position, end: None)
+    assert broken.value.position == 2

@@ -21,7 +21,7 @@ from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from domain.chain import EMPTY, Head, Link
+from domain.chain import EMPTY, Head, Link, head_of
 from domain.errors import ChainBroken, HeadMoved, StoreUnavailable
 from infrastructure.mongodb.client import (
     DURABLE,
@@ -87,7 +87,7 @@ class MongoDBLog:
         shown = {"last": 1, "hash": {"$last": "$events.hash"}}
         with answering():
             last = self._commits.find_one({"_id": {"$gt": 0}}, shown, sort=[("_id", -1)])
-        self._end = end = Head(int(last["last"]), last["hash"]) if last else EMPTY
+        self._end = end = head_of(int(last["last"]), last.get("hash")) if last else EMPTY
         return end
 
     def read(

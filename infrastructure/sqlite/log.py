@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from eventsourcing.persistence import StoredEvent
 
-from domain.chain import EMPTY, START, Head, Link
+from domain.chain import EMPTY, Head, Link, head_of
 from domain.errors import HeadMoved
 from infrastructure.ordered_log import (
     Chained,
@@ -135,4 +135,4 @@ def _head(connection: sqlite3.Connection) -> Head:
     if row is None:
         return EMPTY
     last = connection.execute("SELECT hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
-    return Head(row[0], last[0] if last else START)
+    return head_of(row[0], last and last[0])
