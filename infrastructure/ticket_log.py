@@ -62,6 +62,11 @@ class TicketLog:
                 break
         return found
 
+    def read_topics(self, after: int, limit: int, topics: Sequence[str]) -> Sequence[Recorded]:
+        """Up to `limit` events of these topics that follow position `after`, in order. Raises
+        `EventUnreadable`."""
+        return [codec.decode(stored) for stored in self._store.read(after, limit, topics=topics)]
+
     def read_share(self, share: Share, after: int, limit: int) -> Stretch:
         events: list[Recorded] = []
         unreadable: list[EventUnreadable] = []

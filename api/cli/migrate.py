@@ -2,7 +2,7 @@
 
 import typer
 
-from api.cli import migrate_adopt
+from api.cli import migrate_adopt, migrate_quarantine
 from api.cli.migrate_backup import backup
 from api.cli.migrate_cutover import retire, rollback
 from api.cli.migrate_follow import follow
@@ -20,6 +20,7 @@ def group() -> None:
 
 
 app.add_typer(migrate_adopt.app, name="adopt")
+app.add_typer(migrate_quarantine.app, name="quarantine")
 app.command(epilog=example("ticketbook migrate plan --source mongodb://127.0.0.1/old"))(plan)
 app.command(
     epilog=example("ticketbook migrate backup --source mongodb://127.0.0.1/old --to backup-1")

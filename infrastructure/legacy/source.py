@@ -32,6 +32,9 @@ USERS: Final = "users"
 
 _RAW: Final[Any] = CodecOptions(document_class=RawBSONDocument)
 _ENDINGS: Final = (".bson", ".json", ".jsonl")
+_BATCH: Final = 2_000
+"""Records that are fetched together: left alone, the server sends 16 MB at a time."""
+
 _LENGTH: Final = 4
 _SMALLEST: Final = 5
 _LARGEST: Final = 16 * 1024 * 1024 + 16 * 1024
@@ -68,7 +71,7 @@ class DatabaseSource:
         empty = True
         with asking(self.name), up_to_date(self.database.client) as session:
             batches: Iterable[Any] = self.collection(collection).find_raw_batches(
-                sort=[("$natural", 1)], session=session
+                sort=[("$natural", 1)], batch_size=_BATCH, session=session
             )
             for batch in batches:
                 for record in _split(batch):

@@ -1,0 +1,136 @@
+"""`ticketbook migrate quarantine`: records that could not become tickets."""
+
+import json as jsonlib
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.migrating import (
+    SYSTEM,
+    DryRun,
+    SystemOption,
+    operator,
+    translation,
+)
+from api.cli.opened import opened
+from api.cli.output import Exit, Json, example, print_json, print_table, say
+from api.composition import Service
+from api.http.models import iso
+from domain.commands import ImportTicket
+from domain.origin import Origin
+from infrastructure.legacy.quarantine import Kept, in_quarantine
+from infrastructure.legacy.records import Translation
+from infrastructure.legacy.source import TICKETS, open_source
+from infrastructure.legacy.transfer import Transfer
+
+app = typer.Typer(help="Records that could not become tickets, kept whole.", no_args_is_help=True)
+
+RetrySource = Annotated[
+    str | None,
+    typer.Option("--source", help="Read the records there again. Default: as they were kept."),
+]
+Ids = Annotated[list[str] | None, typer.Argument(help="Default: all.")]
+
+
+@app.callback()
+def group() -> None:
+    """Records that could not become tickets, kept whole."""
+
+
+@app.command("list", epilog=example("ticketbook migrate quarantine list --json"))
+def list_records(json: Json = False) -> None:
+    """Print every record in quarantine, with its reason."""
+    with opened() as service:
+        kept = list(in_quarantine(service.log))
+    if json:
+        print_json([_row(one) for one in kept])
+    else:
+        rows = [(one.id, one.collection, iso(one.since), one.reason) for one in kept]
+        print_table(["id", "collection", "since", "reason"], rows)
+
+
+@app.command("show", epilog=example("ticketbook migrate quarantine show 6480f1afd7db31e6c1a4a5bb"))
+def show(record_id: Annotated[str, typer.Argument(metavar="ID", help="As listed.")]) -> None:
+    """Print one record in quarantine, all of it, as JSON."""
+    with opened() as service:
+        (kept,) = _wanted(service, [record_id])
+    print_json(_row(kept) | {"digest": kept.digest, "record": jsonlib.loads(kept.record)})
+
+
+@app.command(
+    "retry", epilog=example("ticketbook migrate quarantine retry --source mongodb://127.0.0.1/old")
+)
+def retry(
+    ids: Ids = None,
+    source: RetrySource = None,
+    system: SystemOption = SYSTEM,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Try to make tickets of records in quarantine, after a correction.
+
+    With --source, as they stand there now; without, as they were kept, which helps once the
+    catalogue was corrected. Exits with 1 when some of them can still be no tickets.
+    """
+    with opened() as service:
+        kept = _wanted(service, ids)
+        collections = {one.collection for one in kept}
+        for collection in sorted(collections):
+            meaning = translation(service, system if collection == TICKETS else None, collection)
+            some = [one for one in kept if one.collection == collection]
+            records = _records(some, source, meaning, operator(service)())
+            if dry_run:
+                _say_what(records, meaning, operator(service)())
+            else:
+                transfer = Transfer(service.writer, service.log, meaning, operator(service), None)
+                transfer.take(records, lambda _: None)
+        still = {one.id for one in in_quarantine(service.log)} & {one.id for one in kept}
+    done = [one.id for one in kept if one.id not in still]
+    if json:
+        print_json({"tickets": done, "quarantined": sorted(still)})
+    say(f"{len(done):,} became tickets, {len(still):,} are still in quarantine.")
+    if still and not dry_run:
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _wanted(service: Service, ids: Sequence[str] | None) -> list[Kept]:
+    kept = {one.id: one for one in in_quarantine(service.log)}
+    if not ids:
+        return list(kept.values())
+    for one in ids:
+        if one not in kept:
+            raise typer.BadParameter(f"{one!r} is not in quarantine. See migrate quarantine list.")
+    return [kept[one] for one in ids]
+
+
+def _records(
+    kept: Sequence[Kept], source: str | None, meaning: Translation, origin: Origin
+) -> Iterator[bytes]:
+    """The records to try: as they were kept, or as they stand in the source."""
+    if source is None or meaning.collection != TICKETS:
+        yield from (one.bytes for one in kept)
+        return
+    wanted = {one.id for one in kept}
+    with open_source(source) as opened_source:
+        for record in opened_source.records(TICKETS):
+            if meaning.command(record, origin).ticket_id in wanted:
+                yield record
+
+
+def _say_what(records: Iterator[bytes], meaning: Translation, origin: Origin) -> None:
+    for record in records:
+        command = meaning.command(record, origin)
+        if isinstance(command, ImportTicket):
+            say(f"{command.ticket_id}: would become a ticket.")
+        else:
+            say(f"{command.ticket_id}: {command.quarantined.reason}.")
+
+
+def _row(kept: Kept) -> dict[str, Any]:
+    return {
+        "id": kept.id,
+        "collection": kept.collection,
+        "since": iso(kept.since),
+        "reason": kept.reason,
+    }
