@@ -16,8 +16,8 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from domain.errors import SourceUnusable
+from infrastructure.legacy.asking import asking, up_to_date
 from infrastructure.legacy.source import DatabaseSource, FolderSource
-from infrastructure.mongodb.client import answering
 
 _RAW: Final[Any] = CodecOptions(document_class=RawBSONDocument)
 _DECODED: Final[Any] = CodecOptions(
@@ -50,8 +50,9 @@ class NoTicket:
 def read_again(source: DatabaseSource | FolderSource, collection: str) -> Iterator[bytes]:
     """The records of the source, in its order. Raises `SourceUnusable`, `StoreUnavailable`."""
     if isinstance(source, DatabaseSource):
-        with answering():
-            for document in source.collection(collection).find().sort("$natural", 1):
+        with asking(source.name), up_to_date(source.database.client) as session:
+            found = source.collection(collection).find(session=session)
+            for document in found.sort("$natural", 1).batch_size(1_000):
                 yield bytes(document.raw)
         return
     for ending, read in _READERS.items():
