@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import structlog
 
+from api.operating import Operator
 from domain.ports import Clock
 from infrastructure.addresses import MongoDBStore, SQLiteStore
 from infrastructure.catalogue_file import CatalogueFile
@@ -70,6 +71,7 @@ class Service:
     journal: JournalWriter
     head: Progress
     projections: Mapping[str, LiveProjection[Any]]
+    operator: Operator
     legacy: Legacy | None
     legacy_usage: LegacyUsage
     notes: Notes
@@ -129,6 +131,8 @@ def open_service(
             )
             stack.callback(live.close)
             projections[projection.name] = live
+        operator = Operator(stores.operations, stores.leases, clock)
+        stack.callback(operator.close)
         _watch(stores, log, head, projections, stack)
         yield Service(
             settings,
@@ -139,6 +143,7 @@ def open_service(
             journal,
             head,
             projections,
+            operator,
             _legacy(settings, stores, clock, stack),
             stores.legacy_usage,
             stores.notes,

@@ -29,6 +29,7 @@ TicketbookError
 ├── ChangedHere             what was changed here would be lost
 ├── Fenced                  another runner holds the projection now
 ├── TicketNotParked         there is nothing to retry
+├── OperationRunning        the same is being done to a projection already
 ├── VersionUnknown          a projection has no such version of its view
 ├── LegacyUsersUnavailable  the old system's users can not be looked up now
 ├── ProjectionBehind        a view did not reach the asked position in time
@@ -223,6 +224,10 @@ class TicketNotParked(TicketbookError):
 
 class VersionUnknown(TicketbookError):
     """The projection has no such version of its view, or none to do this with."""
+
+
+class OperationRunning(TicketbookError):
+    """Somebody started the same, and it has not ended yet."""
 
 
 class ProjectionBehind(TicketbookError):

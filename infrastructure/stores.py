@@ -11,6 +11,7 @@ from infrastructure.ordered_log import OrderedLog
 from projections.as_of import PastReader
 from projections.audit import AuditEntry, AuditReader
 from projections.journal import Journal
+from projections.operation import Operations
 from projections.projection import Leases, View
 from projections.tickets import TicketReader
 from projections.versions import Versions
@@ -52,6 +53,7 @@ class Stores:
     tickets: Versions[TicketsView]
     audit: Versions[AuditView]
     journal: Journal
+    operations: Operations
     leases: Leases
     watcher: Watcher
     legacy_usage: LegacyUsage

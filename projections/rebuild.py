@@ -167,26 +167,32 @@ def _reached(loaded: Mapping[int, int], build: Build) -> list[int]:
     return [loaded.get(number, 0) for number in range(build.shares)]
 
 
-def roll_back(projection: LiveProjection[Any]) -> int:
-    """Switch back to the version that was live before; returns its number. Raises
-    `VersionUnknown` when none is kept, `ProjectionBehind` when it does not catch up."""
+def earlier(projection: LiveProjection[Any]) -> int:
+    """The version that was live before. Raises `VersionUnknown` when none is kept."""
     kept = projection.versions.registry().kept
     if not kept:
         raise VersionUnknown(
             f"{projection.projection.name} has no earlier version to go back to. "
             "One is kept after each rebuild, until drop-old."
         )
+    return int(kept[0])
+
+
+def roll_back(projection: LiveProjection[Any]) -> int:
+    """Switch back to the version that was live before; returns its number. Raises
+    `VersionUnknown` when none is kept, `ProjectionBehind` when it does not catch up."""
+    kept = earlier(projection)
     deadline = monotonic() + _PATIENCE
     while True:
         try:
-            projection.versions.switch(kept[0])
+            projection.versions.switch(kept)
             break
         except ProjectionBehind:
             if monotonic() > deadline:
                 raise
             sleep(0.01)  # its own runner is catching up
     projection.look()
-    return int(kept[0])
+    return kept
 
 
 def drop_old(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> list[int]:

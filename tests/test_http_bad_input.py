@@ -598,6 +598,16 @@ SCOPE_OF: Final = {
     ("get", "/v1/projections/{name}"): "projections:operate",
     ("post", "/v1/projections/{name}/parked/{ticket_id}/retry"): "projections:operate",
     ("post", "/v1/projections/{name}/parked/{ticket_id}/skip"): "projections:operate",
+    ("post", "/v1/projections/{name}/rebuild"): "projections:operate",
+    ("post", "/v1/projections/{name}/rollback"): "projections:operate",
+    ("post", "/v1/projections/{name}/drop-old"): "projections:operate",
+    ("post", "/v1/projections/{name}/verify"): "projections:operate",
+    ("post", "/v1/projections/{name}/cancel"): "projections:operate",
+    ("post", "/v1/projections/{name}/pause"): "projections:operate",
+    ("post", "/v1/projections/{name}/resume"): "projections:operate",
+    ("post", "/v1/projections/{name}/throttle"): "projections:operate",
+    ("get", "/v1/operations"): "projections:operate",
+    ("get", "/v1/operations/{operation_id}"): "projections:operate",
 }
 
 
@@ -612,7 +622,8 @@ def test_every_route_asks_for_a_token_and_for_its_scope(
 
     for (method, path), scope in SCOPE_OF.items():
         others = " ".join(other for other in SCOPES if other != scope)
-        address = path.format(ticket_id=new_id(), system="workforce_2", name="tickets")
+        named = {"ticket_id": new_id(), "operation_id": new_id(), "name": "none of ours"}
+        address = path.format(system="workforce_2", **named)
         body = {"name": ""} if method in ("post", "patch") and "{name}" not in path else None
         if path.endswith("/restore"):
             body = None

@@ -9,7 +9,17 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 from api.composition import Service
-from api.http import audit, diff, evidence, health, problems, projections, systems, tickets
+from api.http import (
+    audit,
+    diff,
+    evidence,
+    health,
+    operations,
+    problems,
+    projections,
+    systems,
+    tickets,
+)
 from api.http.callers import SECURITY, VERIFYING
 from api.http.envelope import Envelope
 from api.http.express import Express
@@ -38,7 +48,7 @@ def create_app(service: Service) -> FastAPI:
     shapes = {routes.PREFIX: routes.refusals(service.settings)} if service.legacy else {}
     app.add_middleware(Envelope, registry=registry, shapes=shapes)  # added last: around everything
     problems.install(app)
-    for module in (tickets, systems, audit, diff, evidence, projections, health):
+    for module in (tickets, systems, audit, diff, evidence, projections, operations, health):
         app.include_router(module.router)
     if service.legacy:
         door = Door(service, service.legacy, app.state.submitter, registry)
@@ -69,8 +79,8 @@ def _document(app: FastAPI) -> None:
         schemas.pop("ValidationError", None)
         schemas.update(problems.schemas())
         document["components"]["securitySchemes"] = {"bearer": SECURITY}
-        for operations in document["paths"].values():
-            for operation in operations.values():
+        for path in document["paths"].values():
+            for operation in path.values():
                 if "401" in operation["responses"]:
                     operation["security"] = [{"bearer": []}]
                 for parameter in operation.get("parameters", ()):

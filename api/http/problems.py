@@ -19,12 +19,14 @@ from domain.errors import (
     Fault,
     Fenced,
     KeyReused,
+    OperationRunning,
     Overloaded,
     ProjectionBehind,
     Refusal,
     StoreUnavailable,
     TicketbookError,
     TicketNotParked,
+    VersionUnknown,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -59,6 +61,8 @@ KINDS: Final = {
         Kind("ticket-retired", HTTPStatus.CONFLICT, "The ticket is retired"),
         Kind("command-in-progress", HTTPStatus.CONFLICT, "The first command is still running"),
         Kind("projection-taken-over", HTTPStatus.CONFLICT, "Somebody else took the projection"),
+        Kind("operation-running", HTTPStatus.CONFLICT, "The same is being done already"),
+        Kind("version-unknown", HTTPStatus.CONFLICT, "The projection has no such version"),
         Kind("ticket-gone", HTTPStatus.GONE, "The ticket is retired"),
         Kind("version-conflict", HTTPStatus.PRECONDITION_FAILED, "The ticket has changed since"),
         Kind("body-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large"),
@@ -92,6 +96,8 @@ _ERROR_CODES: Final[dict[type[TicketbookError], str]] = {
     ProjectionBehind: "projection-behind",
     TicketNotParked: "ticket-not-parked",
     Fenced: "projection-taken-over",
+    OperationRunning: "operation-running",
+    VersionUnknown: "version-unknown",
 }
 
 

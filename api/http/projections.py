@@ -43,7 +43,7 @@ async def list_projections(call: Operating) -> Response:
 )
 async def get_projection(call: Operating, name: str) -> Response:
     """One projection."""
-    projection = _named(call.service, name)
+    projection = named(call.service, name)
     return _json(status_json(await to_thread.run_sync(status, projection)))
 
 
@@ -58,7 +58,7 @@ async def retry_parked(
     ticket_id: Annotated[str, Path(pattern=ID_PATTERN)],
 ) -> Response:
     """Apply what waits of a parked ticket. Where it fails again, it stays parked."""
-    projection = _named(call.service, name)
+    projection = named(call.service, name)
     await record(call, "projection.ticket_retried")
     await to_thread.run_sync(retry_everywhere, projection, ticket_id, holder())
     return _json(status_json(await to_thread.run_sync(status, projection)))
@@ -77,7 +77,7 @@ async def skip_parked(
 ) -> Response:
     """Pass over the event at which a ticket is parked, for good: in every version, in later
     rebuilds, and in what a verification expects. What follows it is applied."""
-    projection = _named(call.service, name)
+    projection = named(call.service, name)
     await record(call, "projection.event_skipped", {"reason": body.reason})
     actor, clock = call.caller.subject, call.service.clock
     await to_thread.run_sync(skip, projection, ticket_id, actor, body.reason, holder(), clock)
@@ -89,7 +89,7 @@ def statuses(service: Service) -> Sequence[ProjectionStatus]:
     return [status(projection) for projection in service.projections.values()]
 
 
-def _named(service: Service, name: str) -> LiveProjection[Any]:
+def named(service: Service, name: str) -> LiveProjection[Any]:
     projection = service.projections.get(name)
     if projection is None:
         known = ", ".join(service.projections)

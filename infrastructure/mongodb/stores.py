@@ -11,6 +11,7 @@ from infrastructure.mongodb.leases import MongoDBLeases
 from infrastructure.mongodb.legacy_usage import MongoDBLegacyUsage
 from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.mongodb.notes import MongoDBNotes
+from infrastructure.mongodb.operations import MongoDBOperations
 from infrastructure.mongodb.schema import check_schema, has_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
 from infrastructure.mongodb.versions import MongoDBVersions
@@ -33,6 +34,7 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
             tickets=MongoDBVersions(opened, TICKETS.name, MongoDBTickets, MONGOOSE_SHAPE),
             audit=MongoDBVersions(opened, AUDIT.name, MongoDBAudit),
             journal=MongoDBJournal(opened),
+            operations=MongoDBOperations(opened),
             leases=MongoDBLeases(opened),
             watcher=MongoDBWatcher(opened),
             legacy_usage=MongoDBLegacyUsage(opened),

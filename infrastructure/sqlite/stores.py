@@ -11,6 +11,7 @@ from infrastructure.sqlite.leases import SQLiteLeases
 from infrastructure.sqlite.legacy_usage import SQLiteLegacyUsage
 from infrastructure.sqlite.log import SQLiteLog
 from infrastructure.sqlite.notes import SQLiteNotes
+from infrastructure.sqlite.operations import SQLiteOperations
 from infrastructure.sqlite.tickets import SQLiteTickets
 from infrastructure.sqlite.versions import SQLiteVersions
 from infrastructure.sqlite.watch import SQLiteWatcher
@@ -30,6 +31,7 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
             tickets=SQLiteVersions(database, TICKETS.name, SQLiteTickets),
             audit=SQLiteVersions(database, AUDIT.name, SQLiteAudit),
             journal=SQLiteJournal(database),
+            operations=SQLiteOperations(database),
             leases=SQLiteLeases(database),
             watcher=SQLiteWatcher(database),
             legacy_usage=SQLiteLegacyUsage(database),

@@ -1,0 +1,207 @@
+"""What operators have done to projections, over HTTP: what takes long answers at once, with an
+operation to come back for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from anyio import to_thread
+from fastapi import APIRouter, Path
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from api.builders import builders, shares
+from api.composition import holder
+from api.http import paging
+from api.http.callers import Call, Operating
+from api.http.models import ID_PATTERN
+from api.http.operation_models import (
+    OperationBody,
+    OperationModel,
+    OperationPage,
+    RebuildBody,
+    ThrottleBody,
+    VerifyBody,
+    operation_json,
+    rebuilt_json,
+    shown,
+)
+from api.http.problems import CALLER, Problem, documented
+from api.http.projection_models import ProjectionModel, status_json, verification_json
+from api.http.projections import named
+from api.http.recorded import record
+from api.operating import Running
+from projections.live import LiveProjection
+from projections.operations import repair, verify
+from projections.rebuild import cancel, control, drop_old, earlier, rebuild, roll_back
+from projections.status import status
+
+router = APIRouter(prefix="/v1", tags=["Operations"])
+
+_BODY: Final = ("invalid-body", "malformed-json", "unsupported-media-type")
+_STARTED: Final[dict[str, Any]] = {
+    "status_code": 202,
+    "response_model": OperationModel,
+    "responses": documented(
+        *(*CALLER, *_BODY, "not-found", "operation-running", "version-unknown"),
+        "store-unavailable",
+    ),
+}
+_ASKED: Final[dict[str, Any]] = {
+    "response_model": ProjectionModel,
+    "responses": documented(*CALLER, *_BODY, "not-found", "version-unknown", "store-unavailable"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a cursor through the operations is bound to."""
+
+    about: str = "operations"
+
+
+Work = Callable[[Running], Mapping[str, Any]]
+
+
+@router.post("/projections/{name}/rebuild", **_STARTED)
+async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = None) -> Response:
+    """Build a new version beside the live one, compare it, and switch to it; with `dryRun`, stop
+    before the switch. One that was interrupted, or compared only, is gone on with."""
+    asked = body or RebuildBody()
+    projection, service = named(call.service, name), call.service
+
+    def work(running: Running) -> Mapping[str, Any]:
+        head = service.log.head
+        if asked.rate is not None:
+            projection.versions.begin(head(), shares())
+            projection.versions.control(rate=asked.rate)
+        start = builders(service.settings)
+        found = rebuild(
+            projection, head, holder(), start, shares(), running.tell, dry_run=asked.dryRun
+        )
+        return rebuilt_json(found)
+
+    return await _started(call, "rebuild", "projection.rebuilt", name, asked, work)
+
+
+@router.post("/projections/{name}/rollback", **_STARTED)
+async def start_rollback(call: Operating, name: str, body: OperationBody | None = None) -> Response:
+    """Switch back to the version that was live before; with `dryRun`, say only which that is."""
+    asked, projection = body or OperationBody(), named(call.service, name)
+    kept = await to_thread.run_sync(earlier, projection)
+
+    def work(_: Running) -> Mapping[str, Any]:
+        return {"version": kept if asked.dryRun else roll_back(projection)}
+
+    return await _started(call, "rollback", "projection.rolled_back", name, asked, work)
+
+
+@router.post("/projections/{name}/drop-old", **_STARTED)
+async def start_drop_old(call: Operating, name: str, body: OperationBody | None = None) -> Response:
+    """Delete the versions that are kept beside the live one; with `dryRun`, say only which."""
+    asked, projection = body or OperationBody(), named(call.service, name)
+
+    def work(_: Running) -> Mapping[str, Any]:
+        kept = projection.versions.registry().kept if asked.dryRun else drop_old(projection)
+        return {"versions": list(kept)}
+
+    return await _started(call, "drop-old", "projection.old_dropped", name, asked, work)
+
+
+@router.post("/projections/{name}/verify", **_STARTED)
+async def start_verify(call: Operating, name: str, body: VerifyBody | None = None) -> Response:
+    """Compare the live version with the log; with `repair`, put right what differs."""
+    asked, projection = body or VerifyBody(), named(call.service, name)
+
+    def work(running: Running) -> Mapping[str, Any]:
+        projected = projection.live.projected
+        found = remaining = verify(projected, running.check)
+        if asked.repair and not asked.dryRun and found.differences:
+            repair(projected, found.differences, holder())
+            remaining = verify(projected, running.check)
+        return shown(verification_json(found)) | {"remaining": len(remaining.differences)}
+
+    return await _started(call, "verify", "projection.verified", name, asked, work)
+
+
+@router.post("/projections/{name}/cancel", **_STARTED)
+async def start_cancel(call: Operating, name: str, body: OperationBody | None = None) -> Response:
+    """Give up the version that is being built, and delete it."""
+    asked, projection = body or OperationBody(), named(call.service, name)
+    building = await to_thread.run_sync(control, projection)
+
+    def work(_: Running) -> Mapping[str, Any]:
+        return {"version": building.version if asked.dryRun else cancel(projection)}
+
+    return await _started(call, "cancel", "projection.rebuild_cancelled", name, asked, work)
+
+
+@router.post("/projections/{name}/pause", **_ASKED)
+async def pause(call: Operating, name: str) -> Response:
+    """Have a running rebuild wait."""
+    return await _asked(call, "projection.rebuild_paused", name, paused=True)
+
+
+@router.post("/projections/{name}/resume", **_ASKED)
+async def resume(call: Operating, name: str) -> Response:
+    """Have a paused rebuild go on."""
+    return await _asked(call, "projection.rebuild_resumed", name, paused=False)
+
+
+@router.post("/projections/{name}/throttle", **_ASKED)
+async def throttle(call: Operating, name: str, body: ThrottleBody) -> Response:
+    """Limit how fast a rebuild goes."""
+    return await _asked(call, "projection.rebuild_throttled", name, rate=body.rate)
+
+
+@router.get(
+    "/operations",
+    response_model=OperationPage,
+    responses=documented(*CALLER, "store-unavailable"),
+)
+async def list_operations(
+    call: Operating, limit: paging.Limit = paging.DEFAULT_LIMIT, cursor: paging.Cursor = None
+) -> Response:
+    """The operations that were started, newest first."""
+    question, operator = _Question(), call.service.operator
+    before = paging.id_of(cursor, question)
+    found = await to_thread.run_sync(operator.latest, before, limit + 1)
+    following = paging.cursor_after(found[limit - 1].id, question) if len(found) > limit else None
+    items = [operation_json(one) for one in found[:limit]]
+    return paging.page(call.request, items, following, {})
+
+
+@router.get(
+    "/operations/{operation_id}",
+    response_model=OperationModel,
+    responses=documented(*CALLER, "not-found", "store-unavailable"),
+)
+async def get_operation(
+    call: Operating, operation_id: Annotated[str, Path(pattern=ID_PATTERN)]
+) -> Response:
+    """How far an operation has come, or what came of it. Any process knows."""
+    found = await to_thread.run_sync(call.service.operator.find, operation_id)
+    if found is None:
+        raise Problem("not-found", f"There is no operation {operation_id}.")
+    return Response(to_json(operation_json(found)), media_type="application/json")
+
+
+async def _started(
+    call: Call, kind: str, action: str, name: str, asked: OperationBody, work: Work
+) -> Response:
+    """Start it, once it is durable who asked."""
+    await record(call, action, asked.model_dump(exclude_none=True))
+    start, by = call.service.operator.start, call.caller.subject
+    operation = await to_thread.run_sync(start, kind, name, by, asked.reason, work)
+    headers = {"Location": f"/v1/operations/{operation.id}"}
+    body = to_json(operation_json(operation))
+    return Response(body, 202, headers=headers, media_type="application/json")
+
+
+async def _asked(call: Call, action: str, name: str, **asked: Any) -> Response:
+    projection: LiveProjection[Any] = named(call.service, name)
+    await to_thread.run_sync(control, projection)
+    await record(call, action, asked)
+    await to_thread.run_sync(lambda: control(projection, **asked))
+    found = await to_thread.run_sync(status, projection)
+    return Response(to_json(status_json(found)), media_type="application/json")

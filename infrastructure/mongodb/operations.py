@@ -1,0 +1,37 @@
+"""The records of operations on MongoDB: a document each, its fields those of `Operation`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from pymongo.database import Database
+
+from infrastructure.mongodb.client import Document, answering
+from projections.operation import Operation
+
+
+class MongoDBOperations:
+    """`Operations` in the collection `operations`."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._operations = database["operations"]
+
+    def keep(self, operation: Operation) -> None:
+        document = asdict(operation)
+        document["_id"] = document.pop("id")
+        with answering():
+            self._operations.replace_one({"_id": operation.id}, document, upsert=True)
+
+    def find(self, operation_id: str) -> Operation | None:
+        with answering():
+            found = self._operations.find_one({"_id": operation_id})
+        return _operation(found) if found else None
+
+    def latest(self, before: str | None, limit: int) -> Sequence[Operation]:
+        where: Document = {} if before is None else {"_id": {"$lt": before}}
+        with answering():
+            found = self._operations.find(where).sort("_id", -1).limit(limit)
+            return [_operation(document) for document in found]
+
+
+def _operation(document: Document) -> Operation:
+    return Operation(id=document.pop("_id"), **document)

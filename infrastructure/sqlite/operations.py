@@ -1,0 +1,49 @@
+"""The records of operations on SQLite: a row each."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from json import dumps, loads
+from typing import Any, Final
+
+from infrastructure.sqlite.database import SQLiteDatabase
+from projections.operation import Operation
+
+_TABLES: Final = (
+    "CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;"
+)
+_TIMES: Final = ("started_at", "finished_at")
+
+
+class SQLiteOperations:
+    """`Operations` in the table `operations`."""
+
+    def __init__(self, database: SQLiteDatabase) -> None:
+        self._database = database
+        database.create(_TABLES)
+
+    def keep(self, operation: Operation) -> None:
+        body = dumps(asdict(operation), default=datetime.isoformat, ensure_ascii=False)
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO operations VALUES (?, ?)", (operation.id, body)
+            )
+
+    def find(self, operation_id: str) -> Operation | None:
+        query = "SELECT body FROM operations WHERE id = ?"
+        with self._database.reading() as connection:
+            row = connection.execute(query, (operation_id,)).fetchone()
+        return _operation(row[0]) if row else None
+
+    def latest(self, before: str | None, limit: int) -> Sequence[Operation]:
+        query = "SELECT body FROM operations WHERE id < ? ORDER BY id DESC LIMIT ?"
+        with self._database.reading() as connection:
+            return [
+                _operation(body) for (body,) in connection.execute(query, (before or "g", limit))
+            ]
+
+
+def _operation(body: str) -> Operation:
+    kept: dict[str, Any] = loads(body)
+    times = {name: kept[name] and datetime.fromisoformat(kept[name]) for name in _TIMES}
+    return Operation(**kept | times)
