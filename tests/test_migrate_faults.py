@@ -83,6 +83,8 @@ def test_nothing_is_missed_or_doubled_when_a_run_and_then_following_are_killed(
     check_equal(old, store_url)
     check_once(store_url)
     assert content(old) == before
+    code, out, err = run("migrate", "verify", "--source", source, store=store_url)
+    assert (code, out) == (0, ""), err
 
 
 def test_nothing_is_lost_when_adopting_and_going_back_are_killed(

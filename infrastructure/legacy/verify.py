@@ -91,21 +91,19 @@ class Verification:
     def extra(self) -> Iterator[Mismatch]:
         """Nothing may have been taken over that is not in the source; and records without an
         ObjectId, which are known by their digests alone, must be in quarantine."""
-        odd, told = dict(self._odd), set[str]()
-        taken = (one for one in every_event(self._log) if self._is_ours(one))
-        for some in chunks(taken, _SOME):
-            known = self._targets.find({recorded.ticket_id for recorded in some})
-            unknown = [one for one in some if one.ticket_id not in known]
-            histories = self._log.histories({one.ticket_id for one in unknown})
-            for recorded in unknown:
-                event = recorded.event
-                assert isinstance(event, TicketImported | LegacyRecordQuarantined)
-                record = self._odd.get(event.source.digest)
-                if record is not None and _is_whole(event, record):
-                    odd.pop(event.source.digest, None)
-                elif recorded.ticket_id not in told:
-                    told.add(recorded.ticket_id)
-                    yield from self._surplus(recorded.ticket_id, histories[recorded.ticket_id])
+        odd, seen = dict(self._odd), set[str]()
+        ours = (one.ticket_id for one in every_event(self._log) if self._is_ours(one))
+        for some in chunks(ours, _SOME):
+            unknown = set(some) - seen - self._targets.find(set(some)).keys()
+            seen |= unknown
+            for ticket_id, history in self._log.histories(unknown).items():
+                last = [one.event for one in history if not is_change(one.event)][-1]
+                kept = last if isinstance(last, LegacyRecordQuarantined) else None
+                record = odd.get(kept.source.digest) if kept else None
+                if kept and record is not None and _is_whole(kept, record):
+                    del odd[kept.source.digest]
+                else:
+                    yield from self._surplus(ticket_id, history)
         self.accounted.quarantined += len(self._odd) - len(odd)
         for record in odd.values():
             found = "its record is nowhere in quarantine"
@@ -239,10 +237,8 @@ def _is_removal(recorded: Recorded, collection: str) -> bool:
     return isinstance(event, LegacyRecordRemoved) and event.collection == collection
 
 
-def _is_whole(event: TicketImported | LegacyRecordQuarantined, record: bytes) -> bool:
+def _is_whole(event: LegacyRecordQuarantined, record: bytes) -> bool:
     """Whether the record is in quarantine to the byte."""
-    if not isinstance(event, LegacyRecordQuarantined):
-        return False
     kept = json_util.loads(event.record)
     if set(kept) == {"$bytes"}:
         return b64decode(kept["$bytes"]) == record
