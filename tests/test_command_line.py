@@ -86,6 +86,7 @@ def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[
         "migrate adopt",
         "migrate adopt plan",
         "migrate adopt rollback",
+        "migrate adopt verify",
         "catalogue show",
         "legacy usage",
     ],

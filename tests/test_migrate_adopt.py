@@ -178,3 +178,36 @@ def test_a_plan_tells_what_would_become_of_each_document_and_writes_nothing(
     assert tickets.list_collection_names() == names
     assert adopt(store=mongodb_url)[0] == 0
     assert json.loads(adopt("plan", "--json", store=mongodb_url)[1])["already"] == 4
+
+
+def test_what_was_adopted_is_verified_apart_from_the_adoption(
+    tickets: Database[Document], mongodb_url: str
+) -> None:
+    code, out, _ = adopt("verify", store=mongodb_url)
+    assert code == 1
+    assert [json.loads(line)["kind"] for line in out.splitlines()] == ["missing"] * 4
+
+    assert adopt(store=mongodb_url)[0] == 0
+    code, out, err = adopt("verify", store=mongodb_url)
+    assert (code, out) == (0, "")
+    assert "4 records: 3 equal tickets" in err and "1 in quarantine" in err
+
+    tickets[kept(tickets)].update_one({"_id": CLEAN[0]["_id"]}, {"$set": {"name": "Chief"}})
+    tickets[kept(tickets)].delete_one({"_id": CLEAN[1]["_id"]})
+    code, out, _ = adopt("verify", store=mongodb_url)
+    told = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
+    assert [(one["kind"], one["ticket"]) for one in told] == [
+        ("content", f"{1:024x}"),
+        ("extra", f"{2:024x}"),
+    ]
+
+
+def test_what_was_changed_here_since_is_explained(
+    tickets: Database[Document], mongodb_url: str
+) -> None:
+    assert adopt(store=mongodb_url)[0] == 0
+    change_here(mongodb_url, f"{1:024x}")
+    code, out, err = adopt("verify", store=mongodb_url)
+    assert (code, out) == (0, "")
+    assert "1 changed here since" in err

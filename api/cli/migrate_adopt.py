@@ -4,9 +4,11 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 
 import typer
 
+from api.cli.migrate_verify import conclude, print_all
 from api.cli.migrating import (
     DryRun,
     counts,
@@ -27,10 +29,12 @@ from infrastructure.addresses import MongoDBStore
 from infrastructure.legacy import plan as planning
 from infrastructure.legacy.adoption import GENERAL, Adoption, adoption_of
 from infrastructure.legacy.comparison import compare
+from infrastructure.legacy.expected import read_again
 from infrastructure.legacy.intake import Taken
 from infrastructure.legacy.restoring import Records, raw
 from infrastructure.legacy.source import DatabaseSource, open_source
 from infrastructure.legacy.targets import open_targets
+from infrastructure.legacy.verify import Verification
 from infrastructure.settings import Settings, load_settings
 from projections.operations import leading
 from projections.tickets import TICKETS
@@ -45,6 +49,7 @@ app = typer.Typer(
 @dataclass(frozen=True, slots=True)
 class Opened:
     service: Service
+    source: DatabaseSource
     adoption: Adoption
 
 
@@ -119,10 +124,28 @@ def plan(json: Json = False) -> None:
         print_table(["what", "documents"], tally_rows(tally))
 
 
+@app.command(epilog=example("ticketbook migrate adopt verify"))
+def verify() -> None:
+    """Compare each document with the log, and print what differs as JSON lines.
+
+    Reads and understands the documents apart from what adopts them. Kinds and exit codes are those
+    of migrate verify.
+    """
+    with _opened() as here, open_targets() as targets:
+        if here.adoption.waiting is None and here.adoption.kept is None:
+            say(f"There is no collection {GENERAL}, and none that was adopted.")
+            return
+        catalogue = here.service.catalogue.current()
+        verification = Verification(here.service.log, GENERAL, None, catalogue, targets)
+        documents = read_again(here.source, _standing(here.adoption).name)
+        found = print_all(chain(verification.records(documents), verification.extra()))
+    conclude(verification.accounted, *found)
+
+
 @contextmanager
 def _opened() -> Iterator[Opened]:
     with opened() as service, _database(service.settings) as source:
-        yield Opened(service, adoption_of(source))
+        yield Opened(service, source, adoption_of(source))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from api.cli.progress import Meter
 from api.http.models import iso
 from infrastructure.legacy.evidence import Evidence, Verified
 from infrastructure.legacy.expected import read_again
-from infrastructure.legacy.mismatch import Mismatch
+from infrastructure.legacy.mismatch import Accounted, Mismatch
 from infrastructure.legacy.source import TICKETS, USERS, DatabaseSource, FolderSource, open_source
 from infrastructure.legacy.targets import open_targets
 from infrastructure.legacy.verify import Verification
@@ -44,11 +44,7 @@ def verify(source: SourceOption, system: SystemOption = SYSTEM) -> None:
                     meter.tell(TICKETS, number, max(total, number))
 
         try:
-            listed, unexplained = 0, 0
-            for mismatch in _mismatches(verification, records(), opened_source):
-                print(to_json(mismatch.as_json()).decode())
-                listed += 1
-                unexplained += mismatch.explained is None
+            listed, unexplained = print_all(_mismatches(verification, records(), opened_source))
         except KeyboardInterrupt:
             say("\nInterrupted. Nothing was changed: run the same command again from the start.")
             raise typer.Exit(Exit.INTERRUPTED) from None
@@ -58,7 +54,21 @@ def verify(source: SourceOption, system: SystemOption = SYSTEM) -> None:
         else:
             at = iso(service.clock())
             evidence.was_verified(Verified(verification.content, position, at))
-    found = verification.accounted
+    conclude(verification.accounted, listed, unexplained)
+
+
+def print_all(mismatches: Iterable[Mismatch]) -> tuple[int, int]:
+    """Print them as JSON lines. How many there are, and how many of them are unexplained."""
+    listed, unexplained = 0, 0
+    for mismatch in mismatches:
+        print(to_json(mismatch.as_json()).decode())
+        listed += 1
+        unexplained += mismatch.explained is None
+    return listed, unexplained
+
+
+def conclude(found: Accounted, listed: int, unexplained: int) -> None:
+    """Say what was found; exits with 1 when anything is unexplained."""
     say(
         f"{found.records:,} records: {found.equal:,} equal tickets, {found.repaired:,} with "
         f"exactly the recorded repairs, {found.changed_here:,} changed here since, "
