@@ -92,7 +92,11 @@ def retire(
             say(f"Would remove {TICKETS} with {backup.content.records:,} records.")
             return
         _confirm(yes_remove, backup.content)
-        done = take_out(database.collection(TICKETS), backup.content)
+        try:
+            done = take_out(database.collection(TICKETS), backup.content)
+        except KeyboardInterrupt:
+            say("Interrupted. Run the same command again to go on, or migrate rollback to go back.")
+            raise typer.Exit(Exit.INTERRUPTED) from None
         what = _recorded(service, database.name, "migration.retired", backup)
     did = "Removed" if done else "It is gone already:"
     say(f"{did} {TICKETS} with {backup.content.records:,} records; kept in {backup.folder}.")

@@ -21,6 +21,7 @@ from api.cli.opened import opened
 from api.cli.output import Exit, Json, print_json, say
 from infrastructure.legacy.follow import Follower, Standing
 from infrastructure.legacy.source import TICKETS, open_source
+from infrastructure.terminal import printable
 
 UntilIdle = Annotated[
     bool, typer.Option("--until-idle", help="End when nothing is left to take over.")
@@ -50,7 +51,7 @@ def follow(
         taking = intake(service, database.collection(TICKETS), meaning)
         follower = Follower(database, TICKETS, taking, service.log, place)
         try:
-            taken = follower.follow(until_idle, _tell)
+            taken = follower.follow(until_idle, _Line().tell)
         except KeyboardInterrupt:
             say("\nInterrupted. Nothing is lost: run the same command again to go on from here.")
             raise typer.Exit(Exit.INTERRUPTED) from None
@@ -59,11 +60,22 @@ def follow(
         print_json(asdict(taken))
 
 
-def _tell(standing: Standing) -> None:
-    if standing.trouble:
-        say(f"\n{standing.trouble}")
-        return
-    doing = f"lag {standing.lag:.1f} s"
-    if standing.comparing is not None:
-        doing = f"comparing: {standing.comparing:,} records"
-    print(f"\r{doing}; {counts(standing.taken):<70}", end="", file=sys.stderr, flush=True)
+class _Line:
+    """One line on stderr, written over whenever it says something else."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+
+    def tell(self, standing: Standing) -> None:
+        if standing.trouble:
+            self._show(standing.trouble, end="\n")
+        elif standing.comparing is not None:
+            self._show(f"comparing: {standing.comparing:,} records; {counts(standing.taken)}")
+        else:
+            self._show(f"lag {standing.lag:.1f} s; {counts(standing.taken)}")
+
+    def _show(self, line: str, end: str = "") -> None:
+        if line != self._shown:
+            text = f"{printable(line):<{len(self._shown)}}"
+            print(f"\r{text}", end=end, file=sys.stderr, flush=True)
+            self._shown = line
