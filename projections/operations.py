@@ -74,7 +74,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was compared. `parked` tickets are waiting and were left out."""
+    """What was compared. Tickets that are `parked` were compared up to where they wait."""
 
     position: int
     rows: int
@@ -111,12 +111,11 @@ def verify(projected: Projected[Row], check: Callable[[], None] = lambda: None) 
 def _misfiled(projected: Projected[Row], known: Set[Key]) -> list[Difference]:
     """Where the rows are right but would not be found. A view moves a row and what it is found by
     in one step, so there is nothing to look at again."""
-    parked, keys = projected.view.parked(), set(projected.view.misfiled()) - known
+    keys = set(projected.view.misfiled()) - known
     there, tickets = projected.view.stored(keys), _tickets_at(projected, list(keys))
     return [
         Difference("changed" if key in there else "extra", key, tickets[key])
         for key in sorted(keys, key=_order)
-        if tickets[key] not in parked
     ]
 
 
@@ -143,7 +142,7 @@ def _expected(
     """The key to the hash of the row that should be there."""
     latest: dict[str, Row | None] = {}
     expected: dict[Key, int] = {}
-    passed = projected.skipped().keys()
+    passed, parked = projected.skipped().keys(), projected.view.parked()
     position = 0
     while position < upto:
         stretch = projected.log.read_share(share, position, min(_STRETCH, upto - position))
@@ -153,6 +152,8 @@ def _expected(
         for recorded in stretch.events:
             ticket_id = recorded.ticket_id
             if recorded.position in passed:
+                continue
+            if ticket_id in parked and recorded.position >= parked[ticket_id].position:
                 continue
             try:
                 row = projected.projection.project(latest.get(ticket_id), recorded)
@@ -170,20 +171,19 @@ def _key(projected: Projected[Row], recorded: Recorded) -> Key:
 
 
 def judge(projected: Projected[Row], suspects: Iterable[Key]) -> list[Difference]:
-    """Which of the keys really hold what the log does not say. Parked tickets wait, and are left
-    out."""
+    """Which of the keys really hold what the log does not say. Tickets that were parked meanwhile,
+    or are no longer, have moved on and are left out."""
     found: list[Difference] = []
-    keys = sorted(suspects, key=_order)
+    keys, before = sorted(suspects, key=_order), projected.view.parked()
     for start in range(0, len(keys), _MENDED):
         found += _differences(projected, keys[start : start + _MENDED])
-    parked = projected.view.parked()
-    return [one for one in found if one.ticket_id not in parked]
+    after = projected.view.parked()
+    return [d for d in found if before.get(d.ticket_id or "") == after.get(d.ticket_id or "")]
 
 
 def _differences(projected: Projected[Row], keys: Sequence[Key]) -> Iterator[Difference]:
     """What only moved on while looking is no difference: a row may be newer than the checkpoint
     that was read before it, as long as the log says the same."""
-    parked = projected.view.parked()
     floor = projected.view.checkpoint()
     stored = projected.view.stored(keys)
     for key, (ticket_id, due, allowed) in _rows_at(projected, keys, floor).items():
@@ -194,7 +194,7 @@ def _differences(projected: Projected[Row], keys: Sequence[Key]) -> Iterator[Dif
             kind = "extra"
         elif stored[key] not in allowed:
             kind = "changed"
-        if kind and ticket_id not in parked:
+        if kind:
             yield Difference(kind, key, ticket_id)
 
 
@@ -232,9 +232,15 @@ def _rows_at(
     """Of each key: its ticket, whether there must be a row, and which rows there may be, from
     checkpoint `floor` on."""
     tickets, passed = _tickets_at(projected, keys), projected.skipped().keys()
+    parked = projected.view.parked()
     told = projected.log.fragments({one for one in tickets.values() if one is not None})
     histories = {
-        ticket_id: [one for one in history if one.position not in passed]
+        ticket_id: [
+            one
+            for one in history
+            if one.position not in passed
+            and (ticket_id not in parked or one.position < parked[ticket_id].position)
+        ]
         for ticket_id, history in told.items()
     }
     return {

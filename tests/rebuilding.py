@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+from domain.events import Recorded
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
 from projections.applier import Applier
@@ -110,3 +112,14 @@ def followed(live: LiveProjection[Any], version: int, fence: int = 1_000) -> App
 
 def rows(live: LiveProjection[Any], version: int) -> list[tuple[Any, Any]]:
     return list(live.versions.view(version).rows())
+
+
+def poisoned(projection: Projection[Any], ticket_id: str, *versions: int) -> Projection[Any]:
+    """Can not project these versions of the ticket."""
+
+    def project(row: Any, recorded: Recorded) -> Any:
+        if recorded.ticket_id == ticket_id and recorded.version in versions:
+            raise ZeroDivisionError("poisoned")
+        return projection.project(row, recorded)
+
+    return replace(projection, project=project)

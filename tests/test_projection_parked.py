@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from domain.errors import TicketNotParked
-from domain.events import Recorded
 from infrastructure.codec import encode
 from projections.applier import Applier
 from projections.audit import AUDIT
@@ -18,7 +17,7 @@ from projections.parking import parked_in, retry_everywhere, skip
 from projections.projection import Projection, Skipped
 from projections.status import status
 from projections.tickets import TICKETS
-from tests.rebuilding import House, followed, rebuilt, rows
+from tests.rebuilding import House, followed, poisoned, rebuilt, rows
 from tests.server import refused, seen, serving
 from tests.stories import START, id_, rename
 from tests.test_health import poison
@@ -34,17 +33,6 @@ def house(store_url: str) -> Iterator[House]:
         with closing(house.writer):
             house.fill()
             yield house
-
-
-def poisoned(projection: Projection[Any], ticket_id: str, *versions: int) -> Projection[Any]:
-    """Can not project these versions of the ticket."""
-
-    def project(row: Any, recorded: Recorded) -> Any:
-        if recorded.ticket_id == ticket_id and recorded.version in versions:
-            raise ZeroDivisionError("poisoned")
-        return projection.project(row, recorded)
-
-    return replace(projection, project=project)
 
 
 def without(projection: Projection[Any], house: House, passed: set[int]) -> list[tuple[Any, Any]]:

@@ -9,9 +9,10 @@ import pytest
 
 from projections.audit import AUDIT
 from projections.operations import repair, verify
+from projections.parking import parked_in, retry_everywhere
 from projections.projection import Projection
 from projections.tickets import TICKETS
-from tests.rebuilding import House, followed, rows
+from tests.rebuilding import House, followed, poisoned, rows
 from tests.stories import change, create, id_, rename, retire
 from tests.view_faults import vandal
 from tests.view_rows import open_store
@@ -66,3 +67,28 @@ def test_a_thousand_faults_are_all_found_and_all_mended(
     house: House, store_url: str, projection: Projection[Any]
 ) -> None:
     assert harmed_and_mended(house, store_url, projection, faults=500) >= 500
+
+
+@BOTH
+def test_a_parked_ticket_is_compared_up_to_where_it_waits(
+    house: House, store_url: str, projection: Projection[Any]
+) -> None:
+    faulty = house.live(poisoned(projection, id_(100), 3))
+    followed(faulty, 1, fence=0)
+    (parked,) = parked_in(faulty)
+    projected = faulty.projected(1)
+    assert (verify(projected).differences, verify(projected).parked) == ([], [id_(100)])
+    right = rows(faulty, 1)
+    (key,) = [k for k, row in right if k == id_(100) or k == parked.position - 1]
+    fence = projected.leases.seize(projected.view.name, "a vandal", 0.1)
+    projected.view.mend({key: None}, fence)
+
+    (found,) = verify(projected).differences
+    assert (found.kind, found.key, found.ticket_id) == ("missing", key, id_(100))
+    repair(projected, [found], "operator")
+    assert (verify(projected).differences, rows(faulty, 1)) == ([], right)
+
+    mended = house.live(projection)
+    assert retry_everywhere(mended, id_(100), "operator") is None
+    found_later = verify(mended.projected(1))
+    assert (found_later.differences, found_later.parked) == ([], [])

@@ -36,7 +36,7 @@ def verify_view(
         for difference in found.differences:
             print(f"{difference.kind}: {where(difference)}")
         for ticket_id in found.parked:
-            say(f"parked, not compared: ticket {ticket_id}")
+            say(f"parked, compared up to there: ticket {ticket_id}")
         said = f"{len(found.differences)} differences" if found.differences else "no difference"
         say(f"{name}: {found.rows} rows compared up to position {found.position}: {said}.")
         if repairing and dry_run:
