@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from api.http import freshness
 from api.http.models import iso
 from domain.events import Recorded
 from domain.ticket import Ticket, evolve
@@ -296,6 +297,28 @@ def test_pages_of_the_past_stay_in_the_past(client: Client) -> None:
 
     following = [item["_id"] for item in pages(client, first.links["next"]["url"])]
     assert [item["_id"] for item in first.json()["items"]] + following == made
+
+
+def test_what_the_audit_log_does_not_show_yet_is_never_left_out(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = past(8, 60)
+    record(store_url, told.events)
+    with open_store(store_url) as opened:
+        fill(opened.audit, told.entries[:40])
+        opened.audit.take_over(1_000_000)  # nobody can keep it current from here on
+    monkeypatch.setattr(freshness, "WAIT_SECONDS", 0.2)
+    with serving(store_url) as served:
+        staff = served.client("*")
+        for late in ({"position": 41}, {"at": iso(datetime.now(UTC))}):
+            refused(staff.get("/v1/tickets", params=late), 503, "projection-behind")
+        refused(staff.get("/v1/diff", params={"from": 1}), 503, "projection-behind")
+
+        found = list(pages(staff, "/v1/tickets", position=40))
+        assert found == [shown(ticket) for ticket in told.matching(40, TicketFilter(None))]
+        for ticket_id, ticket in told.tickets(60).items():  # these come from the log itself
+            answer = staff.get(f"/v1/tickets/{ticket_id}", params={"position": 60})
+            assert answer.json() == shown(ticket)
 
 
 def test_questions_about_the_past_are_recorded(client: Client) -> None:
