@@ -1,6 +1,6 @@
 """Random questions to the audit log, and what each of them means."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
@@ -21,25 +21,30 @@ def fill(view: AuditView, rows: Iterable[AuditEntry]) -> None:
         view.apply(Change(chunk[0].position - 1, chunk[-1].position, written), 0)
 
 
-def matches(where: AuditFilter, row: AuditEntry) -> bool:
+def matching(where: AuditFilter, rows: Sequence[AuditEntry]) -> list[AuditEntry]:
     """What a filter means, said once more and without any index."""
-    wanted = [
-        where.org_id in (None, row.org_id),
-        where.system in (None, row.system),
-        where.ticket_id in (None, row.ticket_id),
-        where.actor in (None, row.actor),
-        where.action in (None, row.action),
-        where.correlation_id in (None, row.correlation_id),
-        where.feature is None or where.feature in (*row.granted, *row.revoked),
-        where.granted is None or where.granted in row.granted,
-        where.revoked is None or where.revoked in row.revoked,
-        where.text is None or where.text.casefold() in (row.reason or "").casefold(),
-        where.since is None or row.recorded_at >= where.since,
-        where.before is None or row.recorded_at < where.before,
-        where.since_position is None or row.position >= where.since_position,
-        where.before_position is None or row.position < where.before_position,
+    w = where
+    tests: list[tuple[object, Callable[[AuditEntry], bool]]] = [
+        (w.org_id, lambda row: row.org_id == w.org_id),
+        (w.system, lambda row: row.system == w.system),
+        (w.ticket_id, lambda row: row.ticket_id == w.ticket_id),
+        (w.actor, lambda row: row.actor == w.actor),
+        (w.action, lambda row: row.action == w.action),
+        (w.correlation_id, lambda row: row.correlation_id == w.correlation_id),
+        (w.feature, lambda row: w.feature in row.granted or w.feature in row.revoked),
+        (w.granted, lambda row: w.granted in row.granted),
+        (w.revoked, lambda row: w.revoked in row.revoked),
+        (w.text, lambda row: (w.text or "").casefold() in (row.reason or "").casefold()),
+        (w.since, lambda row: w.since is None or row.recorded_at >= w.since),
+        (w.before, lambda row: w.before is None or row.recorded_at < w.before),
+        (w.since_position, lambda row: row.position >= (w.since_position or 0)),
+        (w.before_position, lambda row: row.position < (w.before_position or 0)),
     ]
-    return all(wanted)
+    found = list(rows)
+    for value, test in tests:
+        if value is not None:
+            found = [row for row in found if test(row)]
+    return found
 
 
 def question(random: Random, rows: Sequence[AuditEntry]) -> AuditFilter:

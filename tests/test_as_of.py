@@ -38,6 +38,9 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mongodb_as_of, "SCAN", 100)
 
 
+_SNAPSHOT = 1_000
+
+
 @dataclass
 class Past:
     """The whole log in memory, for the answers that should come."""
@@ -49,13 +52,20 @@ class Past:
         self._by_ticket: dict[str, list[AuditEntry]] = {}
         for entry in self.entries:
             self._by_ticket.setdefault(entry.ticket_id, []).append(entry)
+        self._snapshots: list[dict[str, Ticket]] = [{}]
+        for start in range(0, len(self.events), _SNAPSHOT):
+            self._snapshots.append(self._folded(self._snapshots[-1], start, start + _SNAPSHOT))
 
     def position_at(self, moment: datetime) -> int:
         return sum(1 for event in self.events if event.recorded_at <= moment)
 
     def tickets(self, position: int) -> dict[str, Ticket]:
-        tickets: dict[str, Ticket] = {}
-        for event in self.events[:position]:
+        number = position // _SNAPSHOT
+        return self._folded(self._snapshots[number], number * _SNAPSHOT, position)
+
+    def _folded(self, before: dict[str, Ticket], after: int, upto: int) -> dict[str, Ticket]:
+        tickets = dict(before)
+        for event in self.events[after:upto]:
             ticket = evolve(tickets.get(event.ticket_id), event)
             if ticket:
                 tickets[event.ticket_id] = ticket

@@ -18,7 +18,7 @@ from infrastructure.sqlite import audit_search as sqlite_search
 from infrastructure.sqlite.audit import SQLiteAudit
 from infrastructure.sqlite.database import SQLiteDatabase
 from projections.audit import AuditEntry, AuditFilter, AuditReader
-from tests.audit_questions import fill, matches, question
+from tests.audit_questions import fill, matching, question
 from tests.lives import FEATURES, SYSTEMS, Lives, entries_of
 from tests.server import Served, refused, seen
 from tests.view_rows import Opened, mongodb_audit, open_store
@@ -60,7 +60,7 @@ def ask(reader: AuditReader, rows: Sequence[AuditEntry], questions: int) -> None
     answered = 0
     for _ in range(questions):
         where, newest_first = question(random, rows), random.random() < 0.5
-        expected = [row for row in rows if matches(where, row)]
+        expected = matching(where, rows)
         found = read_through(reader, where, random, newest_first=newest_first)
         assert found == expected[:: -1 if newest_first else 1], where
         answered += bool(expected)
