@@ -39,6 +39,9 @@ from projections.projection import Change, Key, Parked, Row
 PATIENCE: Final = 30.0
 """Seconds a transaction keeps trying while the replica set has no primary."""
 
+_INDEXING: Final = 3_600.0
+"""Seconds that the indexes of a version of millions of documents may take to build."""
+
 _CHUNK: Final = 1_000
 """Rows in one request while a version is loaded."""
 
@@ -184,7 +187,7 @@ class MongoDBView(ABC, Generic[Row]):
             )
 
     def complete(self, upto: int) -> None:
-        with answering():
+        with answering(), pymongo.timeout(_INDEXING):  # in place of what a connection waits for
             self._rows.create_indexes(list(self.indexes))
             self._checkpoints.update_one(
                 {"_id": self.name, "position": 0}, {"$set": {"position": upto}}
