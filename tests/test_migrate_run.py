@@ -281,6 +281,18 @@ def test_a_source_that_is_not_there_is_told(source: str, said: str, target: str)
     assert said in err
 
 
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_what_are_no_tickets_at_all_is_not_taken_over(
+    command: str, target: str, tmp_path: Path
+) -> None:
+    (tmp_path / "ticket_1.bson").write_bytes((DUMPS / "users.bson").read_bytes())
+    options = ["--no-backup"] if command == "run" else []
+    code, _, err = migrate(command, "--source", str(tmp_path), *options, store=target)
+    assert code == 4
+    assert "these are no tickets" in err
+    assert command == "plan" or histories(target) == {}
+
+
 def test_a_database_without_tickets_is_told(mongodb_url: str, target: str) -> None:
     code, _, err = migrate("plan", "--source", mongodb_url, store=target)
     assert code == 4

@@ -85,8 +85,13 @@ def test_the_sample_from_dumps_is_accounted_for_and_its_bad_references_are_liste
 ) -> None:
     source = str(as_json_lines(tmp_path) if json_lines else DUMPS)
     run(source, target)
-    code, found, err = verify(source, target)
+    code, found, err = verify(source, target, "--json")
     assert code == 0, err
+    assert found.pop() == {
+        "kind": "summary",
+        **{"records": 1200, "equal": 1152, "repaired": 42, "changed_here": 0, "quarantined": 6},
+        **{"gone": 0, "listed": REFERENCES, "unexplained": 0},
+    }
     check_sample(found)
     assert "1,200 records: 1,152 equal tickets, 42 with exactly the recorded repairs" in err
     assert "6 in quarantine" in err

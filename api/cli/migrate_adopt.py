@@ -8,7 +8,7 @@ from itertools import chain
 
 import typer
 
-from api.cli.migrate_verify import conclude, print_all
+from api.cli.migrate_verify import Summary, conclude, print_all
 from api.cli.migrating import (
     DryRun,
     counts,
@@ -125,7 +125,7 @@ def plan(json: Json = False) -> None:
 
 
 @app.command(epilog=example("ticketbook migrate adopt verify"))
-def verify() -> None:
+def verify(json: Summary = False) -> None:
     """Compare each document with the log, and print what differs as JSON lines.
 
     Reads and understands the documents apart from what adopts them. Kinds and exit codes are those
@@ -139,7 +139,7 @@ def verify() -> None:
         verification = Verification(here.service.log, GENERAL, None, catalogue, targets)
         documents = read_again(here.source, _standing(here.adoption).name)
         found = print_all(chain(verification.records(documents), verification.extra()))
-    conclude(verification.accounted, *found)
+    conclude(verification.accounted, *found, json)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from api.composition import now
 from domain.events import Recorded
 from domain.origin import Origin, milliseconds
 from infrastructure.legacy import plan as planning
+from infrastructure.legacy.shape import tickets
 from infrastructure.legacy.source import TICKETS, USERS, open_source
 from infrastructure.legacy.tally import Tally
 from infrastructure.legacy.targets import open_targets
@@ -38,7 +39,7 @@ def plan(source: SourceOption, system: SystemOption = SYSTEM, json: Json = False
 
         try:
             with open_targets() as targets:
-                records = opened_source.records(TICKETS)
+                records = tickets(opened_source.records(TICKETS), opened_source.name)
                 tally = planning.plan(records, meaning, origin, histories, targets, tell)
                 references = Counter[str]()
                 if opened_source.has(USERS):

@@ -26,6 +26,7 @@ from infrastructure.legacy.comparison import remove_gone
 from infrastructure.legacy.evidence import Evidence
 from infrastructure.legacy.ledger import every_event, took_over
 from infrastructure.legacy.records import Translation
+from infrastructure.legacy.shape import tickets
 from infrastructure.legacy.source import TICKETS, DatabaseSource, FolderSource, open_source
 from infrastructure.legacy.tally import Tally
 from infrastructure.legacy.transfer import Transfer
@@ -87,7 +88,7 @@ def _take(
 ) -> Tally:
     if isinstance(source, FolderSource):
         transfer = Transfer(service.writer, service.log, meaning, operator(service), None)
-        return transfer.take(source.records(TICKETS), tell)
+        return transfer.take(tickets(source.records(TICKETS), source.name), tell)
     records = source.collection(TICKETS)
     taking = intake(service, records, meaning)
     before = any(took_over(recorded, TICKETS) for recorded in every_event(service.log))
@@ -98,7 +99,7 @@ def _take(
         taking.take(read(records, ids), read_at)
 
     transfer = Transfer(service.writer, service.log, meaning, operator(service), again)
-    tally = transfer.take(source.records(TICKETS), tell)
+    tally = transfer.take(tickets(source.records(TICKETS), source.name), tell)
     if before:
         noted = remove_gone(records, taking, service.log, transfer.odd)
         tally.removed = sum(taken.removed for taken in noted)

@@ -1,6 +1,8 @@
 """`ticketbook migrate verify`."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from pydantic_core import to_json
@@ -17,8 +19,12 @@ from infrastructure.legacy.source import TICKETS, USERS, DatabaseSource, FolderS
 from infrastructure.legacy.targets import open_targets
 from infrastructure.legacy.verify import Verification
 
+Summary = Annotated[
+    bool, typer.Option("--json", help="End with a line of JSON that sums it up, kind summary.")
+]
 
-def verify(source: SourceOption, system: SystemOption = SYSTEM) -> None:
+
+def verify(source: SourceOption, system: SystemOption = SYSTEM, json: Summary = False) -> None:
     """Compare every record of ticket_1 with the log, and print what differs as JSON lines.
 
     Reads and understands the records apart from `run`. Each must be an equal ticket, a ticket with
@@ -54,7 +60,7 @@ def verify(source: SourceOption, system: SystemOption = SYSTEM) -> None:
         else:
             at = iso(service.clock())
             evidence.was_verified(Verified(verification.content, position, at))
-    conclude(verification.accounted, listed, unexplained)
+    conclude(verification.accounted, listed, unexplained, json)
 
 
 def print_all(mismatches: Iterable[Mismatch]) -> tuple[int, int]:
@@ -67,8 +73,11 @@ def print_all(mismatches: Iterable[Mismatch]) -> tuple[int, int]:
     return listed, unexplained
 
 
-def conclude(found: Accounted, listed: int, unexplained: int) -> None:
+def conclude(found: Accounted, listed: int, unexplained: int, json: bool) -> None:
     """Say what was found; exits with 1 when anything is unexplained."""
+    if json:
+        counted = {"listed": listed, "unexplained": unexplained}
+        print(to_json({"kind": "summary"} | asdict(found) | counted).decode())
     say(
         f"{found.records:,} records: {found.equal:,} equal tickets, {found.repaired:,} with "
         f"exactly the recorded repairs, {found.changed_here:,} changed here since, "
