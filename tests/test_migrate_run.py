@@ -150,7 +150,9 @@ def test_every_kind_of_record_in_dumps_is_planned_and_taken_over(
     assert {name: done[name] for name in PLANNED} == PLANNED
     check_taken_over(target, json_lines)
 
+    before = (tmp_path / "new.db").read_bytes()
     planned = migrated("plan", "--source", source, store=target)
+    assert (tmp_path / "new.db").read_bytes() == before
     assert (planned["already"], planned["clean"]) == (1200, 0)
     assert planned["references"]["dangling-reference"] == 15
     again = run(source, target)

@@ -4,16 +4,20 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import typer
+from pymongo import MongoClient
 
 from api.cli.main import app
 from api.composition import open_service
 from api.http.app import create_app
+from infrastructure.mongodb.client import Document
 from infrastructure.settings import SETTINGS, load_settings
+from tests.migrating import old_database
 
 ROOT: Final = Path(__file__).parent.parent
 README: Final = (ROOT / "README.md").read_text()
@@ -64,20 +68,30 @@ def test_the_curl_that_serve_prints_creates_a_ticket(tmp_path: Path) -> None:
     assert done.stdout.startswith("HTTP/1.1 201 Created")
 
 
-def test_its_session_prints_what_it_says(tmp_path: Path) -> None:
-    session = re.search(r"```console\n(.*?)```", README, re.DOTALL)
-    assert session
-    script, expected = _script(session[1])
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
+    """A service started in the folder as the README does, with `ticketbook` in its `.venv`."""
     server = subprocess.Popen(
         [Path(sys.executable).with_name("ticketbook"), "serve", "--port", "0"],
-        cwd=tmp_path,
+        cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
         assert server.stderr
         url = server.stderr.readline().split()[-1]
-        (tmp_path / ".venv").symlink_to(Path(sys.executable).parent.parent)
+        (folder / ".venv").symlink_to(Path(sys.executable).parent.parent)
+        yield url
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def test_its_session_prints_what_it_says(tmp_path: Path) -> None:
+    session = re.search(r"```console\n(.*?)```", README, re.DOTALL)
+    assert session
+    script, expected = _script(session[1])
+    with _serving(tmp_path) as url:
         done = subprocess.run(
             ["bash", "-c", script.replace("http://127.0.0.1:8000", url)],
             cwd=tmp_path,
@@ -85,11 +99,32 @@ def test_its_session_prints_what_it_says(tmp_path: Path) -> None:
             text=True,
             timeout=60,
         )
-    finally:
-        server.terminate()
-        server.communicate(timeout=30)
     assert done.returncode == 0, done.stderr
     assert _normal(done.stdout) == _normal(expected)
+
+
+def test_its_migration_goes_as_it_says(
+    tmp_path: Path, mongodb_client: MongoClient[Document], mongodb_uri: str
+) -> None:
+    life, migration = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    preparing = "\n".join(_script(life)[0].splitlines()[:3])
+    script, expected = _script(migration)
+    with old_database(mongodb_client, mongodb_uri) as (old, source), _serving(tmp_path) as url:
+        script = re.sub(r"mongodb://[^']+", lambda _: source, script)
+        script = f"set -e\n{preparing}\n{script}".replace("http://127.0.0.1:8000", url)
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout
+        name = source.partition("//")[2].partition("?")[0]
+        printed = done.stdout.decode().replace(name, "127.0.0.1:27017/old")
+        printed = printed.replace(str(tmp_path), "/srv/ticketbook")
+        assert sorted(_settled(printed)) == sorted(_settled(expected))
+        assert old.list_collection_names() == ["users"]
 
 
 def _commands(path: str, command: Any) -> Iterator[str]:
@@ -106,6 +141,13 @@ def _script(session: str) -> tuple[str, str]:
     script = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
     printed = [line for line in lines if not line.startswith("$ ")]
     return "\n".join(script), "\n".join(printed)
+
+
+def _settled(text: str) -> list[str]:
+    """The lines as they stand on a terminal in the end, without rates."""
+    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
+    lines = [re.sub(r"[\d,]+/s", "<rate>", re.sub(r" +", " ", line)).strip() for line in lines]
+    return [line for line in lines if line]
 
 
 def _normal(text: str) -> str:

@@ -46,7 +46,7 @@ def verify(source: SourceOption, system: SystemOption = SYSTEM, json: Summary = 
         def records() -> Iterator[bytes]:
             for number, record in enumerate(read_again(opened_source, TICKETS), start=1):
                 yield record
-                if number % 1_000 == 0:
+                if number % 1_000 == 0 or number == total:
                     meter.tell(TICKETS, number, max(total, number))
 
         try:
