@@ -8,7 +8,7 @@ from itertools import count
 from time import monotonic, sleep
 from typing import Any, Final, Literal, Protocol
 
-from domain.errors import Fenced, ProjectionBehind, VersionUnknown
+from domain.errors import Fenced, ProjectionBehind, TicketbookError, VersionUnknown
 from projections.applier import BATCH, Applier
 from projections.live import FRESH, LiveProjection
 from projections.operations import Difference, Verification, judge, leading, verify
@@ -86,9 +86,26 @@ def rebuild(
     One that was interrupted is resumed where it stopped, and one that was compared only is
     brought up to date. Raises `Fenced` when somebody else rebuilds instead.
     """
-    versions = projection.versions
-    build = versions.begin(head(), shares)
-    projected = projection.projected(build.version)
+    build = projection.versions.begin(head(), shares)
+    try:
+        return _rebuilt(projection, build, head, holder, start, tell, dry_run, hand_over)
+    except TicketbookError:
+        if build.version in projection.versions.registry().versions:
+            raise
+        return Rebuilt("cancelled", build.version, 0, (), None)  # it was pulled from under us
+
+
+def _rebuilt(
+    projection: LiveProjection[Any],
+    build: Build,
+    head: Callable[[], int],
+    holder: str,
+    start: StartBuilders,
+    tell: Tell,
+    dry_run: bool,
+    hand_over: float,
+) -> Rebuilt:
+    versions, projected = projection.versions, projection.projected(build.version)
     with leading(projected, holder) as (applier, check):
         if not _build(projection, build, head, start, check, tell):
             return Rebuilt("cancelled", build.version, 0, (), None)
@@ -196,9 +213,10 @@ def roll_back(projection: LiveProjection[Any]) -> int:
 
 
 def drop_old(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> list[int]:
-    """Delete every version that is kept beside the live one; which those were."""
+    """Delete every version that is kept beside the live one, and what is left of those that
+    somebody was killed at deleting; which those were."""
     kept = list(projection.versions.registry().kept)
-    return _drop(projection, kept, wait)
+    return _drop(projection, kept, projection.versions.leftovers(), wait)
 
 
 def control(
@@ -219,15 +237,19 @@ def cancel(projection: LiveProjection[Any], wait: Callable[[float], None] = slee
     """Give up the version that is being built, and delete it; its number, or None if there is
     none."""
     building = projection.versions.registry().building
-    return _drop(projection, [building.version], wait)[0] if building else None
+    return _drop(projection, [building.version], (), wait)[0] if building else None
 
 
 def _drop(
-    projection: LiveProjection[Any], numbers: list[int], wait: Callable[[float], None]
+    projection: LiveProjection[Any],
+    registered: list[int],
+    left: Sequence[int],
+    wait: Callable[[float], None],
 ) -> list[int]:
-    for version in numbers:
+    for version in registered:
         projection.versions.forget(version)
     projection.look()
+    numbers = [*registered, *left]
     if numbers:
         wait(DROP_AFTER)
     for version in numbers:

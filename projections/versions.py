@@ -31,6 +31,16 @@ class Registry:
     kept: Sequence[int]
     building: Build | None
 
+    @property
+    def versions(self) -> Sequence[int]:
+        """The numbers of all of them."""
+        return (self.live, *self.kept, *([self.building.version] if self.building else []))
+
+
+def number_of(view: str) -> int:
+    """The version that a view's name ends in."""
+    return int(view.rpartition("@")[2])
+
 
 class Versions(Protocol[V_co]):
     """The versions of one projection in a store.
@@ -73,6 +83,10 @@ class Versions(Protocol[V_co]):
 
     def skipped(self) -> Mapping[int, Skipped]:
         """The skipped events, by position."""
+
+    def leftovers(self) -> Sequence[int]:
+        """Versions of which something is stored though they are forgotten: somebody deletes them
+        just now, or was killed at it."""
 
     def publish(self) -> None:
         """See to it that readers outside the service find the live version under its well-known

@@ -281,6 +281,32 @@ def test_old_versions_are_dropped_once_nobody_reads_them(house: House) -> None:
         roll_back(live)
 
 
+def test_what_somebody_was_killed_at_deleting_is_deleted_with_the_next(house: House) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1)
+    rebuilt(live, house.log.head)
+    live.versions.forget(1)
+    live.versions.begin(house.log.head(), 1)
+    assert rows(live, 1)
+    assert live.versions.leftovers() == [1]
+    assert drop_old(live, lambda _: None) == [1]
+    assert (gone(live, 1), live.versions.leftovers()) == (True, [])
+    assert drop_old(live, lambda _: None) == []
+
+
+@pytest.mark.parametrize("at", ["catching up", "comparing"])
+def test_a_rebuild_that_is_cancelled_late_says_so(house: House, at: str) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1)
+
+    def tell(step: Step) -> None:
+        if step.phase == at:
+            cancel(live, lambda _: None)
+
+    assert rebuilt(live, house.log.head, tell=tell).state == "cancelled"
+    assert (gone(live, 2), live.versions.registry().versions) == (True, (1,))
+
+
 def test_the_live_version_can_be_neither_forgotten_nor_dropped(house: House) -> None:
     live = house.live(TICKETS)
     followed(live, 1)

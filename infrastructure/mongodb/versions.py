@@ -4,7 +4,7 @@ The registry of a projection is one document in `checkpoints`, beside the checkp
 `{_id: "tickets", live, kept, building, next}`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from pymongo import ReturnDocument
@@ -16,7 +16,7 @@ from domain.errors import ConfigurationError, ProjectionBehind, VersionUnknown
 from infrastructure.mongodb.client import DURABLE, SETTLED, Document, answering
 from infrastructure.mongodb.views import MongoDBView
 from projections.projection import Skipped
-from projections.versions import Build, Registry
+from projections.versions import Build, Registry, number_of
 
 V = TypeVar("V", bound=MongoDBView[Any])
 
@@ -160,6 +160,12 @@ class MongoDBVersions(Generic[V]):
                 )
                 for one in found
             }
+
+    def leftovers(self) -> Sequence[int]:
+        with answering():
+            found = list(self._checkpoints.find({"_id": {"$regex": f"^{self._name}@"}}, {"_id": 1}))
+        versions = self.registry().versions  # read after: what was begun meanwhile is in it
+        return [one for view in found if (one := number_of(view["_id"])) not in versions]
 
     def publish(self) -> None:
         if self._shape is None:

@@ -1,6 +1,6 @@
 """The versions of a view on SQLite: one row per projection in the table `versions`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from json import dumps, loads
 from sqlite3 import Connection
 from typing import Any, Final, Generic, TypeVar
@@ -10,7 +10,7 @@ from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
 from projections.projection import Skipped
-from projections.versions import Build, Registry
+from projections.versions import Build, Registry, number_of
 
 V = TypeVar("V", bound=SQLiteView[Any])
 
@@ -137,6 +137,13 @@ class SQLiteVersions(Generic[V]):
                     query, (self._name,)
                 )
             }
+
+    def leftovers(self) -> Sequence[int]:
+        query = "SELECT view FROM checkpoints WHERE view GLOB ? ORDER BY view"
+        with self._database.reading() as connection:
+            registry = self._registry(connection)
+            found = connection.execute(query, (f"{self._name}@*",)).fetchall()
+        return [one for (view,) in found if (one := number_of(view)) not in registry.versions]
 
     def publish(self) -> None:
         """Nobody outside reads this store."""
