@@ -4,10 +4,14 @@ from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from projections.audit import AuditEntry
 from projections.tickets import TicketFilter
+
+SCAN: Final = 3_000
+"""Most entries whose tickets one page looks at. Each ticket costs as much as several entries of a
+search do."""
 
 
 @dataclass(frozen=True, slots=True)

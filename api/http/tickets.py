@@ -120,7 +120,7 @@ async def list_tickets(
     """The organisation's tickets in use, by id: now, or at a moment or position of the past.
 
     Of the past, `Event-Position` says where in the log that is, for every page; with `feature`,
-    `grantedBy` says who granted it; a page looks at 10,000 entries of the audit log at most, and
+    `grantedBy` says who granted it; a page looks at 3,000 entries of the audit log at most, and
     there is more for as long as `next` is not null; that somebody asked is recorded.
     """
     where = TicketFilter(call.caller.org_id, system, name, feature)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pymongo.collection import Collection as MongoCollection
 
 from infrastructure.mongodb.client import Document
-from projections.audit import SCAN
+from projections.as_of import SCAN
 from projections.tickets import TicketFilter
 
 _SLICE: Final = 200

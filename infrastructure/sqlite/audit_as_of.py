@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any, Final
 
-from projections.audit import SCAN
+from projections.as_of import SCAN
 from projections.tickets import TicketFilter
 
 _IN_USE: Final = "a.after IS NOT NULL AND NOT json_extract(a.after, '$.retired')"
