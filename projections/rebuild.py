@@ -80,15 +80,17 @@ def rebuild(
     *,
     dry_run: bool = False,
     hand_over: float = HAND_OVER,
+    stop: Callable[[], None] = lambda: None,
 ) -> Rebuilt:
     """Build a new version, compare it, and switch to it, unless it is a `dry_run`.
 
     One that was interrupted is resumed where it stopped, and one that was compared only is
-    brought up to date. Raises `Fenced` when somebody else rebuilds instead.
+    brought up to date. `stop` is called every now and then, and may raise to interrupt. Raises
+    `Fenced` when somebody else rebuilds instead.
     """
     build = projection.versions.begin(head(), shares)
     try:
-        return _rebuilt(projection, build, head, holder, start, tell, dry_run, hand_over)
+        return _rebuilt(projection, build, head, holder, start, tell, dry_run, hand_over, stop)
     except TicketbookError:
         if build.version in projection.versions.registry().versions:
             raise
@@ -104,9 +106,15 @@ def _rebuilt(
     tell: Tell,
     dry_run: bool,
     hand_over: float,
+    stop: Callable[[], None],
 ) -> Rebuilt:
     versions, projected = projection.versions, projection.projected(build.version)
-    with leading(projected, holder) as (applier, check):
+    with leading(projected, holder) as (applier, held):
+
+        def check() -> None:
+            held()
+            stop()
+
         if not _build(projection, build, head, start, check, tell):
             return Rebuilt("cancelled", build.version, 0, (), None)
         applier.resume()

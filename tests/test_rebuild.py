@@ -18,7 +18,7 @@ from projections.operations import verify
 from projections.projection import Change, Projection
 from projections.rebuild import Step, cancel, drop_old, rebuild, roll_back
 from projections.tickets import TICKETS
-from tests.rebuilding import House, followed, rebuilt, rows
+from tests.rebuilding import House, at_once, followed, rebuilt, rows
 from tests.stories import (
     create,
     id_,
@@ -305,6 +305,23 @@ def test_a_rebuild_that_is_cancelled_late_says_so(house: House, at: str) -> None
 
     assert rebuilt(live, house.log.head, tell=tell).state == "cancelled"
     assert (gone(live, 2), live.versions.registry().versions) == (True, (1,))
+
+
+def test_a_rebuild_can_be_stopped_while_it_compares_and_is_gone_on_with(house: House) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1)
+    phases: list[str] = []
+
+    def stop() -> None:
+        if phases[-1:] == ["comparing"]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        start, tell = at_once(live), lambda step: phases.append(step.phase)
+        rebuild(live, house.log.head, "operator", start, 2, tell, hand_over=0.0, stop=stop)
+    assert live.versions.registry().live == 1
+    found = rebuilt(live, house.log.head)
+    assert (found.state, found.version) == ("switched", 2)
 
 
 def test_the_live_version_can_be_neither_forgotten_nor_dropped(house: House) -> None:

@@ -77,7 +77,14 @@ async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = N
             projection.versions.control(rate=asked.rate)
         start = builders(service.settings)
         found = rebuild(
-            projection, head, holder(), start, shares(), running.tell, dry_run=asked.dryRun
+            projection,
+            head,
+            holder(),
+            start,
+            shares(),
+            running.tell,
+            dry_run=asked.dryRun,
+            stop=running.check,
         )
         return rebuilt_json(found)
 
