@@ -52,7 +52,7 @@ def read_through(
             return found
         assert beyond is None or (page.beyond < beyond) is newest_first
         beyond = page.beyond
-        limit = max(limit, 200)
+        limit = max(limit, 1_000)
 
 
 def ask(reader: AuditReader, rows: Sequence[AuditEntry], questions: int) -> None:
