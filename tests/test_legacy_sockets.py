@@ -3,6 +3,7 @@ real `socket.io-client` and real mongoose models."""
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
@@ -275,3 +276,30 @@ def test_the_figures_have_one_name_for_the_address(backend: OldBackend, ada: str
     text = httpx.get(f"{backend.url}/metrics").text
     assert 'route="/socket.io"' in text
     assert urlsplit(backend.url).netloc not in text
+
+
+def test_a_connection_that_nobody_joins_ends(
+    backend: OldBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.legacy.sockets.JOIN_SECONDS", 1.0)
+    joined, refused, silent = [_engine_session(backend) for _ in range(3)]
+    for session, token in ((joined, old_token("ada")), (refused, "garbage")):
+        assert backend.client.post(session, content="40" + json.dumps({"token": token})).is_success
+        backend.client.get(session)  # told what became of it
+
+    for session in (refused, silent):
+        until(partial(_is_gone, backend, session))
+
+    asked = backend.client.post(joined, content=f'420["{LIST}"]')
+    assert asked.status_code == 200
+
+
+def _is_gone(backend: OldBackend, session: str) -> bool:
+    return backend.client.get(session).status_code == 400
+
+
+def _engine_session(backend: OldBackend) -> str:
+    """The address of a new session of Engine.IO, which nobody has joined yet."""
+    path = "/socket.io/?EIO=4&transport=polling"
+    opened = json.loads(backend.client.get(path).text.removeprefix("0"))
+    return f"{path}&sid={opened['sid']}"

@@ -23,6 +23,10 @@ PATH: Final = "/socket.io"
 
 JOINED: Final = "confirm-room-join"
 
+JOIN_SECONDS: Final = 45.0
+"""How long a connection may stay without anybody recognised on it: what the server
+of socket.io allows. Whoever sends no token at all would hold it for ever."""
+
 _ROUTE: Final = SimpleNamespace(path=PATH)
 """What the figures of requests call every address of Engine.IO."""
 
@@ -48,6 +52,7 @@ def application(door: Door, settings: Settings) -> Polls:
     polls = Polls(measured)
     conversations = _Conversations(server, door, polls, socketio.exceptions.ConnectionRefusedError)
     _greet(server)
+    _end_what_nobody_joins(server, polls)
     server.on("connect", conversations.connect)
     server.on("disconnect", conversations.disconnect)
     server.on("*", conversations.event)
@@ -71,6 +76,22 @@ def _greet(server: Any) -> None:
         return result
 
     server.manager.connect = connect
+
+
+def _end_what_nobody_joins(server: Any, polls: Polls) -> None:
+    begun = server.eio.handlers["connect"]
+
+    async def connect(session: str, environ: Any) -> None:
+        async def end() -> None:
+            await server.sleep(JOIN_SECONDS)
+            if server.manager.sid_from_eio_sid(session, "/") is None:
+                await server.eio.disconnect(session)
+                polls.end(session)
+
+        await begun(session, environ)
+        server.start_background_task(end)
+
+    server.eio.on("connect", connect)
 
 
 class _Conversations:
