@@ -211,3 +211,24 @@ def test_what_was_changed_here_since_is_explained(
     code, out, err = adopt("verify", store=mongodb_url)
     assert (code, out) == (0, "")
     assert "1 changed here since" in err
+
+
+def test_users_that_refer_to_what_was_not_adopted_are_told(
+    tickets: Database[Document], mongodb_url: str
+) -> None:
+    good = {"orgId": ORG, "ticket": CLEAN[0]["_id"]}
+    tickets["users"].insert_one(
+        {
+            "workforce_2": good,
+            "donear_3": good | {"ticket": CLEAN[1]["_id"], "orgId": ObjectId()},
+            "nowhere": good | {"ticket": NO_SYSTEM["_id"]},
+        }
+    )
+    assert adopt(store=mongodb_url)[0] == 0
+    code, out, err = adopt("verify", store=mongodb_url)
+    assert code == 0, out + err
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [(one["kind"], one["system"]) for one in told] == [
+        ("wrong-organisation", "donear_3"),
+        ("quarantined-reference", "nowhere"),
+    ]

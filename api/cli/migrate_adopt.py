@@ -32,7 +32,7 @@ from infrastructure.legacy.comparison import compare
 from infrastructure.legacy.expected import read_again
 from infrastructure.legacy.intake import Taken
 from infrastructure.legacy.restoring import Records, raw
-from infrastructure.legacy.source import DatabaseSource, open_source
+from infrastructure.legacy.source import USERS, DatabaseSource, open_source
 from infrastructure.legacy.targets import open_targets
 from infrastructure.legacy.verify import Verification
 from infrastructure.settings import Settings, load_settings
@@ -128,8 +128,8 @@ def plan(json: Json = False) -> None:
 def verify(json: Summary = False) -> None:
     """Compare each document with the log, and print what differs as JSON lines.
 
-    Reads and understands the documents apart from what adopts them. Kinds and exit codes are those
-    of migrate verify.
+    Reads and understands the documents apart from what adopts them. The tickets that users of the
+    same database refer to are looked at too. Kinds and exit codes are those of migrate verify.
     """
     with _opened() as here, open_targets() as targets:
         if here.adoption.waiting is None and here.adoption.kept is None:
@@ -138,7 +138,9 @@ def verify(json: Summary = False) -> None:
         catalogue = here.service.catalogue.current()
         verification = Verification(here.service.log, GENERAL, None, catalogue, targets)
         documents = read_again(here.source, _standing(here.adoption).name)
-        found = print_all(chain(verification.records(documents), verification.extra()))
+        users = read_again(here.source, USERS) if here.source.has(USERS) else ()
+        differing = chain(verification.records(documents), verification.extra())
+        found = print_all(chain(differing, verification.references(users)))
     conclude(verification.accounted, *found, json)
 
 
