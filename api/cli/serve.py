@@ -28,6 +28,7 @@ def serve(
 ) -> None:
     """Serve the HTTP API until interrupted."""
     configure_logging(json=json_logs or not sys.stderr.isatty())
+    _stop_in_order()
     with reporting():
         settings = load_settings()
         if settings.auth is None and not is_loopback(host):
@@ -47,7 +48,6 @@ def serve(
                     timeout_graceful_shutdown=10,
                 )
             )
-            _stop_in_order()
             _collect_rarely()
             server.run(sockets=[listener])
 
@@ -70,8 +70,9 @@ def _collect_rarely() -> None:
 
 
 def _stop_in_order() -> None:
-    """Once its requests are answered, uvicorn passes a signal on; the default would end the
-    process there, before the writer has finished and the leases are given up."""
+    """Before uvicorn listens for signals, and once its requests are answered and it passes one on,
+    the default would end the process there, before the writer has finished and the leases are
+    given up."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(Exit.OK))
 
