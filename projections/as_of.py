@@ -2,10 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 
+from domain.errors import EventUnreadable
+from domain.events import Recorded
+from domain.ticket import Ticket, fold
 from projections.audit import AuditEntry
 from projections.tickets import TicketFilter
 
@@ -21,6 +24,31 @@ class Then:
 
     entry: AuditEntry
     granted_by: AuditEntry | None
+
+
+def ticket_at(entry: AuditEntry, history: Sequence[Recorded | EventUnreadable]) -> Ticket:
+    """The ticket at its audit entry, given all that the log holds of it.
+
+    The entry says what the ticket held; the log alone says since when there was one. So an event
+    that an operator had the view pass over, or that can not be read any more, hides no other
+    ticket. Raises `EventUnreadable` when it is the one that made the ticket.
+    """
+    told = [one for one in history if isinstance(one, Recorded) and one.position <= entry.position]
+    ticket = fold(told)
+    if ticket is None:
+        raise next(one for one in history if isinstance(one, EventUnreadable))
+    if ticket.position != entry.position:  # the entry's own event can not be read
+        ticket = replace(ticket, updated_at=entry.occurred_at)
+    held = entry.after
+    assert held is not None  # there was a ticket
+    return replace(
+        ticket,
+        name=held.name,
+        features=held.features,
+        retired=held.retired,
+        version=entry.version,
+        position=entry.position,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from pymongo.database import Database
 
 from api.http import freshness
 from api.http.models import iso
-from domain.events import Recorded
+from domain.events import Recorded, TicketRenamed
 from domain.ticket import Ticket, evolve
+from infrastructure.codec import encode
 from infrastructure.mongodb import audit_as_of as mongodb_as_of
 from infrastructure.mongodb.client import Document
 from infrastructure.sqlite import audit_as_of as sqlite_as_of
@@ -24,10 +25,11 @@ from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.ticket_log import TicketLog
 from projections.as_of import PastReader, Then
 from projections.audit import AuditEntry
+from projections.parking import parked_in
 from projections.tickets import TicketFilter
 from tests.audit_questions import fill
 from tests.lives import FEATURES, NAMES, SYSTEMS, Lives, entries_of
-from tests.server import Client, Served, refused, seen, serving
+from tests.server import Client, Served, refused, seen, serving, until
 from tests.view_rows import START, Opened, mongodb_audit, open_store
 
 
@@ -329,6 +331,41 @@ def test_what_the_audit_log_does_not_show_yet_is_never_left_out(
         for ticket_id, ticket in told.tickets(60).items():  # these come from the log itself
             answer = staff.get(f"/v1/tickets/{ticket_id}", params={"position": 60})
             assert answer.json() == shown(ticket)
+
+
+def test_one_event_that_can_not_be_read_hides_no_other_ticket(store_url: str) -> None:
+    told = past(9, 60, alive=6)
+    every = told.matching(60, TicketFilter(None))
+    assert len(every) > 1
+    ticket, renamed = every[0], next(e for e in told.events if isinstance(e.event, TicketRenamed))
+    ticket_id, version = ticket.id, ticket.version
+    later = replace(renamed, ticket_id=ticket_id, recorded_at=told.events[-1].recorded_at)
+    record(store_url, told.events)
+    with open_store(store_url) as opened:
+        for n, state in ((1, b"damaged"), (2, None)):
+            event = replace(later, position=60 + n, version=version + n)
+            stored = encode(event)
+            opened.log.commit(59 + n, [replace(stored, state=state) if state else stored])
+    with serving(store_url) as served:
+        staff = served.client("*", scope="tickets:read audit:read projections:operate")
+        one, all_ = f"/v1/tickets/{ticket_id}", [shown(ticket) for ticket in every]
+        until(lambda: bool(parked_in(served.service.projections["audit"])))
+        was = shown(ticket)
+
+        assert list(pages(staff, "/v1/tickets", position=60)) == all_
+        refused(staff.get("/v1/tickets", params={"position": 61}), 503, "projection-behind")
+        assert staff.get(one, params={"position": 60}).json() == was
+        assert staff.get(one, params={"version": version}).json() == was
+        refused(staff.get(one, params={"version": version + 1}), 500, "internal-error")
+
+        skipped = f"/v1/projections/audit/parked/{ticket_id}/skip"
+        assert staff.post(skipped, json={"reason": "damaged"}).status_code == 200
+        after = evolve(ticket, replace(later, position=62, version=version + 2))
+        assert after is not None
+        is_ = shown(after)
+        assert list(pages(staff, "/v1/tickets", position=61)) == all_
+        assert list(pages(staff, "/v1/tickets", position=62)) == [is_, *all_[1:]]
+        assert staff.get(one, params={"position": 62}).json() == is_
 
 
 def test_questions_about_the_past_are_recorded(client: Client) -> None:

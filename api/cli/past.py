@@ -11,8 +11,7 @@ from api.cli.recorded import record
 from api.composition import Service
 from api.http.models import difference_json, iso, then_json
 from domain.errors import ProjectionBehind
-from domain.ticket import fold
-from projections.as_of import Then
+from projections.as_of import Then, ticket_at
 from projections.audit import AUDIT, AuditEntry, AuditFilter
 from projections.diff import Difference, differences
 from projections.tickets import TicketFilter
@@ -48,9 +47,9 @@ def at(
         position = _position(service, when)
         record(service, "tickets.asked_as_of", asked | {"limit": limit})
         found = _tickets(service, position, where, limit)
-        histories = service.log.histories([one.entry.ticket_id for one in found])
+        fragments = service.log.fragments([one.entry.ticket_id for one in found])
     if json:
-        print_json([_then(one, histories[one.entry.ticket_id], position) for one in found])
+        print_json([_then(one, fragments[one.entry.ticket_id]) for one in found])
     else:
         columns = ["ticket", "organisation", "system", "name", "features", "granted by"]
         print_table(columns, [_held(one) for one in found])
@@ -143,10 +142,8 @@ def _differences(
     return found
 
 
-def _then(one: Then, history: Any, position: int) -> dict[str, Any]:
-    ticket = fold(recorded for recorded in history if recorded.position <= position)
-    assert ticket is not None  # the view is made from these very events
-    return then_json(ticket, one.granted_by)
+def _then(one: Then, history: Any) -> dict[str, Any]:
+    return then_json(ticket_at(one.entry, history), one.granted_by)
 
 
 def _held(one: Then) -> tuple[object, ...]:

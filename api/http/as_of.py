@@ -15,10 +15,11 @@ from api.http.models import ID_PATTERN, iso, then_json
 from api.http.moments import LARGEST, Moment
 from api.http.problems import Problem
 from api.http.recorded import recorded
-from domain.errors import Fault
+from domain.errors import EventUnreadable, Fault
 from domain.events import Recorded
 from domain.ticket import fold
-from projections.as_of import ThenPage
+from projections.as_of import ThenPage, ticket_at
+from projections.audit import AUDIT
 from projections.tickets import TicketFilter
 
 At = Annotated[Moment, Query(description="As it was then: ISO 8601 with a time zone, not to come")]
@@ -49,15 +50,15 @@ async def ticket_then(
     def find() -> dict[str, Any] | None:
         if position is not None:
             refuse_beyond(call.service.log.head(), position, "position")
-        history = call.service.log.histories([ticket_id]).get(ticket_id, ())
+        told = call.service.log.fragments([ticket_id]).get(ticket_id, ())
         until = [
             recorded
-            for recorded in history
+            for recorded in _readable(call, told, at=at, position=position, version=version)
             if (at is None or recorded.recorded_at <= at)
             and (position is None or recorded.position <= position)
             and (version is None or recorded.version <= version)
         ]
-        ticket = fold(until) if version is None or len(until) == version else None
+        ticket = fold(until) if version is None or len(told) >= version else None
         if ticket is None or call.caller.org_id not in (None, ticket.org_id):
             return None
         return then_json(ticket)
@@ -66,6 +67,30 @@ async def ticket_then(
     if found is None:
         raise Problem("ticket-not-found", f"There was no ticket {ticket_id} then.")
     return paging.answer(found, {})
+
+
+def _readable(
+    call: Call,
+    told: Sequence[Recorded | EventUnreadable],
+    *,
+    at: datetime | None,
+    position: int | None,
+    version: int | None,
+) -> Sequence[Recorded]:
+    """The events of a ticket, without those that can not be read. Raises `EventUnreadable` when
+    one of these happened until then, unless the audit log passes over it."""
+    damaged = [one for one in told if isinstance(one, EventUnreadable)]
+    if damaged:
+        passed = call.service.projections[AUDIT.name].versions.skipped()
+        upto = position
+        if at is not None:
+            upto = call.service.audit.position_at(at)
+        if version is not None and version <= len(told):
+            upto = told[version - 1].position
+        for one in damaged:
+            if one.position not in passed and (upto is None or one.position <= upto):
+                raise one
+    return [one for one in told if isinstance(one, Recorded)]
 
 
 async def tickets_then(
@@ -87,19 +112,17 @@ async def tickets_then(
         text, _, beyond = place.partition("-")
         reached = int(text)
 
-    def find(view: Any) -> tuple[ThenPage, Mapping[str, Sequence[Recorded]]]:
+    def find(view: Any) -> tuple[ThenPage, Mapping[str, Sequence[Recorded | EventUnreadable]]]:
         page: ThenPage = view.tickets_at(reached, where, beyond=beyond, limit=limit)
         ids = [one.entry.ticket_id for one in page.tickets]
-        return page, call.service.log.histories(ids)
+        return page, call.service.log.fragments(ids)
 
     reading = freshness.read(call, "audit", reached, find)
-    page, histories = await recorded(call, "tickets.asked_as_of", reading)
-    items = []
-    for one in page.tickets:
-        history = histories.get(one.entry.ticket_id, ())
-        ticket = fold(recorded for recorded in history if recorded.position <= reached)
-        assert ticket is not None  # the view is made from these very events
-        items.append(then_json(ticket, one.granted_by))
+    page, fragments = await recorded(call, "tickets.asked_as_of", reading)
+    items = [
+        then_json(ticket_at(one.entry, fragments[one.entry.ticket_id]), one.granted_by)
+        for one in page.tickets
+    ]
     following = page.beyond and paging.cursor_after(f"{reached}-{page.beyond}", question)
     return paging.page(call.request, items, following, {"Event-Position": str(reached)})
 
