@@ -207,6 +207,13 @@ def test_whatever_was_taken_over_wrongly_is_told(target: str) -> None:
     assert all(one["kind"] == "content" and one["expected"] != one["found"] for one in bad)
 
 
+def test_fields_with_commas_in_their_names_may_be_left_out(target: str, tmp_path: Path) -> None:
+    fields = sample("ticket_1")[0] | {"colour, by name": "blue", "size": 4}
+    (tmp_path / "ticket_1.bson").write_bytes(bson.encode(fields))
+    run(str(tmp_path), target)
+    assert unexplained(str(tmp_path), target) == []
+
+
 def test_a_record_that_is_not_whole_in_quarantine_is_told(target: str) -> None:
     run(str(DUMPS), target)
 

@@ -85,15 +85,17 @@ def repaired_fields(repairs: Iterable[str]) -> list[str]:
     about: set[str] = set()
     for repair in repairs:
         if repair.startswith("left out: "):
-            about.update(map(left_out, repair.removeprefix("left out: ").split(", ")))
+            about.add(repair)
         else:
             first = repair.split(" ")[0]
             about.add("features" if "feature" in repair else first)
     return sorted(about)
 
 
-def left_out(name: str) -> str:
-    return f"left out: {name}"
+def left_out(names: Iterable[str]) -> list[str]:
+    """The repair that says which fields were left out; none when none were."""
+    found = ", ".join(names)
+    return [f"left out: {found}"] if found else []
 
 
 def _plain(value: Any) -> Any:

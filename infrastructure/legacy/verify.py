@@ -159,7 +159,7 @@ class Verification:
             ]
         wanted = fields | {
             "unknown_features": list(expected.unknown),
-            "repairs": sorted((*expected.mended, *map(left_out, expected.left_out))),
+            "repairs": sorted((*expected.mended, *left_out(expected.left_out))),
         }
         evidence = {
             "unknown_features": list(last.unknown_features),
