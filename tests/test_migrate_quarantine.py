@@ -88,3 +88,22 @@ def test_what_is_not_in_quarantine_is_told(tmp_path: Path) -> None:
         )
         assert code == 2
         assert "is not in quarantine" in err
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_a_record_that_is_too_long_as_text_is_kept_whole_too(
+    unreadable: bool, store_url: str, tmp_path: Path
+) -> None:
+    fields = sample("ticket_1")[0] | {"name": None, "notes": "?" * 10, "blob": b"\xff" * 13_000_000}
+    record = bson.encode(fields)
+    if unreadable:
+        record = record.replace(b"?" * 10, b"\xff" * 10)
+    (tmp_path / "ticket_1.bson").write_bytes(record)
+    migrated("run", "--source", str(tmp_path), "--no-backup", store=store_url)
+    (found,) = listed(store_url)
+    assert ("no readable BSON" in found["reason"]) == unreadable
+    code, out, err = migrate("verify", "--source", str(tmp_path), store=store_url)
+    assert (code, out) == (0, ""), err
+    code, _, err = migrate("quarantine", "retry", store=store_url)
+    assert code == 1
+    assert listed(store_url) == [found]

@@ -1,5 +1,6 @@
 """Records in quarantine: kept whole, until they can be tickets."""
 
+import zlib
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ _SOME: Final = 500
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A record of `collection` in quarantine. `id` is its `_id` where that is usable; `record` is
-    extended JSON; `since` is when it was put there."""
+    extended JSON, of a long one {"$zlib": base64 of its compressed bytes}; `since` is when it was
+    put there."""
 
     id: str
     collection: str
@@ -32,6 +34,8 @@ class Kept:
     def bytes(self) -> bytes:
         """The record as it stood in its source."""
         fields = json_util.loads(self.record)
+        if set(fields) == {"$zlib"}:
+            return zlib.decompress(b64decode(fields["$zlib"]))
         return b64decode(fields["$bytes"]) if set(fields) == {"$bytes"} else bson.encode(fields)
 
 

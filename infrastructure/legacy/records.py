@@ -5,6 +5,7 @@ mended, and the command says so; what has none is kept whole.
 """
 
 import re
+import zlib
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _AWARE: Final = CodecOptions[dict[str, Any]](
 )
 _HEXADECIMAL: Final = re.compile("[0-9a-fA-F]{24}")
 _PLAIN: Final = re.compile(r"[\w .:@/+-]{1,100}")
+_LONG: Final = 4 * 1024 * 1024
+"""Characters. As text a record may be many times as long, and MongoDB takes events of 16 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Translation:
             fields = bson.decode(record, _AWARE)
         except BSONError as error:
             reason = f"it is no readable BSON document ({error})"
-            kept = json_util.dumps({"$bytes": b64encode(record).decode()})
+            kept = _whole(record, json_util.dumps({"$bytes": b64encode(record).decode()}))
             source = SourceRecord(self.collection, digest, 0)
             quarantined = LegacyRecordQuarantined(origin, source, reason, kept)
             return QuarantineRecord(f"record:{digest[:40]}", quarantined, read_at)
@@ -80,7 +83,7 @@ class Translation:
             origin,
             SourceRecord(self.collection, digest, _revision(fields) or 0),
             reason,
-            json_util.dumps(fields, json_options=json_util.CANONICAL_JSON_OPTIONS),
+            _whole(record, json_util.dumps(fields, json_options=json_util.CANONICAL_JSON_OPTIONS)),
         )
         name = stream_id(fields["_id"]) if "_id" in fields else f"record:{digest[:40]}"
         return QuarantineRecord(name, quarantined, read_at)
@@ -130,6 +133,13 @@ def stream_id(record_id: Any) -> str:
     if plain and not _HEXADECIMAL.fullmatch(record_id) and not record_id.startswith("record:"):
         return str(record_id)
     return f"record:{sha256(bson.encode({'_id': record_id})).hexdigest()[:40]}"
+
+
+def _whole(record: bytes, text: str) -> str:
+    """The record as that text, or as compressed bytes when the text is long."""
+    if len(text) <= _LONG:
+        return text
+    return json_util.dumps({"$zlib": b64encode(zlib.compress(record)).decode()})
 
 
 def _organisation(value: Any, repairs: list[str]) -> str:

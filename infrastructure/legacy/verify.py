@@ -1,5 +1,6 @@
 """Comparing the log with the old system, record by record, and telling every difference."""
 
+import zlib
 from base64 import b64decode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -242,6 +243,8 @@ def _is_whole(event: LegacyRecordQuarantined, record: bytes) -> bool:
     kept = json_util.loads(event.record)
     if set(kept) == {"$bytes"}:
         return b64decode(kept["$bytes"]) == record
+    if set(kept) == {"$zlib"}:
+        return zlib.decompress(b64decode(kept["$zlib"])) == record
     return bson.encode(kept) == record
 
 
