@@ -110,7 +110,7 @@ def _intact(evidence: Evidence, source: str) -> Backup:
     if backup is None:
         raise NotProven(
             f"There is no backup of {source} that this store knows of. "
-            f"Make one: ticketbook migrate backup --source {source} --to DIR"
+            "Make one: ticketbook migrate backup --source … --to DIR"
         )
     folder = FolderSource(backup.folder, Path(backup.folder))
     if content_of(folder.records(TICKETS)) != backup.content:
