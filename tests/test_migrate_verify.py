@@ -128,6 +128,17 @@ def test_nothing_is_accounted_for_before_it_is_taken_over(target: str) -> None:
 Change = Callable[[Database[Document], Document], object]
 
 
+def test_there_is_nothing_to_verify_in_an_empty_source(
+    mongodb_uri: str, target: str, tmp_path: Path
+) -> None:
+    run(str(DUMPS), target)
+    (tmp_path / "ticket_1.bson").write_bytes(b"")
+    for source in (mongodb_uri.replace("/?", f"/old_{ObjectId()}?"), str(tmp_path)):
+        code, found, err = verify(source, target)
+        assert (code, found) == (4, [])
+        assert "There is nothing in ticket_1 of" in err
+
+
 def _set(**fields: Any) -> Change:
     return lambda old, one: old["ticket_1"].update_one({"_id": one["_id"]}, {"$set": fields})
 

@@ -12,6 +12,7 @@ from api.cli.opened import opened
 from api.cli.output import Exit, say
 from api.cli.progress import Meter
 from api.http.models import iso
+from domain.errors import SourceUnusable
 from infrastructure.legacy.evidence import Evidence, Verified
 from infrastructure.legacy.expected import read_again
 from infrastructure.legacy.mismatch import Accounted, Mismatch
@@ -44,10 +45,16 @@ def verify(source: SourceOption, system: SystemOption = SYSTEM, json: Summary = 
         verification = Verification(service.log, TICKETS, system, meaning.catalogue, targets)
 
         def records() -> Iterator[bytes]:
+            number = 0
             for number, record in enumerate(read_again(opened_source, TICKETS), start=1):
                 yield record
                 if number % 1_000 == 0 or number == total:
                     meter.tell(TICKETS, number, max(total, number))
+            if not number:
+                raise SourceUnusable(
+                    f"There is nothing in {TICKETS} of {opened_source.name}, so nothing can be "
+                    "compared. Is it the right source, or was it retired already?"
+                )
 
         try:
             listed, unexplained = print_all(_mismatches(verification, records(), opened_source))
