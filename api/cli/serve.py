@@ -7,12 +7,10 @@ import sys
 from typing import Annotated, Final
 
 import typer
-import uvicorn
 
 from api.cli.output import Exit, reporting, say
 from api.cli.token import EVERYTHING, EXAMPLE_ORG, new_token
 from api.composition import Service, open_service
-from api.http.app import create_app
 from domain.errors import ConfigurationError
 from infrastructure.addresses import is_loopback
 from infrastructure.logging import configure_logging
@@ -27,6 +25,8 @@ def serve(
     json_logs: Annotated[bool, typer.Option(help="Log JSON lines, also on a terminal.")] = False,
 ) -> None:
     """Serve the HTTP API until interrupted."""
+    from api.http.server import run  # no other command should wait for a web framework to load
+
     configure_logging(json=json_logs or not sys.stderr.isatty())
     _stop_in_order()
     with reporting():
@@ -38,26 +38,8 @@ def serve(
             )
         with open_service(settings) as service, _listening(host, port) as listener:
             _greet(settings, service, f"http://{_shown(host)}:{listener.getsockname()[1]}")
-            server = _Server(
-                uvicorn.Config(
-                    create_app(service),
-                    access_log=False,
-                    log_config=None,
-                    server_header=False,
-                    proxy_headers=False,
-                    timeout_graceful_shutdown=10,
-                )
-            )
             _collect_rarely()
-            server.run(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait for the requests at work; but old clients' long polls wait for this service."""
-        if polls := getattr(self.config.app.state, "polls", None):  # type: ignore[union-attr]
-            polls.end_all()
-        await super().shutdown(sockets)
+            run(service, listener)
 
 
 def _collect_rarely() -> None:

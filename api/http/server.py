@@ -1,0 +1,30 @@
+"""Running the application in this process, until it is told to stop."""
+
+import socket
+
+import uvicorn
+
+from api.composition import Service
+from api.http.app import create_app
+
+
+def run(service: Service, listener: socket.socket) -> None:
+    """Answer whoever connects, until a signal says that it is enough."""
+    _Server(
+        uvicorn.Config(
+            create_app(service),
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=10,
+        )
+    ).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for the requests at work; but old clients' long polls wait for this service."""
+        if polls := getattr(self.config.app.state, "polls", None):  # type: ignore[union-attr]
+            polls.end_all()
+        await super().shutdown(sockets)
