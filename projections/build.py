@@ -1,7 +1,7 @@
 """Building one share of a new version of a view, in bulk: a ticket's state is written when it has
 come as far as it goes, not once per event."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from time import monotonic, sleep
@@ -11,6 +11,7 @@ from domain.errors import EventUnreadable
 from domain.events import Recorded
 from domain.ports import Share
 from projections.projection import Parked, Projected, Row, parking
+from projections.verification import At, unheard
 from projections.versions import Build, Versions
 
 STRETCH: Final = 5_000
@@ -163,13 +164,14 @@ def build_share(
     versions: Versions[Any],
     build: Build,
     number: int,
-    wanted: Callable[[], bool],
+    at: At = unheard,
 ) -> None:
     """Build one share to its end, at the rate and with the pauses that operators ask for; stop
-    early when the build is given up, or nobody wants it (`wanted` is False) any more."""
+    early when the build is given up."""
     builder = ShareBuilder(projected, build, number)
     asked, looked_at = build, 0.0
-    while not builder.done and wanted():
+    while not builder.done:
+        at(builder.position)
         if monotonic() - looked_at > _LOOK:
             found = versions.registry().building
             if found is None or found.version != build.version:

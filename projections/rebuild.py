@@ -4,15 +4,14 @@ in one step. Readers and writers go on all the while."""
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from itertools import count
 from time import monotonic, sleep
 from typing import Any, Final, Literal, Protocol
 
 from domain.errors import Fenced, ProjectionBehind, TicketbookError, VersionUnknown
 from projections.applier import BATCH, Applier
 from projections.live import FRESH, LiveProjection
-from projections.operations import Difference, Verification, judge, leading, verify
-from projections.projection import Key, Projected
+from projections.operations import leading
+from projections.verification import At, Difference, Verification
 from projections.versions import Build
 
 DROP_AFTER: Final = 5 * FRESH
@@ -36,8 +35,17 @@ class Builders(Protocol):
         """Raises what one of them failed with."""
 
 
-StartBuilders = Callable[[str, Build], AbstractContextManager[Builders]]
-"""Start building every share of a projection's build; leaving the context stops them."""
+class Workers(Protocol):
+    """Do what keeps a processor busy, beside whatever else goes on."""
+
+    def build(self, projection: str, build: Build) -> AbstractContextManager[Builders]:
+        """Start building every share of the build; leaving the context stops them."""
+
+    def verify(self, projection: str, version: int, at: At) -> Verification:
+        """What `verification.verify` finds of a version."""
+
+    def compare(self, projection: str, live: int, new: int, at: At) -> Sequence[Difference]:
+        """What `verification.compare` finds of two versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ def rebuild(
     projection: LiveProjection[Any],
     head: Callable[[], int],
     holder: str,
-    start: StartBuilders,
+    workers: Workers,
     shares: int,
     tell: Tell,
     *,
@@ -90,7 +98,7 @@ def rebuild(
     """
     build = projection.versions.begin(head(), shares)
     try:
-        return _rebuilt(projection, build, head, holder, start, tell, dry_run, hand_over, stop)
+        return _rebuilt(projection, build, head, holder, workers, tell, dry_run, hand_over, stop)
     except TicketbookError:
         if build.version in projection.versions.registry().versions:
             raise
@@ -102,20 +110,21 @@ def _rebuilt(
     build: Build,
     head: Callable[[], int],
     holder: str,
-    start: StartBuilders,
+    workers: Workers,
     tell: Tell,
     dry_run: bool,
     hand_over: float,
     stop: Callable[[], None],
 ) -> Rebuilt:
-    versions, projected = projection.versions, projection.projected(build.version)
+    name, versions = projection.projection.name, projection.versions
+    projected = projection.projected(build.version)
     with leading(projected, holder) as (applier, held):
 
         def check() -> None:
             held()
             stop()
 
-        if not _build(projection, build, head, start, check, tell):
+        if not _build(projection, build, head, workers, check, tell):
             return Rebuilt("cancelled", build.version, 0, (), None)
         applier.resume()
         started, began = monotonic(), applier.position
@@ -129,9 +138,18 @@ def _rebuilt(
                 tell(Step("catching up", applier.position, max(head(), applier.position), rate))
 
         catch_up()
-        tell(Step("comparing", applier.position, applier.position, 0.0))
-        new = verify(projected, check)
-        live = compare(projection.live.projected, projected, check)
+        compared_since = monotonic()
+
+        def comparing(position: int) -> None:
+            check()
+            rate = position / max(monotonic() - compared_since, 1e-9)
+            tell(Step("comparing", position, applier.position, rate))
+
+        comparing(0)
+        new = workers.verify(name, build.version, comparing)
+        comparing(applier.position)
+        shown = versions.registry().live
+        live = workers.compare(name, shown, build.version, lambda _: check())
         if new.differences:
             return Rebuilt("refused", build.version, applier.position, live, new)
         if dry_run:
@@ -162,7 +180,7 @@ def _build(
     projection: LiveProjection[Any],
     build: Build,
     head: Callable[[], int],
-    start: StartBuilders,
+    workers: Workers,
     check: Callable[[], None],
     tell: Tell,
 ) -> bool:
@@ -171,7 +189,7 @@ def _build(
     if view.checkpoint():
         return True  # it was complete already
     began, started = min(_reached(view.loaded(), build)), monotonic()
-    with start(projection.projection.name, build) as builders:
+    with workers.build(projection.projection.name, build) as builders:
         while True:
             check()
             asked = projection.versions.registry().building
@@ -263,29 +281,3 @@ def _drop(
     for version in numbers:
         projection.versions.drop(version)
     return numbers
-
-
-def compare(
-    live: Projected[Any], new: Projected[Any], check: Callable[[], None]
-) -> list[Difference]:
-    """Where the live version is not what the new one says: found by walking through both in the
-    order of their keys, and then judged by the log, as both may be moving."""
-    suspects: list[Key] = []
-    lefts, rights = live.view.rows(), new.view.rows()
-    left, right = next(lefts, None), next(rights, None)
-    for number in count():
-        if number % 1_000 == 0:
-            check()
-        if left is None and right is None:
-            break
-        if left is not None and (right is None or left[0] < right[0]):
-            suspects.append(left[0])
-            left = next(lefts, None)
-        elif right is not None and (left is None or right[0] < left[0]):
-            suspects.append(right[0])
-            right = next(rights, None)
-        else:
-            if left != right and left is not None:
-                suspects.append(left[0])
-            left, right = next(lefts, None), next(rights, None)
-    return judge(live, suspects)

@@ -1,6 +1,6 @@
 """A store with a past, and rebuilding its views without processes for the shares."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,8 @@ from projections.build import build_share
 from projections.live import LiveProjection
 from projections.progress import Progress
 from projections.projection import Projection
-from projections.rebuild import Builders, Rebuilt, StartBuilders, Step, rebuild
+from projections.rebuild import Builders, Rebuilt, Step, rebuild
+from projections.verification import At, Difference, Verification, compare, verify
 from projections.versions import Build
 from tests.stories import (
     START,
@@ -36,17 +37,24 @@ class _Done:
         """Nothing failed, or it would have been raised at once."""
 
 
-def at_once(projection: LiveProjection[Any]) -> StartBuilders:
-    """Builds every share before anything else happens."""
+class Here:
+    """Workers that do it themselves, before anything else happens."""
+
+    def __init__(self, projection: LiveProjection[Any]) -> None:
+        self._projection = projection
 
     @contextmanager
-    def start(name: str, build: Build) -> Iterator[Builders]:
+    def build(self, projection: str, build: Build) -> Iterator[Builders]:
         for number in range(build.shares):
-            projected = projection.projected(build.version)
-            build_share(projected, projection.versions, build, number, lambda: True)
+            projected = self._projection.projected(build.version)
+            build_share(projected, self._projection.versions, build, number)
         yield _Done()
 
-    return start
+    def verify(self, projection: str, version: int, at: At) -> Verification:
+        return verify(self._projection.projected(version), at)
+
+    def compare(self, projection: str, live: int, new: int, at: At) -> Sequence[Difference]:
+        return compare(self._projection.projected(live), self._projection.projected(new), at)
 
 
 def rebuilt(
@@ -61,7 +69,7 @@ def rebuilt(
         projection,
         head,
         "operator",
-        at_once(projection),
+        Here(projection),
         shares,
         tell,
         dry_run=dry_run,

@@ -21,7 +21,7 @@ from infrastructure.mongodb.client import Document
 from infrastructure.settings import load_settings
 from infrastructure.signing_key import read_public_key, signing_key_of
 from projections.chain_check import check_chain
-from projections.operations import verify
+from projections.verification import verify
 from tests.stories import create, id_, rename
 from tests.test_command_line import run
 

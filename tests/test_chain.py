@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.database import Database
 
-from api.builders import builders
 from api.composition import open_service, open_stores
+from api.workers import Workers
 from domain.chain import START, next_hash
 from domain.commands import Command
 from domain.errors import ChainBroken
@@ -178,7 +178,7 @@ def test_every_store_and_every_rebuild_give_the_same_head(store_url: str) -> Non
         audit = service.projections["audit"]
         assert audit.live.progress.wait(position, 10)
         before = dict(audit.live.view.rows())
-        rebuild(audit, service.log.head, "test", builders(settings), 1, lambda _: None)
+        rebuild(audit, service.log.head, "test", Workers(settings), 1, lambda _: None)
         assert audit.live.view.name == "audit@2"
         assert dict(audit.live.view.rows()) == before
         assert audit.live.view.parked().keys() == {id_(9)}

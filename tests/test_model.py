@@ -32,11 +32,11 @@ from infrastructure.writer import Writer
 from projections.applier import Applier
 from projections.audit import AUDIT, AuditFilter
 from projections.live import LiveProjection
-from projections.operations import verify
 from projections.progress import Progress
 from projections.projection import Projection
 from projections.rebuild import roll_back
 from projections.tickets import TICKETS, TicketFilter
+from projections.verification import verify
 from projections.versions import Versions
 from tests.rebuilding import catch_up, rebuilt
 from tests.stories import (

@@ -12,11 +12,11 @@ from infrastructure.codec import encode
 from projections.applier import Applier
 from projections.audit import AUDIT
 from projections.live import LiveProjection
-from projections.operations import verify
 from projections.parking import parked_in, retry_everywhere, skip
 from projections.projection import Projection, Skipped
 from projections.status import status
 from projections.tickets import TICKETS
+from projections.verification import verify
 from tests.rebuilding import House, followed, poisoned, rebuilt, rows
 from tests.server import refused, seen, serving
 from tests.stories import START, id_, rename

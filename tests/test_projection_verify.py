@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from projections.audit import AUDIT
-from projections.operations import repair, verify
+from projections.operations import repair
 from projections.parking import parked_in, retry_everywhere
 from projections.projection import Projection
 from projections.tickets import TICKETS
-from tests.rebuilding import House, followed, poisoned, rows
+from projections.verification import verify
+from tests.rebuilding import House, followed, poisoned, rebuilt, rows
 from tests.stories import change, create, id_, rename, retire
 from tests.view_faults import vandal
 from tests.view_rows import open_store
@@ -67,6 +68,27 @@ def test_a_thousand_faults_are_all_found_and_all_mended(
     house: House, store_url: str, projection: Projection[Any]
 ) -> None:
     assert harmed_and_mended(house, store_url, projection, faults=500) >= 500
+
+
+@BOTH
+def test_a_rebuild_shows_whatever_was_done_to_the_rows_and_leaves_it_behind(
+    house: House, store_url: str, projection: Projection[Any]
+) -> None:
+    live, random = house.live(projection), Random(projection.name)
+    followed(live, 1, fence=0)
+    right = rows(live, 1)
+    with vandal(store_url, f"{projection.name}_1") as somebody:
+        for _ in range(150):
+            somebody.harm(random)
+    due, there = dict(right), dict(rows(live, 1))
+    harmed = {k for k in due.keys() | there.keys() if due.get(k, ()) != there.get(k, ())}
+
+    found = rebuilt(live, house.log.head)
+
+    assert found.state == "switched"
+    assert {one.key for one in found.live} == harmed
+    assert len(harmed) > 20
+    assert rows(live, 2) == right
 
 
 @BOTH

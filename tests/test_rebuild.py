@@ -14,11 +14,11 @@ from projections import build as build_module
 from projections.audit import AUDIT
 from projections.build import ShareBuilder, build_share
 from projections.live import LiveProjection
-from projections.operations import verify
 from projections.projection import Change, Projection
 from projections.rebuild import Step, cancel, drop_old, rebuild, roll_back
 from projections.tickets import TICKETS
-from tests.rebuilding import House, at_once, followed, rebuilt, rows
+from projections.verification import verify
+from tests.rebuilding import Here, House, followed, rebuilt, rows
 from tests.stories import (
     create,
     id_,
@@ -224,7 +224,7 @@ def test_cancelling_stops_the_builders_and_deletes_what_they_built(house: House)
     live = house.live(TICKETS)
     build = live.versions.begin(house.log.head(), 2)
     assert cancel(live, lambda _: None) == build.version
-    build_share(live.projected(build.version), live.versions, build, 0, lambda: True)
+    build_share(live.projected(build.version), live.versions, build, 0)
     assert live.versions.view(build.version).loaded() == {}
     assert live.versions.registry().building is None
     assert cancel(live, lambda _: None) is None
@@ -237,12 +237,11 @@ def test_a_builder_pauses_until_it_is_told_to_go_on(house: House) -> None:
     live.versions.control(paused=True)
     asked = Event()
 
-    def wanted() -> bool:
+    def at(position: int) -> None:
         asked.set()
-        return True
 
     projected = live.projected(build.version)
-    builder = Thread(target=build_share, args=(projected, live.versions, build, 0, wanted))
+    builder = Thread(target=build_share, args=(projected, live.versions, build, 0, at))
     builder.start()
     assert asked.wait(10)
     assert live.versions.view(build.version).loaded() == {}
@@ -316,9 +315,11 @@ def test_a_rebuild_can_be_stopped_while_it_compares_and_is_gone_on_with(house: H
         if phases[-1:] == ["comparing"]:
             raise KeyboardInterrupt
 
+    def tell(step: Step) -> None:
+        phases.append(step.phase)
+
     with pytest.raises(KeyboardInterrupt):
-        start, tell = at_once(live), lambda step: phases.append(step.phase)
-        rebuild(live, house.log.head, "operator", start, 2, tell, hand_over=0.0, stop=stop)
+        rebuild(live, house.log.head, "operator", Here(live), 2, tell, hand_over=0.0, stop=stop)
     assert live.versions.registry().live == 1
     found = rebuilt(live, house.log.head)
     assert (found.state, found.version) == ("switched", 2)
@@ -346,10 +347,11 @@ def test_a_builder_that_fails_says_why(house: House) -> None:
         def check(self) -> None:
             raise StoreUnavailable("a builder ended early")
 
-    @contextmanager
-    def start(name: str, build: Any) -> Iterator[Any]:
-        yield Failed()
+    class Failing(Here):
+        @contextmanager
+        def build(self, projection: str, build: Any) -> Iterator[Any]:
+            yield Failed()
 
     with pytest.raises(StoreUnavailable, match="ended early"):
-        rebuild(live, house.log.head, "operator", start, 1, lambda _: None)
+        rebuild(live, house.log.head, "operator", Failing(live), 1, lambda _: None)
     assert rebuilt(live, house.log.head).state == "switched"

@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from api.composition import open_service, open_stores
 from infrastructure.addresses import SQLiteStore, parse_store
 from infrastructure.settings import load_settings
-from projections.operations import verify
+from projections.verification import verify
 from tests.bench.history import fill
 from tests.server import environment, serving_apart, until
 from tests.traffic import Seen, traffic

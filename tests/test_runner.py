@@ -24,12 +24,13 @@ from projections import runner as runner_module
 from projections.applier import Applier
 from projections.audit import AUDIT, AuditEntry, entry_of
 from projections.live import LiveProjection
-from projections.operations import Difference, repair, retry, verify
+from projections.operations import repair, retry
 from projections.progress import Progress
 from projections.projection import Change, Parked, Projected, Projection
 from projections.runner import HEARTBEAT, LEASE_SECONDS, Runner
 from projections.status import standing
 from projections.tickets import TICKETS
+from projections.verification import Difference, verify
 from tests.rebuilding import catch_up, rebuilt
 from tests.stories import (
     GLOBEX,

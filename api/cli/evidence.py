@@ -35,7 +35,7 @@ from infrastructure.settings import load_settings
 from infrastructure.signing_key import read_public_key, signing_key_of
 from projections.audit import AuditFilter
 from projections.chain_check import check_chain
-from projections.operations import Difference, verify
+from projections.verification import Difference, verify
 
 app = typer.Typer()
 

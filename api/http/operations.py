@@ -3,6 +3,7 @@ operation to come back for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Annotated, Any, Final
 
 from anyio import to_thread
@@ -10,7 +11,6 @@ from fastapi import APIRouter, Path
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.builders import builders, shares
 from api.composition import holder
 from api.http import paging
 from api.http.callers import Call, Operating
@@ -31,9 +31,10 @@ from api.http.projection_models import ProjectionModel, status_json, verificatio
 from api.http.projections import named
 from api.http.recorded import record
 from api.operating import Running
+from api.workers import Workers, shares
 from projections.live import LiveProjection
-from projections.operations import repair, verify
-from projections.rebuild import cancel, control, drop_old, earlier, rebuild, roll_back
+from projections.operations import repair
+from projections.rebuild import Step, cancel, control, drop_old, earlier, rebuild, roll_back
 from projections.status import status
 
 router = APIRouter(prefix="/v1", tags=["Operations"])
@@ -75,12 +76,11 @@ async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = N
         if asked.rate is not None:
             projection.versions.begin(head(), shares())
             projection.versions.control(rate=asked.rate)
-        start = builders(service.settings)
         found = rebuild(
             projection,
             head,
             holder(),
-            start,
+            Workers(service.settings),
             shares(),
             running.tell,
             dry_run=asked.dryRun,
@@ -119,13 +119,20 @@ async def start_drop_old(call: Operating, name: str, body: OperationBody | None 
 async def start_verify(call: Operating, name: str, body: VerifyBody | None = None) -> Response:
     """Compare the live version with the log; with `repair`, put right what differs."""
     asked, projection = body or VerifyBody(), named(call.service, name)
+    workers = Workers(call.service.settings)
 
     def work(running: Running) -> Mapping[str, Any]:
-        projected = projection.live.projected
-        found = remaining = verify(projected, running.check)
+        version, head = projection.versions.registry().live, call.service.log.head()
+        started = monotonic()
+
+        def at(position: int) -> None:
+            rate = position / max(monotonic() - started, 1e-9)
+            running.tell(Step("comparing", position, head, rate))
+
+        found = remaining = workers.verify(name, version, at)
         if asked.repair and not asked.dryRun and found.differences:
-            repair(projected, found.differences, holder())
-            remaining = verify(projected, running.check)
+            repair(projection.projected(version), found.differences, holder())
+            remaining = workers.verify(name, version, at)
         return shown(verification_json(found)) | {"remaining": len(remaining.differences)}
 
     return await _started(call, "verify", "projection.verified", name, asked, work)

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, StrictStr
 
 from api.http.models import REASON_LENGTH, Request, Time, iso
-from projections.operations import Difference, Verification
 from projections.projection import Parked, Skipped
 from projections.status import ProjectionStatus, VersionStatus
+from projections.verification import Difference, Verification
 
 
 class LeaseModel(BaseModel):

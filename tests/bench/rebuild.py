@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from bson import ObjectId
 
-from api.builders import builders, shares
 from api.composition import holder, open_service, open_stores
+from api.workers import Workers, shares
 from infrastructure.mongodb.client import connect
 from infrastructure.settings import Settings, load_settings
 from infrastructure.ticket_log import TicketLog
@@ -112,6 +112,6 @@ def _rebuild(
     """Events a second until a new version is live."""
     started = perf_counter()
     with open_stores(settings) as stores:
-        found = rebuild(live, stores.log.head, holder(), builders(settings), shares(), tell)
+        found = rebuild(live, stores.log.head, holder(), Workers(settings), shares(), tell)
     assert (found.state, found.live) == ("switched", [])
     return events / (perf_counter() - started)

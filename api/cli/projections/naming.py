@@ -6,7 +6,7 @@ import typer
 
 from api.composition import Service
 from projections.live import LiveProjection
-from projections.operations import Difference
+from projections.verification import Difference
 
 Name = Annotated[str, typer.Argument(help="tickets or audit.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]

@@ -5,12 +5,12 @@ from dataclasses import asdict
 
 import typer
 
-from api.builders import builders, shares
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, print_json, say
 from api.cli.projections.naming import DryRun, Name, named, where
 from api.cli.recorded import record
 from api.composition import holder
+from api.workers import Workers, shares
 from projections.rebuild import Rebuilt, Step, drop_old, rebuild, roll_back
 
 
@@ -23,11 +23,17 @@ def rebuild_view(name: Name, dry_run: DryRun = False, json: Json = False) -> Non
     """
     with opened() as service:
         projection = named(service, name)
-        start = builders(service.settings)
+        workers = Workers(service.settings)
         record(service, "projection.rebuilt", {"projection": name, "dryRun": dry_run})
         try:
             found = rebuild(
-                projection, service.log.head, holder(), start, shares(), _progress, dry_run=dry_run
+                projection,
+                service.log.head,
+                holder(),
+                workers,
+                shares(),
+                _progress,
+                dry_run=dry_run,
             )
         except KeyboardInterrupt:
             say("\nInterrupted. Run the command again: it goes on where it stopped.")

@@ -6,11 +6,14 @@ import typer
 
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, print_json, say
+from api.cli.progress import Meter
 from api.cli.projections.naming import DryRun, Name, named, where
 from api.cli.recorded import record
 from api.composition import holder
 from api.http.projection_models import verification_json
-from projections.operations import repair, verify
+from api.workers import Workers
+from projections.operations import repair
+from projections.verification import Verification
 
 Repair = Annotated[bool, typer.Option("--repair", help="Put right what differs.")]
 
@@ -23,13 +26,20 @@ def verify_view(
     Exits with 1 when differences remain.
     """
     with opened() as service:
-        projected = named(service, name).live.projected
-        found = remaining = verify(projected)
+        projection, workers, meter = named(service, name), Workers(service.settings), Meter()
+        version, head = projection.versions.registry().live, service.log.head()
+
+        def verified() -> Verification:
+            found = workers.verify(name, version, lambda at: meter.tell("position", at, head))
+            meter.end()
+            return found
+
+        found = remaining = verified()
         if repairing and not dry_run and found.differences:
             details = {"projection": name, "differences": len(found.differences)}
             record(service, "projection.repaired", details)
-            repair(projected, found.differences, holder())
-            remaining = verify(projected)
+            repair(projection.projected(version), found.differences, holder())
+            remaining = verified()
     if json:
         print_json(verification_json(found) | {"remaining": len(remaining.differences)})
     else:
