@@ -13,6 +13,7 @@ TicketbookError
 ├── KeyReused               an idempotency key came back with another command
 ├── HeadMoved               somebody else appended first (the log retries; callers never see it)
 ├── StoreUnavailable        the store does not answer; what was asked may or may not have happened
+├── EventTooLarge           the store can not hold an event of that size
 ├── Overloaded              too much is waiting already; nothing was stored
 ├── StoreTooNew             the store was written by a newer version of this program
 ├── StoreTooOld             the store was written before the first release
@@ -155,6 +156,10 @@ class StoreTooNew(TicketbookError):
 
 class StoreTooOld(TicketbookError):
     """The store's schema is of a time before the first release, and is not carried over."""
+
+
+class EventTooLarge(TicketbookError):
+    """The store can not hold an event of that size; nothing was stored."""
 
 
 class StoreCorrupt(TicketbookError):

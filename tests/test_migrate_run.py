@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 from time import monotonic, sleep
 from typing import Any
 
@@ -254,8 +255,28 @@ def test_features_are_those_of_the_system_that_is_named(target: str) -> None:
 
 def test_a_system_that_there_is_not_is_refused(target: str) -> None:
     code, _, err = migrate("plan", "--source", str(DUMPS), "--system", "workforce", store=target)
-    assert code == 1
-    assert "Did you mean 'workforce_2'?" in err
+    assert code == 2
+    assert "Did you mean 'workforce_2'?" in " ".join(err.split())
+
+
+def test_a_record_that_no_document_of_mongodb_can_hold_is_told_and_kept_elsewhere(
+    mongodb_url: str, target: str, tmp_path: Path
+) -> None:
+    records = [
+        {"_id": ObjectId(), "name": "Foreman", "orgId": ObjectId(), "features": []},
+        {"_id": (huge := ObjectId()), "features": [], "blob": Random(7).randbytes(15 * 2**20)},
+    ]
+    dump = b"".join(bson.encode(record) for record in records)
+    (tmp_path / "ticket_1.bson").write_bytes(dump)
+    code, _, err = migrate("run", "--source", str(tmp_path), "--no-backup", store=mongodb_url)
+    assert code == 4
+    assert f"The record {huge} is too large to be kept." in err
+    assert "ends at 16 MB" in err and "into a SQLite store" in err
+    done = run(str(tmp_path), target, "--no-backup")
+    assert (done["records"], done["quarantined"]) == (2, 1)
+    code, _, err = migrate("verify", "--source", str(tmp_path), store=target)
+    assert code == 0, err
+    assert "has no users: no references were looked at" in err
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])

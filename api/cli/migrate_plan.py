@@ -5,7 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 import typer
 
-from api.cli.migrating import SYSTEM, SourceOption, SystemOption, tally_rows, translation_of
+from api.cli.migrating import (
+    SYSTEM,
+    SourceOption,
+    SystemOption,
+    say_of_users,
+    tally_rows,
+    translation_of,
+)
 from api.cli.opened import opened_to_read
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.progress import Meter
@@ -42,7 +49,8 @@ def plan(source: SourceOption, system: SystemOption = SYSTEM, json: Json = False
                 records = tickets(opened_source.records(TICKETS), opened_source.name)
                 tally = planning.plan(records, meaning, origin, histories, targets, tell)
                 references = Counter[str]()
-                if opened_source.has(USERS):
+                meter.end()
+                if say_of_users(opened_source):
                     users = opened_source.records(USERS)
                     references = planning.plan_references(users, targets, histories)
         except KeyboardInterrupt:

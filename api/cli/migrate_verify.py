@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic_core import to_json
 
-from api.cli.migrating import SYSTEM, SourceOption, SystemOption, translation
+from api.cli.migrating import SYSTEM, SourceOption, SystemOption, say_of_users, translation
 from api.cli.opened import opened
 from api.cli.output import Exit, say
 from api.cli.progress import Meter
@@ -100,5 +100,5 @@ def _mismatches(
 ) -> Iterator[Mismatch]:
     yield from verification.records(records)
     yield from verification.extra()
-    if source.has(USERS):
+    if say_of_users(source):
         yield from verification.references(read_again(source, USERS))

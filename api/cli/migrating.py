@@ -7,17 +7,18 @@ from uuid import uuid4
 import typer
 
 from api.cli import recorded
+from api.cli.output import say
 from api.composition import Service
 from api.http.models import iso
 from domain.catalogue import Catalogue
-from domain.errors import ChangedHere, SourceUnusable
+from domain.errors import ChangedHere, SourceUnusable, UnknownSystem
 from domain.origin import Origin, milliseconds
 from infrastructure.legacy.changes import read
 from infrastructure.legacy.intake import Intake, Taken
 from infrastructure.legacy.ledger import first_change
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.restoring import Records
-from infrastructure.legacy.source import TICKETS, DatabaseSource, FolderSource
+from infrastructure.legacy.source import TICKETS, USERS, DatabaseSource, FolderSource
 from infrastructure.legacy.tally import Tally
 from infrastructure.stores import Notes
 
@@ -47,7 +48,10 @@ def translation_of(
     catalogue: Catalogue, system: str | None, collection: str = TICKETS
 ) -> Translation:
     if system is not None:
-        catalogue.system(system)  # a wrong one is refused with the nearest spelling
+        try:
+            catalogue.system(system)
+        except UnknownSystem as unknown:
+            raise typer.BadParameter(unknown.detail, param_hint="--system") from None
     return Translation(collection, system, catalogue)
 
 
@@ -117,6 +121,14 @@ def unchanged_here(service: Service, collection: str) -> None:
             "and what was taken over knows nothing of that. Nothing was changed. Put right what is "
             "wrong here instead: ticketbook audit search shows it."
         )
+
+
+def say_of_users(source: DatabaseSource | FolderSource) -> bool:
+    """Whether the source has users, whose references can be looked at; if not, that is said."""
+    if source.has(USERS):
+        return True
+    say(f"{source.name} has no {USERS}: no references were looked at.")
+    return False
 
 
 def counts(taken: Taken) -> str:

@@ -8,7 +8,7 @@ from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from domain.commands import ImportTicket, QuarantineRecord
-from domain.errors import TicketExists
+from domain.errors import EventTooLarge, SourceUnusable, TicketExists
 from domain.origin import Origin
 from domain.ports import EventLog
 from infrastructure.batch import Outcome, Submission
@@ -80,6 +80,12 @@ class Transfer:
             if isinstance(outcome, TicketExists):
                 command = self._translation.quarantine(record, str(outcome), self._origin())
                 outcome = self._writer.execute(command)
+            if isinstance(outcome, EventTooLarge):
+                raise SourceUnusable(
+                    f"The record {command.ticket_id} is too large to be kept. {outcome} Take it "
+                    "out of the source, where a backup keeps it, and run again; or take over into "
+                    "a SQLite store, which holds it."
+                )
             if isinstance(outcome, Exception):
                 raise outcome
             if not outcome.appended and self._again and outcome.position > read_at:

@@ -11,13 +11,16 @@ from bson import ObjectId
 from eventsourcing.persistence import StoredEvent
 
 from domain.chain import Link
-from domain.errors import ChainBroken
+from domain.errors import ChainBroken, EventTooLarge
 from infrastructure.mongodb.client import Document
 from infrastructure.ordered_log import Chained, StoredAnswer
 
 COMMIT_BYTES: Final = 8 * 1024 * 1024
 """A commit of more bytes than this, of events and answers, is spread over several documents, in a
 transaction: MongoDB documents end at 16 MB."""
+
+_LARGEST: Final = 16 * 1024 * 1024
+"""Bytes of a document of MongoDB."""
 
 _ENTRY_BYTES: Final = 200
 """What an event or an answer takes besides what is counted, generously."""
@@ -31,11 +34,17 @@ def documents_of(
     hashes: Sequence[bytes],
     answers: Sequence[StoredAnswer],
 ) -> list[Document]:
+    """Raises `EventTooLarge`."""
     by = ObjectId()
     documents: list[Document] = []
     room = 0
     for position, (event, hash_) in enumerate(zip(events, hashes, strict=True), start=after + 1):
         size = len(event.state) + len(event.topic) + _ENTRY_BYTES
+        if size > _LARGEST - _ENTRY_BYTES:
+            raise EventTooLarge(
+                f"An event of {event.originator_id} ({event.topic}) takes {size / 2**20:.1f} MB, "
+                "and a document of MongoDB ends at 16 MB. It was not stored."
+            )
         if size > room:
             documents.append({"_id": position, "last": position, "by": by, "events": []})
             room = COMMIT_BYTES
