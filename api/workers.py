@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from time import monotonic
@@ -28,7 +28,9 @@ T = TypeVar("T")
 Work = Callable[[Stores, At], T]
 """What a process does. What it is given to call raises in it once nobody waits any more."""
 
-_NICENESS: Final = 5
+_NICENESS: Final = 19
+"""The lowest priority there is: they take what nobody else wants of the processors."""
+
 _LOOK: Final = 0.2
 """Seconds between looks at whether somebody wants to interrupt."""
 
@@ -87,6 +89,8 @@ class _Process(Generic[T]):
         arguments = (settings, work, os.getpid(), theirs)
         self._process = context.Process(target=_run, args=arguments, daemon=True)
         self._process.start()
+        with suppress(ProcessLookupError):  # it failed already, and its end will say so
+            os.setpriority(os.PRIO_PROCESS, self._process.pid or 0, _NICENESS)
         theirs.close()
 
     def ended(self, seconds: float) -> bool:
@@ -140,7 +144,6 @@ class _Unwanted(Exception):
 
 def _run(settings: Settings, work: Work[Any], parent: int, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us decides when to stop
-    os.nice(_NICENESS)
     gc.disable()  # millions of objects without a cycle: looking for one takes a third of the time
 
     told = 0.0

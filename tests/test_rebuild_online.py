@@ -1,16 +1,11 @@
 """A rebuild while the service is in use, and through every kind of death."""
 
-import json
-import os
 import random
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from time import sleep
-from typing import Any, Final
+from typing import Any
 
 import bson
 import pytest
@@ -21,75 +16,9 @@ from infrastructure.addresses import SQLiteStore, parse_store
 from infrastructure.settings import load_settings
 from projections.verification import verify
 from tests.bench.history import fill
-from tests.server import environment, serving_apart, until
-from tests.traffic import Seen, traffic
-
-COMMAND: Final = str(Path(sys.executable).with_name("ticketbook"))
-PHASE_SECONDS: Final = 1.0
-
-
-def operate(store_url: str, *arguments: str) -> "subprocess.Popen[str]":
-    """An operator's command in a process of its own."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
-    return subprocess.Popen(
-        [COMMAND, "projections", *arguments],
-        env=clean | environment(store_url),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def done(operator: "subprocess.Popen[str]") -> str:
-    out, err = operator.communicate(timeout=600)
-    assert operator.returncode == 0, err
-    return out
-
-
-def used_while_operated(store_url: str, events: int) -> tuple[Seen, Seen]:
-    """What clients see before, and all through a rebuild, a switch, a rollback and a switch."""
-    with open_stores(load_settings(environment(store_url))) as stores:
-        fill(stores.log, events)
-    with serving_apart(store_url) as server:
-        settled(store_url)
-        with traffic(server.url) as clients:
-            sleep(PHASE_SECONDS)
-            clients.look()  # the first moments are slower
-            sleep(PHASE_SECONDS)
-            before = clients.look()
-            found = json.loads(done(operate(store_url, "rebuild", "tickets", "--json")))
-            assert (found["state"], found["live"]) == ("switched", [])
-            assert found["position"] > events
-            sleep(PHASE_SECONDS)
-            done(operate(store_url, "rollback", "tickets"))
-            sleep(PHASE_SECONDS)
-            done(operate(store_url, "rollback", "tickets"))
-            sleep(PHASE_SECONDS)
-            during = clients.look()
-        settled(store_url)
-    with open_service(load_settings(environment(store_url)), run_projections=False) as service:
-        live = service.projections["tickets"]
-        assert (live.versions.registry().live, live.versions.registry().kept) == (2, (1,))
-        for version in (1, 2):
-            found = verify(live.projected(version))
-            assert (found.position, found.differences) == (service.log.head(), [])
-        assert list(live.versions.view(1).rows()) == list(live.versions.view(2).rows())
-    return before, during
-
-
-def settled(store_url: str) -> None:
-    """Wait until every view shows what the log holds."""
-    with open_service(load_settings(environment(store_url)), run_projections=False) as service:
-
-        def current() -> bool:
-            head = service.log.head()
-            return all(
-                live.versions.view(version).checkpoint() == head
-                for live in service.projections.values()
-                for version in (live.versions.registry().live, *live.versions.registry().kept)
-            )
-
-        until(current, seconds=600)
+from tests.operating import done, operate, used_while_operated
+from tests.server import environment
+from tests.traffic import Seen
 
 
 def test_clients_notice_neither_rebuild_nor_switch_nor_rollback(store_url: str) -> None:

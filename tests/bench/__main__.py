@@ -14,6 +14,7 @@ from tests.bench.append import append_to_mongodb, append_to_sqlite
 from tests.bench.audit import page_mongodb, page_sqlite
 from tests.bench.export import export_from_mongodb, export_from_sqlite
 from tests.bench.migrate import migrate
+from tests.bench.online import use_while_rebuilding
 from tests.bench.over_http import create_ticket, read_back
 from tests.bench.plan import FULL, QUICK, Plan
 from tests.bench.rebuild import rebuild_on_mongodb, rebuild_on_sqlite
@@ -41,6 +42,7 @@ MEASUREMENTS: Final[Mapping[str, tuple[Measurement, ...]]] = {
         lambda uri, folder, plan: rebuild_on_mongodb(uri, plan),
         lambda uri, folder, plan: rebuild_on_sqlite(folder, plan),
     ),
+    "online": (lambda uri, folder, plan: use_while_rebuilding(uri, plan),),
     "migrate": (migrate,),
 }
 
