@@ -58,15 +58,18 @@ def leading(
 
 
 def repair(projected: Projected[Row], differences: Sequence[Difference], holder: str) -> int:
-    """Put what the log says in the place of what differs; how many places that were.
+    """Put what the log says in the place of what differs; how many places that were. What can not
+    be told is left as it is.
 
     The version's runner stands by meanwhile. Raises `Fenced`.
     """
+    done = 0
     with leading(projected, holder) as (applier, check):
         for start in range(0, len(differences), _MENDED):
             keys = [one.key for one in differences[start : start + _MENDED]]
             right = rows_at(projected, keys, applier.position)
-            mended = {key: rows[0] if due else None for key, (_, due, rows) in right.items()}
+            mended = {key: due.row for key, due in right.items() if not due.broken}
             projected.view.mend(mended, applier.fence)
+            done += len(mended)
             check()
-    return len(differences)
+    return done

@@ -3,19 +3,30 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import count
-from typing import Final, Literal
+from typing import Final, Generic, Literal
 
 from domain.errors import EventUnreadable
 from domain.events import Recorded
-from domain.ports import Share
+from domain.ports import Share, Stretch
 from projections.applier import BATCH
-from projections.projection import Key, Projected, Row
+from projections.projection import Key, Projected, Row, parking
 
 _AT_ONCE: Final = 1_000_000
 """Most events whose rows are expected at once while verifying."""
 
 _STRETCH: Final = 5_000
 _JUDGED: Final = 500
+
+_UNTOLD: Final = -1
+"""Stands for the hash of a row that nobody can tell: no object has this one."""
+
+Kind = Literal["missing", "extra", "changed", "unreadable"]
+
+UNREADABLE: Final = (
+    "What is unreadable stays as it is: an event of its ticket fails here. Mend the cause or "
+    "upgrade ticketbook, and verify again; or rebuild, and skip the event at which it parks then."
+)
+"""What operators are told to do about differences of that kind."""
 
 At = Callable[[int], None]
 """Is told now and then, and often, at which position somebody is who has a lot to look at; it may
@@ -29,11 +40,32 @@ def unheard(_: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One place where a view does not say what the log says. `ticket_id` is None where nothing in
-    the log belongs there."""
+    the log belongs there.
 
-    kind: Literal["missing", "extra", "changed"]
+    `unreadable`: what belongs there can not be told, as an event fails here that the view neither
+    parks nor skips; `why` says which. The row may well be right.
+    """
+
+    kind: Kind
     key: Key
     ticket_id: str | None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Due(Generic[Row]):
+    """What the log has for a key from some checkpoint on: its ticket, whether there must be a row,
+    and which rows there may be; or `broken`, why that can not be told."""
+
+    ticket_id: str | None
+    due: bool
+    allowed: Sequence[Row]
+    broken: str | None
+
+    @property
+    def row(self) -> Row | None:
+        """The one to put there at that checkpoint."""
+        return self.allowed[0] if self.due else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +76,11 @@ class Verification:
     rows: int
     parked: Sequence[str]
     differences: Sequence[Difference]
+
+
+def unreadable(found: Verification) -> int:
+    """Of how many differences nobody can tell what is right."""
+    return sum(difference.kind == "unreadable" for difference in found.differences)
 
 
 def verify(projected: Projected[Row], at: At = unheard) -> Verification:
@@ -126,9 +163,10 @@ def _owner(key: Key, row: Row) -> str:
 
 
 def _expected(projected: Projected[Row], share: Share, upto: int, at: At) -> dict[Key, int]:
-    """The key to the hash of the row that should be there."""
+    """The key to the hash of the row that should be there, or to `_UNTOLD`."""
     latest: dict[str, Row | None] = {}
     expected: dict[Key, int] = {}
+    broken: set[str] = set()
     passed, parked = projected.skipped().keys(), projected.view.parked()
     position = 0
     while position < upto:
@@ -136,25 +174,42 @@ def _expected(projected: Projected[Row], share: Share, upto: int, at: At) -> dic
         if stretch.upto == position:
             break  # the log ends before the view does: every row beyond is one too many
         position = stretch.upto
-        for recorded in stretch.events:
-            ticket_id = recorded.ticket_id
-            if recorded.position in passed:
+        for told in _in_order(stretch):
+            ticket_id = told.ticket_id
+            if told.position in passed:
                 continue
-            if ticket_id in parked and recorded.position >= parked[ticket_id].position:
+            if ticket_id in parked and told.position >= parked[ticket_id].position:
                 continue
-            try:
-                row = projected.projection.project(latest.get(ticket_id), recorded)
-            except Exception:
-                continue  # the runner parks it; if not, its rows are looked at again
-            latest[ticket_id] = row
-            if row is not None:
-                expected[_key(projected, recorded)] = hash(row)
+            if ticket_id not in broken:
+                try:
+                    latest[ticket_id] = _projected(projected, latest.get(ticket_id), told)
+                except Exception:
+                    broken.add(ticket_id)  # the runner parks it; if not, it is looked at again
+            if ticket_id in broken:
+                expected[_key(projected, told)] = _UNTOLD
+            elif (row := latest[ticket_id]) is not None:
+                expected[_key(projected, told)] = hash(row)
         at((share.number * upto + position) // share.of)
     return expected
 
 
-def _key(projected: Projected[Row], recorded: Recorded) -> Key:
-    return recorded.position if projected.projection.every else recorded.ticket_id
+def _in_order(stretch: Stretch) -> Sequence[Recorded | EventUnreadable]:
+    if not stretch.unreadable:
+        return stretch.events
+    return sorted((*stretch.events, *stretch.unreadable), key=lambda told: told.position)
+
+
+def _projected(
+    projected: Projected[Row], row: Row | None, told: Recorded | EventUnreadable
+) -> Row | None:
+    """The row that follows. Raises whatever is wrong with the event."""
+    if isinstance(told, EventUnreadable):
+        raise told
+    return projected.projection.project(row, told)
+
+
+def _key(projected: Projected[Row], told: Recorded | EventUnreadable) -> Key:
+    return told.position if projected.projection.every else told.ticket_id
 
 
 def judge(projected: Projected[Row], suspects: Iterable[Key]) -> list[Difference]:
@@ -173,16 +228,18 @@ def _differences(projected: Projected[Row], keys: Sequence[Key]) -> Iterator[Dif
     that was read before it, as long as the log says the same."""
     floor = projected.view.checkpoint()
     stored = projected.view.stored(keys)
-    for key, (ticket_id, due, allowed) in rows_at(projected, keys, floor).items():
-        kind: Literal["missing", "extra", "changed"] | None = None
-        if key not in stored:
-            kind = "missing" if due else None
-        elif not allowed:
+    for key, due in rows_at(projected, keys, floor).items():
+        kind: Kind | None = None
+        if due.broken:
+            kind = "unreadable"
+        elif key not in stored:
+            kind = "missing" if due.due else None
+        elif not due.allowed:
             kind = "extra"
-        elif stored[key] not in allowed:
+        elif stored[key] not in due.allowed:
             kind = "changed"
         if kind:
-            yield Difference(kind, key, ticket_id)
+            yield Difference(kind, key, due.ticket_id, due.broken)
 
 
 def _tickets_at(projected: Projected[Row], keys: Sequence[Key]) -> Mapping[Key, str | None]:
@@ -213,11 +270,8 @@ def _runs(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
-def rows_at(
-    projected: Projected[Row], keys: Sequence[Key], floor: int
-) -> Mapping[Key, tuple[str | None, bool, Sequence[Row]]]:
-    """Of each key: its ticket, whether there must be a row, and which rows there may be, from
-    checkpoint `floor` on."""
+def rows_at(projected: Projected[Row], keys: Sequence[Key], floor: int) -> Mapping[Key, Due[Row]]:
+    """What the log has for each key, from checkpoint `floor` on."""
     tickets, passed = _tickets_at(projected, keys), projected.skipped().keys()
     parked = projected.view.parked()
     told = projected.log.fragments({one for one in tickets.values() if one is not None})
@@ -231,30 +285,32 @@ def rows_at(
         for ticket_id, history in told.items()
     }
     return {
-        key: (ticket_id, *_allowed(projected, key, histories.get(ticket_id or "", ()), floor))
+        key: _due(projected, key, ticket_id, histories.get(ticket_id or "", ()), floor)
         for key, ticket_id in tickets.items()
     }
 
 
-def _allowed(
+def _due(
     projected: Projected[Row],
     key: Key,
+    ticket_id: str | None,
     history: Sequence[Recorded | EventUnreadable],
     floor: int,
-) -> tuple[bool, Sequence[Row]]:
+) -> Due[Row]:
     due, allowed = False, list[Row]()
     row: Row | None = None
-    for recorded in history:
-        if isinstance(recorded, EventUnreadable):
-            break
+    for told in history:
         try:
-            row = projected.projection.project(row, recorded)
-        except Exception:
-            break  # here the runner parks it
-        if row is None or _key(projected, recorded) != key:
+            row = _projected(projected, row, told)
+        except Exception as error:
+            if told.position > floor or (projected.projection.every and key < told.position):
+                break  # the runner has yet to park it, or what it means comes after the key
+            why = parking(told.ticket_id, told.position, error, projected.clock()).error
+            return Due(ticket_id, False, (), f"position {told.position}: {why}")
+        if row is None or _key(projected, told) != key:
             continue
-        if recorded.position <= floor:
+        if told.position <= floor:
             due, allowed = True, [row]
         else:
             allowed.append(row)
-    return due, allowed
+    return Due(ticket_id, due, allowed, None)

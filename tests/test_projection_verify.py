@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
+from domain.errors import EventUnreadable
+from infrastructure import codec
+from infrastructure.ticket_log import TicketLog
 from projections.audit import AUDIT
 from projections.operations import repair
 from projections.parking import parked_in, retry_everywhere
 from projections.projection import Projection
 from projections.tickets import TICKETS
-from projections.verification import verify
+from projections.verification import unreadable, verify
 from tests.rebuilding import House, followed, poisoned, rebuilt, rows
 from tests.stories import change, create, id_, rename, retire
 from tests.view_faults import vandal
@@ -89,6 +93,62 @@ def test_a_rebuild_shows_whatever_was_done_to_the_rows_and_leaves_it_behind(
     assert {one.key for one in found.live} == harmed
     assert len(harmed) > 20
     assert rows(live, 2) == right
+
+
+@BOTH
+@pytest.mark.parametrize("fails_from", [1, 2])
+def test_what_an_event_that_fails_here_made_of_a_ticket_is_told_and_never_reverted(
+    house: House, projection: Projection[Any], fails_from: int
+) -> None:
+    followed(house.live(projection), 1, fence=0)
+    elsewhere = house.live(poisoned(projection, id_(100), fails_from))
+    right, projected = rows(elsewhere, 1), elsewhere.projected(1)
+    first, *others = [one.position for one in house.log.histories([id_(100)])[id_(100)]]
+    positions = [first, *others][fails_from - 1 :]
+    told = positions if projection.every else [id_(100)]
+    beside = positions[0] - 1 if projection.every else id_(101)
+    fence = projected.leases.seize(projected.view.name, "a vandal", 0.1)
+    projected.view.mend({beside: None}, fence)
+
+    found = verify(projected)
+
+    assert {one.key: one.kind for one in found.differences} == {
+        **dict.fromkeys(told, "unreadable"),
+        beside: "missing",
+    }
+    whys = {one.why for one in found.differences if one.kind == "unreadable"}
+    assert whys == {f"position {positions[0]}: ZeroDivisionError: poisoned"}
+    assert unreadable(found) == len(told)
+    assert repair(projected, found.differences, "operator") == 1
+    assert (rows(elsewhere, 1), len(verify(projected).differences)) == (right, len(told))
+    assert {one.kind for one in verify(projected).differences} == {"unreadable"}
+    assert verify(house.live(projection).projected(1)).differences == []
+
+
+@BOTH
+def test_an_event_that_was_damaged_after_it_was_applied_is_told(
+    house: House, projection: Projection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed(house.live(projection), 1, fence=0)
+    at = house.log.histories([id_(100)])[id_(100)][1].position
+    decode = codec.decode
+
+    def damaged(stored: Any) -> Any:
+        if stored.id == at:
+            raise EventUnreadable("damaged", at, id_(100))
+        return decode(stored)
+
+    monkeypatch.setattr(codec, "decode", damaged)
+    live = replace(house.live(projection).projected(1), log=TicketLog(house.opened.log, tail=0))
+    right = list(live.view.rows())
+
+    found = verify(live)
+
+    assert {one.kind for one in found.differences} == {"unreadable"}
+    assert {one.ticket_id for one in found.differences} == {id_(100)}
+    assert len(found.differences) == (2 if projection.every else 1)
+    assert repair(live, found.differences, "operator") == 0
+    assert list(live.view.rows()) == right
 
 
 @BOTH

@@ -156,8 +156,9 @@ def verification_json(found: Verification) -> dict[str, Any]:
 
 def difference_json(difference: Difference) -> dict[str, Any]:
     key = difference.key
-    return {
+    told = {
         "kind": difference.kind,
         "key": key if isinstance(key, int | str) else str(key),
         "ticketId": difference.ticket_id,
     }
+    return told | ({"why": difference.why} if difference.why else {})

@@ -21,7 +21,8 @@ def named(service: Service, name: str) -> LiveProjection[Any]:
 
 
 def where(difference: Difference) -> str:
-    """Where in the view that is."""
+    """Where in the view that is, and why nobody can tell what belongs there, if so."""
+    why = f", {difference.why}" if difference.why else ""
     if isinstance(difference.key, int):
-        return f"position {difference.key}, ticket {difference.ticket_id or '-'}"
-    return f"ticket {difference.key}"
+        return f"position {difference.key}, ticket {difference.ticket_id or '-'}{why}"
+    return f"ticket {difference.key}{why}"

@@ -13,7 +13,7 @@ from api.composition import holder
 from api.http.projection_models import verification_json
 from api.workers import Workers
 from projections.operations import repair
-from projections.verification import Verification
+from projections.verification import UNREADABLE, Verification, unreadable
 
 Repair = Annotated[bool, typer.Option("--repair", help="Put right what differs.")]
 
@@ -34,11 +34,12 @@ def verify_view(
             meter.end()
             return found
 
-        found = remaining = verified()
-        if repairing and not dry_run and found.differences:
-            details = {"projection": name, "differences": len(found.differences)}
+        mended, found = 0, verified()
+        remaining, mendable = found, len(found.differences) - unreadable(found)
+        if repairing and not dry_run and mendable:
+            details = {"projection": name, "differences": mendable}
             record(service, "projection.repaired", details)
-            repair(projection.projected(version), found.differences, holder())
+            mended = repair(projection.projected(version), found.differences, holder())
             remaining = verified()
     if json:
         print_json(verification_json(found) | {"remaining": len(remaining.differences)})
@@ -50,8 +51,10 @@ def verify_view(
         said = f"{len(found.differences)} differences" if found.differences else "no difference"
         say(f"{name}: {found.rows} rows compared up to position {found.position}: {said}.")
         if repairing and dry_run:
-            say(f"Would repair {len(found.differences)}.")
+            say(f"Would repair {mendable}.")
         elif repairing:
-            say(f"Repaired {len(found.differences)}; {len(remaining.differences)} remain.")
+            say(f"Repaired {mended}; {len(remaining.differences)} remain.")
+    if unreadable(remaining):
+        say(UNREADABLE)
     if remaining.differences:
         raise typer.Exit(Exit.DIFFERENT)
