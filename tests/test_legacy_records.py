@@ -6,12 +6,14 @@ from typing import Any
 
 import bson
 import pytest
-from bson import ObjectId
+from bson import Code, ObjectId
+from bson.datetime_ms import DatetimeMS
 from bson.int64 import Int64
 
 from domain.commands import ImportTicket, QuarantineRecord
 from domain.events import LegacyRecordQuarantined, TicketImported
 from infrastructure.legacy.records import Translation, stream_id
+from infrastructure.legacy.whole import as_bytes
 from tests.stories import ACME, CATALOGUE, START, origin
 
 FOREMAN = ObjectId("52f22665a60c12d289185d95")
@@ -104,6 +106,10 @@ def test_features_no_system_knows_are_kept_aside() -> None:
         (CLEAN | {"features": "get_all"}, "not a list of names"),
         (CLEAN | {"features": None}, "not a list of names"),
         (CLEAN | {"features": ["get_all", 7]}, "not a list of names"),
+        (CLEAN | {"name": Code("x()")}, "no usable name"),
+        (CLEAN | {"orgId": Code(ACME)}, "no organisation"),
+        (CLEAN | {"features": ["get_all", Code("x()")]}, "not a list of names"),
+        (CLEAN | {"features": ["get_all", Code("x()", {"y": 1})]}, "not a list of names"),
         (CLEAN | {"_id": "by hand"}, "_id is not an ObjectId"),
         (without("_id"), "_id is not an ObjectId"),
     ],
@@ -116,6 +122,31 @@ def test_what_has_no_safe_meaning_is_kept_whole_with_its_reason(
     assert reason in quarantined.reason
     whole = json.loads(quarantined.record)
     assert list(whole) == list(document)
+
+
+def nameless(**fields: Any) -> bytes:
+    return bson.encode(without("name", **fields))
+
+
+ODD: dict[str, bytes] = {
+    "a date in the year 33658": nameless(createdAt=DatetimeMS(10**15)),
+    "a word of extended JSON": nameless(notes={"$date": "yesterday"}),
+    "what looks like an id": nameless(notes={"$oid": ACME}),
+    "what looks like a number": nameless(notes={"$numberLong": "5"}),
+    "what looks like bytes": bson.encode({"$bytes": "eA=="}),
+    "a field named twice": nameless(ab=1, ac=2).replace(b"ac\0", b"ab\0"),
+    "an undefined value": nameless(ab=None).replace(b"\x0aab\0", b"\x06ab\0"),
+    "a symbol": nameless(ab="x").replace(b"\x02ab\0", b"\x0eab\0"),
+    "code": nameless(notes=[Code("x()"), Code("x()", {"y": 1})]),
+    "text that is none": nameless(ab="??").replace(b"??", b"\xff?"),
+}
+
+
+@pytest.mark.parametrize("record", ODD.values(), ids=ODD)
+def test_whatever_a_record_holds_it_is_kept_to_the_byte(record: bytes) -> None:
+    command = OF_WORKFORCE.command(record, origin())
+    assert isinstance(command, QuarantineRecord)
+    assert as_bytes(command.quarantined.record) == record
 
 
 def test_bytes_that_are_no_document_are_kept_too() -> None:
@@ -142,6 +173,7 @@ def test_the_digest_tells_every_difference_of_two_records() -> None:
 
 def test_records_of_different_ids_never_share_a_stream() -> None:
     ids = [FOREMAN, str(FOREMAN), "by hand", "by\x00hand", 7, Int64(8), "7", None, {"a": 1}]
+    ids.append(Code("by hand"))
     names = [stream_id(record_id) for record_id in ids]
     assert len(set(names)) == len(ids)
     assert names[0] == str(FOREMAN)

@@ -7,7 +7,7 @@ from typing import Any
 
 import bson
 import pytest
-from bson import json_util
+from bson import ObjectId, json_util
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -15,6 +15,7 @@ from infrastructure.mongodb.client import Document
 from tests.migrating import DIRTY, migrate, migrated, old_database, sample
 from tests.server import SECRET
 from tests.test_command_line import run as run_anywhere
+from tests.test_legacy_records import FOREMAN, ODD
 
 NAMELESS = DIRTY["no name"]
 
@@ -77,6 +78,19 @@ def test_without_a_source_records_are_tried_as_they_were_kept(tmp_path: Path) ->
     assert code == 1
     assert "0 became tickets, 1 are still in quarantine" in err
     assert len(listed(store)) == 1
+
+
+def test_odd_records_stop_nothing_and_are_whole(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/new.db"
+    (tmp_path / "ticket_1.bson").write_bytes(
+        b"".join(record.replace(FOREMAN.binary, ObjectId().binary) for record in ODD.values())
+    )
+    migrated("run", "--source", str(tmp_path), "--no-backup", store=store)
+    code, _, err = migrate("quarantine", "retry", store=store)
+    assert code == 1
+    assert f"0 became tickets, {len(ODD)} are still in quarantine" in err
+    code, out, err = migrate("verify", "--source", str(tmp_path), store=store)
+    assert (code, out) == (0, ""), err
 
 
 def test_what_is_not_in_quarantine_is_told(tmp_path: Path) -> None:

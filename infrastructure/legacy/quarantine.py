@@ -1,17 +1,13 @@
 """Records in quarantine: kept whole, until they can be tickets."""
 
-import zlib
-from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import bson
-from bson import json_util
-
 from domain.events import LegacyRecordQuarantined
 from domain.stream import stream_of
+from infrastructure.legacy.whole import as_bytes
 from infrastructure.ticket_log import TicketLog
 
 _SOME: Final = 500
@@ -20,8 +16,7 @@ _SOME: Final = 500
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A record of `collection` in quarantine. `id` is its `_id` where that is usable; `record` is
-    extended JSON, of a long one {"$zlib": base64 of its compressed bytes}; `since` is when it was
-    put there."""
+    the text that `whole.py` makes of it; `since` is when it was put there."""
 
     id: str
     collection: str
@@ -33,10 +28,7 @@ class Kept:
     @property
     def bytes(self) -> bytes:
         """The record as it stood in its source."""
-        fields = json_util.loads(self.record)
-        if set(fields) == {"$zlib"}:
-            return zlib.decompress(b64decode(fields["$zlib"]))
-        return b64decode(fields["$bytes"]) if set(fields) == {"$bytes"} else bson.encode(fields)
+        return as_bytes(self.record)
 
 
 def in_quarantine(log: TicketLog) -> Iterator[Kept]:

@@ -5,16 +5,14 @@ mended, and the command says so; what has none is kept whole.
 """
 
 import re
-import zlib
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import bson
-from bson import ObjectId, json_util
+from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
@@ -23,6 +21,7 @@ from domain.commands import ImportTicket, QuarantineRecord
 from domain.events import LegacyRecordQuarantined, SourceRecord, TicketImported
 from domain.handlers import unique
 from domain.origin import Origin
+from infrastructure.legacy.whole import as_text
 
 _KNOWN: Final = frozenset(
     ("_id", "name", "orgId", "system", "features", "createdAt", "updatedAt", "__v")
@@ -32,8 +31,6 @@ _AWARE: Final = CodecOptions[dict[str, Any]](
 )
 _HEXADECIMAL: Final = re.compile("[0-9a-fA-F]{24}")
 _PLAIN: Final = re.compile(r"[\w .:@/+-]{1,100}")
-_LONG: Final = 4 * 1024 * 1024
-"""Characters. As text a record may be many times as long, and MongoDB takes events of 16 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +60,8 @@ class Translation:
             fields = bson.decode(record, _AWARE)
         except BSONError as error:
             reason = f"it is no readable BSON document ({error})"
-            kept = _whole(record, json_util.dumps({"$bytes": b64encode(record).decode()}))
             source = SourceRecord(self.collection, digest, 0)
-            quarantined = LegacyRecordQuarantined(origin, source, reason, kept)
+            quarantined = LegacyRecordQuarantined(origin, source, reason, as_text(record))
             return QuarantineRecord(f"record:{digest[:40]}", quarantined, read_at)
         try:
             imported = self._imported(fields, digest, origin)
@@ -83,7 +79,7 @@ class Translation:
             origin,
             SourceRecord(self.collection, digest, _revision(fields) or 0),
             reason,
-            _whole(record, json_util.dumps(fields, json_options=json_util.CANONICAL_JSON_OPTIONS)),
+            as_text(record),
         )
         name = stream_id(fields["_id"]) if "_id" in fields else f"record:{digest[:40]}"
         return QuarantineRecord(name, quarantined, read_at)
@@ -120,7 +116,7 @@ class Translation:
 
     def _system(self, fields: Mapping[str, Any]) -> str:
         system = fields.get("system") if self.system is None else self.system
-        if not isinstance(system, str) or system not in self.catalogue.systems:
+        if not _is_text(system) or system not in self.catalogue.systems:
             raise Unusable("it names no system of the catalogue")
         return system
 
@@ -129,30 +125,28 @@ def stream_id(record_id: Any) -> str:
     """The stream of the record with this `_id`: as text, if no other `_id` has the same text."""
     if isinstance(record_id, ObjectId):
         return str(record_id)
-    plain = isinstance(record_id, str) and _PLAIN.fullmatch(record_id)
+    plain = _is_text(record_id) and _PLAIN.fullmatch(record_id)
     if plain and not _HEXADECIMAL.fullmatch(record_id) and not record_id.startswith("record:"):
         return str(record_id)
     return f"record:{sha256(bson.encode({'_id': record_id})).hexdigest()[:40]}"
 
 
-def _whole(record: bytes, text: str) -> str:
-    """The record as that text, or as compressed bytes when the text is long."""
-    if len(text) <= _LONG:
-        return text
-    return json_util.dumps({"$zlib": b64encode(zlib.compress(record)).decode()})
+def _is_text(value: Any) -> TypeGuard[str]:
+    """Not an `isinstance`: JavaScript code is a `str` too as BSON is read here, but no text."""
+    return type(value) is str
 
 
 def _organisation(value: Any, repairs: list[str]) -> str:
     if isinstance(value, ObjectId):
         return str(value)
-    if isinstance(value, str) and _HEXADECIMAL.fullmatch(value):
+    if _is_text(value) and _HEXADECIMAL.fullmatch(value):
         repairs.append("orgId was text")
         return value.lower()
     raise Unusable("it has no organisation")
 
 
 def _name(value: Any) -> str:
-    if isinstance(value, str) and value.strip():
+    if _is_text(value) and value.strip():
         return value
     raise Unusable("it has no usable name")
 
@@ -162,7 +156,7 @@ def _features(fields: Mapping[str, Any], repairs: list[str]) -> tuple[str, ...]:
         repairs.append("features were missing: none")
         return ()
     listed = fields["features"]
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+    if not isinstance(listed, list) or not all(map(_is_text, listed)):
         raise Unusable("its features are not a list of names")
     features = unique(listed)
     if len(features) != len(listed):
