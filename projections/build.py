@@ -59,11 +59,12 @@ class ShareBuilder(Generic[Row]):
     def done(self) -> bool:
         return self.position >= self._target
 
-    def step(self) -> int:
-        """Take in the next stretch of the log, and write when enough has gathered; how many
-        positions were passed."""
+    def step(self, most: int | None = None) -> int:
+        """Take in the next stretch of the log, `most` positions or as many as suit best, and write
+        when enough has gathered; how many positions were passed."""
         before = self.position
-        stretch = self._log.read_share(self._share, before, min(STRETCH, self._target - before))
+        limit = min(STRETCH, most or STRETCH, self._target - before)
+        stretch = self._log.read_share(self._share, before, limit)
         self._remember(stretch.events)
         unreadable = list(stretch.unreadable)
         for recorded in stretch.events:
@@ -169,7 +170,7 @@ def build_share(
     """Build one share to its end, at the rate and with the pauses that operators ask for; stop
     early when the build is given up."""
     builder = ShareBuilder(projected, build, number)
-    asked, looked_at = build, 0.0
+    asked, looked_at, due = build, 0.0, 0.0
     while not builder.done:
         at(builder.position)
         if monotonic() - looked_at > _LOOK:
@@ -179,9 +180,11 @@ def build_share(
             asked, looked_at = found, monotonic()
         if asked.paused:
             sleep(_LOOK)
-            continue
-        started = monotonic()
-        passed = builder.step()
-        if asked.rate:
-            # a share reads past all events: its part of the time is its part of the rate
-            sleep(max(passed / asked.rate - (monotonic() - started), 0.0))
+        elif asked.rate and (early := due - monotonic()) > 0:
+            sleep(min(early, _LOOK))  # a little at a time: something else may be asked meanwhile
+        else:
+            started = monotonic()
+            passed = builder.step(asked.rate)  # a second's worth: a short log is throttled too
+            if asked.rate:
+                # a share reads past all events: its part of the time is its part of the rate
+                due = started + passed / asked.rate

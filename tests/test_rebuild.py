@@ -250,6 +250,40 @@ def test_a_builder_pauses_until_it_is_told_to_go_on(house: House) -> None:
     assert live.versions.view(build.version).loaded() == {0: build.target}
 
 
+def test_a_throttled_builder_heeds_what_is_asked_and_who_is_gone_before_it_takes_the_next_step(
+    house: House,
+) -> None:
+    live = house.live(TICKETS)
+    build = live.versions.begin(house.log.head(), 1)
+    live.versions.control(rate=1)
+    projected, positions, lifted = live.projected(build.version), list[int](), Event()
+
+    def at(position: int) -> None:
+        positions.append(position)
+        if position and positions.count(position) == 2 and not lifted.is_set():  # it waits
+            live.versions.control(rate=0)
+            lifted.set()
+
+    build_share(projected, live.versions, build, 0, at)
+    assert lifted.is_set()
+    assert max(positions) < build.target - 1
+    assert live.versions.view(build.version).loaded() == {0: build.target}
+
+    live.versions.forget(build.version)
+    build = live.versions.begin(house.log.head(), 1)
+    live.versions.control(rate=1)
+    told: list[int] = []
+
+    def gone(position: int) -> None:
+        told.append(position)
+        if position and told.count(position) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_share(live.projected(build.version), live.versions, build, 0, gone)
+    assert max(told) < build.target
+
+
 def test_a_rate_is_kept_and_lifted(house: House) -> None:
     live = house.live(TICKETS)
     assert live.versions.control(rate=5) is None
