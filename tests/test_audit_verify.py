@@ -287,8 +287,9 @@ def test_a_head_signed_by_another_key_is_none(service: Service, tmp_path: Path) 
     file = tmp_path / "head.json"
     file.write_text(json.dumps(signed_head(service.log.ending(), service.clock(), mine)))
     assert read_head(file, mine.public) == service.log.ending()
-    with pytest.raises(ConfigurationError, match="public key of that time"):
+    with pytest.raises(ConfigurationError, match="public key of that time") as refused:
         read_head(file, other.public)
+    assert f"it names {mine.public.name}, this is {other.public.name}" in str(refused.value)
 
 
 def test_events_are_found_by_their_positions_alone(service: Service) -> None:

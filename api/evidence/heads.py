@@ -40,10 +40,17 @@ def read_head(path: Path, key: PublicKey) -> Head:
         found = None
     if not isinstance(found, dict) or not _is_signed(found, key):
         raise ConfigurationError(
-            f"{path} holds no head that was signed with this key. Name a file with what "
-            "ticketbook audit head --json printed, and the public key of that time with --key."
+            f"{path} holds no head that was signed with this key{_other(found, key)}. Name a file "
+            "with what ticketbook audit head --json printed, and the public key of that time with "
+            "--key."
         )
     return Head(found["position"], bytes.fromhex(found["hash"]))
+
+
+def _other(found: Any, key: PublicKey) -> str:
+    """Which key the head names, where that is another one."""
+    named = found.get("key", key.name) if isinstance(found, dict) else key.name
+    return f": it names {named}, this is {key.name}" if named != key.name else ""
 
 
 def _is_signed(found: Mapping[str, Any], key: PublicKey) -> bool:
