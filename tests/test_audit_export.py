@@ -6,7 +6,7 @@ import random
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,13 +18,16 @@ from api.composition import Service, open_service
 from api.evidence.check import Checked, check_export
 from api.evidence.export import SIGNED, Exporting, export, export_text
 from api.evidence.formats import FIELDS, FORMATS, Format
-from api.http.models import entry_json
+from api.http.models import entry_json, iso
 from domain.commands import ImportTicket
 from domain.errors import ChainBroken, ExportBroken, ProjectionBehind
 from domain.events import LegacyRecordQuarantined
+from infrastructure.codec import encode
 from infrastructure.settings import load_settings
 from infrastructure.signing_key import SigningKey, signing_key_of
 from projections.audit import AuditFilter
+from projections.parking import parked_in, skip
+from tests.server import until
 from tests.stories import (
     ACME,
     FOREMAN,
@@ -40,6 +43,7 @@ from tests.stories import (
     retire,
 )
 from tests.test_command_line import COMMAND, run
+from tests.view_rows import open_store
 
 SECRET: Final = "long enough for a test: 0123456789abcdef"
 CHANGES: Final = 5_000
@@ -84,7 +88,8 @@ def exporting(
     service: Service, key: SigningKey, style: Format, where: AuditFilter = ALL
 ) -> Exporting:
     live = service.projections["audit"].live
-    return Exporting(live.view, service.log, key, where, style, START)
+    skipped = service.projections["audit"].versions.skipped
+    return Exporting(live.view, service.log, key, where, style, START, skipped)
 
 
 def check(content: bytes, key: SigningKey) -> Checked:
@@ -177,7 +182,8 @@ def test_what_is_appended_meanwhile_is_left_out(
     position = service.writer.execute(create(id_(70))).position
     assert service.projections["audit"].live.progress.wait(position, 10)
 
-    assert check(b"".join([*begun, *pieces]), key) == Checked(ending, ending.position)
+    checked = check(b"".join([*begun, *pieces]), key)
+    assert (checked.head, checked.entries) == (ending, ending.position)
 
 
 @pytest.mark.parametrize("store", ["sqlite"])
@@ -289,13 +295,83 @@ def test_every_part_of_the_head_is_signed(service: Service, key: SigningKey) -> 
     lines = content.split(b"\n")[:-2]
     head = json.loads(content.split(b"\n")[-2])["head"]
     assert list(head) == [*SIGNED, "key", "signature"]
-    others = {"position": 1, "entries": 0, "version": 2, "parked": 1, "filter": {"actor": "ada"}}
+    counts = {"position": 1, "entries": 0, "version": 1, "parked": 1, "skipped": 1}
+    others: dict[str, Any] = {**counts, "filter": {"actor": "ada"}}
     for name in SIGNED:
         forged = head | {name: others.get(name, "other")}
         body = b"".join(line + b"\n" for line in lines)
         assert broken_at(body + FORMATS["ndjson"].head(forged), key) == len(lines) + 1
     assert broken_at(content + b"\n", key) == len(lines) + 2
     assert broken_at(b"", key) == 1
+
+
+@pytest.mark.parametrize("store", ["sqlite"])
+def test_a_head_whose_parts_are_of_other_types_is_not_what_was_signed(
+    service: Service, key: SigningKey, style: Format
+) -> None:
+    """The signed text alone would be the same for many of them."""
+    content = b"".join(export(exporting(service, key, style)))
+    lines = [line + b"\n" for line in content.split(b"\n")[:-1]]
+    head = style.read_head(lines[-1])
+    assert head and check(b"".join([*lines[:-1], style.head(head)]), key)
+    for name, value in head.items():
+        others = [retyped for retyped in retypings(value) if repr(retyped) != repr(value)]
+        assert len(others) > 4
+        for other in others:
+            forged = b"".join([*lines[:-1], style.head(head | {name: other})])
+            assert broken_at(forged, key) == len(lines), (name, other)
+
+
+def retypings(value: Any) -> Iterator[Any]:
+    """The value in every other type that JSON has, as near to it as can be."""
+    yield from (None, False, True, [value], {"": value}, [], {}, "", 0, 0.0)
+    yield value if isinstance(value, str) else json.dumps(value)
+    with suppress(TypeError, ValueError):
+        yield from (int(value), float(value), bool(value))
+    if isinstance(value, dict):
+        yield list(value.items())
+
+
+@pytest.mark.parametrize("store", ["sqlite"])
+def test_an_export_of_the_first_version_is_still_what_was_signed(
+    service: Service, key: SigningKey, style: Format
+) -> None:
+    content = b"".join(export(exporting(service, key, style)))
+    body, last = content[: content[:-1].rindex(b"\n") + 1], content.split(b"\n")[-2]
+    head = style.read_head(last + b"\n")
+    assert head
+    del head["skipped"]
+    head |= {"version": 1}
+    head |= {"signature": key.sign(export_text(head))}
+
+    checked = check(body + style.head(head), key)
+
+    assert (checked.entries, checked.skipped) == (service.log.head(), 0)
+
+
+def test_an_export_tells_how_many_events_the_audit_log_passes_over(
+    service: Service, key: SigningKey, style: Format, store_url: str
+) -> None:
+    audit, head = service.projections["audit"], service.log.head()
+    renamed = service.log.histories([FOREMAN])[FOREMAN][1]
+    damaged = replace(encode(replace(renamed, position=head + 1, version=6)), state=b"damaged")
+    with open_store(store_url) as opened:
+        opened.log.commit(head, [damaged])
+    position = service.writer.execute(create(id_(70))).position
+    until(lambda: bool(parked_in(audit)))
+    assert audit.live.progress.wait(position, 10)
+    checked = check(b"".join(export(exporting(service, key, style))), key)
+    assert (checked.entries, checked.parked, checked.skipped) == (position - 1, 1, 0)
+
+    skip(audit, FOREMAN, "cli:ada", "damaged", "operator", lambda: START)
+
+    until(lambda: not parked_in(audit))
+    for where, entries in ((ALL, position - 1), (AuditFilter(None, actor="nobody"), 0)):
+        checked = check(b"".join(export(exporting(service, key, style, where))), key)
+        assert (checked.entries, checked.parked, checked.skipped) == (entries, 0, 1)
+        assert checked.filter == ({"actor": "nobody"} if where.actor else {})
+        assert checked.exported_at == iso(START)
+    assert checked.head == service.log.ending()
 
 
 def test_what_is_not_an_export_is_said_to_be_none(key: SigningKey) -> None:
@@ -349,12 +425,29 @@ def test_an_auditor_needs_the_file_and_the_key_and_nothing_else(
     exported.write_bytes(out.encode())
     asked = ("audit", "verify", "--export", str(exported), "--key", str(public))
     code, out, err = run(*asked, TICKETBOOK_STORE="mongodb://127.0.0.1:9/none")
-    assert (code, out) == (0, f"position 22 hash {service.log.ending().hash.hex()}\n"), err
+    hashed = service.log.ending().hash.hex()
+    assert (code, out.splitlines()[0]) == (0, f"position 22 hash {hashed}"), err
+    assert f"only: org_id={ACME}; exported 20" in out
+    assert "; 0 tickets were parked, 0 events skipped\n" in out
+    said = json.loads(run(*asked, "--json")[1])
+    assert (said["hash"], said["filter"]) == (hashed, {"org_id": ACME})
+    assert (said["parked"], said["skipped"], said["exportedAt"][:2]) == (0, 0, "20")
 
     exported.write_bytes(exported.read_bytes().replace(b"ada", b"eve", 1))
     code, _, err = run(*asked)
     assert (code, f"Line {1 + bool(style.begin)}:" in err) == (1, True)
     assert run("audit", "verify", "--export", str(exported))[0] == 2
+
+
+@pytest.mark.parametrize("store", ["sqlite"])
+def test_an_export_signed_with_another_key_names_both(
+    service: Service, key: SigningKey, style: Format
+) -> None:
+    other = signing_key_of(service.settings)
+    content = b"".join(export(exporting(service, other, style)))
+    with pytest.raises(ExportBroken) as broken:
+        check(content, key)
+    assert f"names the key {other.public.name}, yours is {key.public.name}" in str(broken.value)
 
 
 @pytest.mark.parametrize("store", ["sqlite"])

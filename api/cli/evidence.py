@@ -24,7 +24,7 @@ from api.cli.output import (
 )
 from api.cli.recorded import record
 from api.composition import Service
-from api.evidence.check import check_export
+from api.evidence.check import Checked, check_export
 from api.evidence.export import Exporting, export
 from api.evidence.formats import FORMATS
 from api.evidence.heads import read_head, signed_head
@@ -33,6 +33,7 @@ from domain.errors import ConfigurationError
 from domain.origin import milliseconds
 from infrastructure.settings import load_settings
 from infrastructure.signing_key import read_public_key, signing_key_of
+from infrastructure.terminal import printable
 from projections.audit import AuditFilter
 from projections.chain_check import check_chain
 from projections.verification import Difference, verify
@@ -81,10 +82,11 @@ def export_entries(
     """Print every entry that matches, oldest first, with all it takes to check it. The last line
     is signed; without it the export was interrupted."""
     with opened() as service:
-        view = service.projections["audit"].live.view
-        key = signing_key_of(service.settings)
+        audit = service.projections["audit"]
+        key, began = signing_key_of(service.settings), milliseconds(service.clock())
         asked = Exporting(
-            view, service.log, key, where, FORMATS[style.value], milliseconds(service.clock())
+            *(audit.live.view, service.log, key, where, FORMATS[style.value], began),
+            audit.versions.skipped,
         )
         record(service, "audit.exported", given(where) | {"format": style.value})
         try:
@@ -154,10 +156,24 @@ def _verify_export(export: Path, key: Path | None, head: list[Path] | None, json
                 "position": found.head.position,
                 "hash": found.head.hash.hex(),
                 "entries": found.entries,
+                "filter": found.filter,
+                "parked": found.parked,
+                "skipped": found.skipped,
+                "exportedAt": found.exported_at,
             }
         )
     else:
         print(f"position {found.head.position} hash {found.head.hash.hex()}")
+        print(printable(_what(found)))
+
+
+def _what(found: Checked) -> str:
+    """What an export is of, and what of it could not be there."""
+    asked = ", ".join(f"{name}={value}" for name, value in found.filter.items())
+    return (
+        f"{f'only: {asked}' if asked else 'all entries'}; exported {found.exported_at}; "
+        f"{found.parked} tickets were parked, {found.skipped} events skipped"
+    )
 
 
 def _write(pieces: Iterable[bytes]) -> None:

@@ -1,12 +1,12 @@
 """Checking an export with nothing but the exporter's public key: no store, no network."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from api.evidence.export import SIGNED, VERSION, export_text
+from api.evidence.export import VERSION, export_text, signed_parts
 from api.evidence.formats import FORMATS, Format, Line
 from domain.chain import START, Head, next_hash
 from domain.errors import EventUnreadable, ExportBroken
@@ -16,6 +16,7 @@ from infrastructure.signing_key import PublicKey
 from projections.audit import AuditEntry, Content, entry_of
 
 _TOLD: Final = 5_000
+_VERSIONS: Final = range(1, VERSION + 1)
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _UNREADABLE: Final = (
     ArithmeticError,
@@ -33,6 +34,11 @@ class Checked:
 
     head: Head
     entries: int
+    filter: Mapping[str, Any]
+    """Which entries were asked for; empty for all of them."""
+    parked: int
+    skipped: int
+    exported_at: str
 
 
 def check_export(
@@ -69,7 +75,14 @@ def check_export(
     if said != (entries, digest.hexdigest()):
         raise ExportBroken(number, "the lines before the head are not those that were signed.")
     _check_end(head, last, entries, number)
-    return Checked(Head(head["position"], bytes.fromhex(head["hash"])), entries)
+    return Checked(
+        Head(head["position"], bytes.fromhex(head["hash"])),
+        entries,
+        head["filter"],
+        head["parked"],
+        head.get("skipped", 0),
+        head["exportedAt"],
+    )
 
 
 def _head_of(style: Format, line: bytes, number: int) -> dict[str, Any] | None:
@@ -136,21 +149,27 @@ def _before(shown: dict[str, Any]) -> AuditEntry | None:
 
 
 def _check_head(head: dict[str, Any], key: PublicKey, style: Format, number: int) -> None:
+    if head.get("format") != style.name or head.get("version") not in _VERSIONS:
+        raise ExportBroken(number, f"this ticketbook reads {style.name} up to version {VERSION}.")
+    expected = {**signed_parts(head["version"]), "key": str, "signature": str}
+    if [(name, type(part)) for name, part in head.items()] != list(expected.items()):
+        raise ExportBroken(number, "the signed head has not the parts that it was signed with.")
+    if head["key"] != key.name:
+        raise ExportBroken(number, f"the head names the key {head['key']}, yours is {key.name}.")
     try:
-        signed = key.signed(export_text(head), head["signature"]) and head["key"] == key.name
-        signed = signed and list(head) == [*SIGNED, "key", "signature"]
+        signed = key.signed(export_text(head), head["signature"])
     except _UNREADABLE:
         signed = False
     if not signed:
         raise ExportBroken(number, "the head was not signed with this key, or changed since.")
-    if (head["format"], head["version"]) != (style.name, VERSION):
-        raise ExportBroken(number, f"this ticketbook reads version {VERSION} of {style.name}.")
 
 
 def _check_end(head: dict[str, Any], last: Head, entries: int, number: int) -> None:
-    if last.position > head["position"]:
+    position = head["position"]
+    if last.position > position:
         raise ExportBroken(number, f"position {last.position} is beyond the signed head.")
-    if last.position == head["position"] and last.hash.hex() != head["hash"]:
+    if last.position == position and last.hash.hex() != head["hash"]:
         raise ExportBroken(number, f"position {last.position} has not the signed head's hash.")
-    if not head["filter"] and not head["parked"] and entries != head["position"]:
-        raise ExportBroken(number, f"{head['position'] - entries} entries are missing.")
+    missing = position - entries - head.get("skipped", 0)
+    if missing and not head["filter"] and not head["parked"]:
+        raise ExportBroken(number, f"{missing} entries are missing.")

@@ -7,14 +7,15 @@ The last line is a signed head: an object with
 - `entries`, `sha256`: how many lines of entries there are, and SHA-256 over all bytes before the
   head's line;
 - `filter`: which entries were asked for; `parked`: how many tickets were waiting in the audit
-  log, whose later entries are not there yet;
+  log, whose later entries are not there yet; `skipped`: how many events up to the head the audit
+  log passes over for good, because an operator said so;
 - `exportedAt`: when it was begun;
 - `key`, `signature`: the public key and its Ed25519 signature over `export_text`, in base64.
 
-An export without it was interrupted, or cut.
+An export without it was interrupted, or cut. In version 1 nothing said what was skipped.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -32,7 +33,7 @@ from infrastructure.ticket_log import TicketLog
 from projections.audit import AuditEntry, AuditFilter, Found
 from projections.projection import Parked
 
-VERSION: Final = 1
+VERSION: Final = 2
 PAGE: Final = 500
 """Most entries in memory at once."""
 
@@ -65,26 +66,35 @@ class Exporting:
     where: AuditFilter
     style: Format
     began: datetime
+    skipped: Callable[[], Collection[int]]
+    """Tells the positions of the events that the audit log passes over."""
 
 
 def export_text(head: Mapping[str, Any]) -> str:
     """What is signed of an export: a line for each part of its head, in UTF-8, with line feeds."""
-    lines = [f"{name} {_said(head[name])}\n" for name in SIGNED]
+    lines = [f"{name} {_said(head[name])}\n" for name in signed_parts(head["version"])]
     return "".join(["ticketbook export\n", *lines])
 
 
-SIGNED: Final = (
-    "format",
-    "version",
-    "position",
-    "hash",
-    "entries",
-    "sha256",
-    "filter",
-    "parked",
-    "exportedAt",
-)
-"""The parts of a head that are signed, in their order."""
+SIGNED: Final[Mapping[str, type]] = {
+    "format": str,
+    "version": int,
+    "position": int,
+    "hash": str,
+    "entries": int,
+    "sha256": str,
+    "filter": dict,
+    "parked": int,
+    "skipped": int,
+    "exportedAt": str,
+}
+"""The parts of a head that are signed, in their order, and what each of them is: the signed text
+alone does not tell 1 from "1"."""
+
+
+def signed_parts(version: object) -> Mapping[str, type]:
+    """The same for a head of that version."""
+    return {name: kind for name, kind in SIGNED.items() if name != "skipped" or version != 1}
 
 
 def _said(value: Any) -> str:
@@ -98,6 +108,7 @@ def export(asked: Exporting) -> Iterator[bytes]:
     `ChainBroken` before a line that would not be what was hashed: that is never signed.
     """
     head, parked = _head(asked), len(asked.view.parked())
+    skipped = {position for position in asked.skipped() if position <= head.position}
     entries, digest = 0, sha256(asked.style.begin)
     if asked.style.begin:
         yield asked.style.begin
@@ -105,9 +116,11 @@ def export(asked: Exporting) -> Iterator[bytes]:
         piece = b"".join(asked.style.line(line) for line in _lines(asked.log, found))
         digest.update(piece)
         entries += len(found)
+        skipped.difference_update(entry.position for entry in found)  # skipped in other versions
         if piece:
             yield piece
-    yield asked.style.head(_signed(asked, head, entries, digest.hexdigest(), parked))
+    missing = {"parked": parked, "skipped": len(skipped)}
+    yield asked.style.head(_signed(asked, head, entries, digest.hexdigest(), missing))
 
 
 def _head(asked: Exporting) -> Head:
@@ -172,7 +185,9 @@ def _stored(events: Mapping[int, Chained], position: int) -> Chained:
     return events[position]
 
 
-def _signed(asked: Exporting, head: Head, entries: int, digest: str, parked: int) -> dict[str, Any]:
+def _signed(
+    asked: Exporting, head: Head, entries: int, digest: str, missing: Mapping[str, int]
+) -> dict[str, Any]:
     given = {name: value for name, value in asdict(asked.where).items() if value is not None}
     written = {
         "format": asked.style.name,
@@ -182,7 +197,7 @@ def _signed(asked: Exporting, head: Head, entries: int, digest: str, parked: int
         "entries": entries,
         "sha256": digest,
         "filter": {n: iso(v) if isinstance(v, datetime) else v for n, v in given.items()},
-        "parked": parked,
+        **missing,
         "exportedAt": iso(asked.began),
     }
     signature = asked.key.sign(export_text(written))

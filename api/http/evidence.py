@@ -23,6 +23,7 @@ from api.http.recorded import record, recorded
 from domain.errors import ConfigurationError
 from domain.origin import milliseconds
 from infrastructure.signing_key import SigningKey, signing_key_of
+from projections.audit import AUDIT
 
 router = APIRouter(prefix="/v1/audit", tags=["Audit"])
 
@@ -69,7 +70,8 @@ async def export_audit(
 
     def begin(view: AuditVersion) -> Iterator[bytes]:
         began = milliseconds(service.clock())
-        pieces = export(Exporting(view, service.log, _key(service), where, style, began))
+        skipped = service.projections[AUDIT.name].versions.skipped
+        pieces = export(Exporting(view, service.log, _key(service), where, style, began, skipped))
         return chain([next(pieces)], pieces)  # what fails at once is a problem, not half a file
 
     reading = freshness.read(call, "audit", position, begin, ticket_id=where.ticket_id)
