@@ -25,11 +25,10 @@ from infrastructure.journal_writer import JournalWriter
 from infrastructure.legacy.tokens import LegacyTokens
 from infrastructure.legacy.usage import LegacyUsage, UsageCounter
 from infrastructure.legacy.users import LegacyUsers, open_users
-from infrastructure.mongodb.stores import open_mongodb, open_mongodb_log
-from infrastructure.ordered_log import OrderedLog
+from infrastructure.mongodb.stores import open_mongodb, open_mongodb_to_read
 from infrastructure.secret_file import auth_of
 from infrastructure.settings import Settings, SharedSecret
-from infrastructure.sqlite.stores import open_sqlite, open_sqlite_log
+from infrastructure.sqlite.stores import open_sqlite, open_sqlite_to_read
 from infrastructure.stores import AuditView, Notes, Stores
 from infrastructure.ticket_log import TAIL, TicketLog
 from infrastructure.writer import REMEMBERED, Writer
@@ -86,6 +85,14 @@ class Service:
     def audit(self) -> AuditView:
         """The live version of the audit log."""
         return cast(AuditView, self.projections[AUDIT.name].live.view)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a command needs that only reads."""
+
+    log: TicketLog
+    notes: Notes
 
 
 def now() -> datetime:
@@ -171,15 +178,16 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
 
 
 @contextmanager
-def open_history(settings: Settings) -> Iterator[TicketLog | None]:
-    """The log, for reading alone: None where there is no store yet. Nothing is made or changed."""
+def open_history(settings: Settings) -> Iterator[History | None]:
+    """What there is, for reading alone: None where there is no store yet. Nothing is made or
+    changed. Raises like `open_service`."""
     with ExitStack() as stack:
         match settings.store:
             case SQLiteStore():
-                log: OrderedLog | None = stack.enter_context(open_sqlite_log(settings.store))
+                kept = stack.enter_context(open_sqlite_to_read(settings.store))
             case MongoDBStore():
-                log = stack.enter_context(open_mongodb_log(settings.store))
-        yield TicketLog(log) if log else None
+                kept = stack.enter_context(open_mongodb_to_read(settings.store))
+        yield History(TicketLog(kept.log, tail=0), kept.notes) if kept else None
 
 
 def _tokens(settings: Settings, clock: Clock) -> Tokens:

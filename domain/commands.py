@@ -80,11 +80,13 @@ class QuarantineRecord:
 
 @dataclass(frozen=True, slots=True)
 class RemoveRecord:
-    """Note that a record which was taken over is gone from the old system."""
+    """Note that a record which was taken over is gone from the old system: one of that `system`,
+    or of any."""
 
     ticket_id: str
     removed: LegacyRecordRemoved
     read_at: int | None = None
+    system: str | None = None
 
 
 Command = (

@@ -164,6 +164,8 @@ def quarantine_record(command: QuarantineRecord, stream: Stream) -> tuple[Event,
 def remove_record(command: RemoveRecord, stream: Stream) -> tuple[Event, ...]:
     if stream.record is None or stream.changed_here or _overtaken(command, stream):
         return ()
+    if command.system and stream.ticket and stream.ticket.system != command.system:
+        return ()  # another system has a record of this id, and it is not that one which is gone
     return (command.removed,)
 
 

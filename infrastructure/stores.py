@@ -46,6 +46,14 @@ class AuditView(View[AuditEntry], AuditReader, PastReader, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What a store holds that was opened for reading alone."""
+
+    log: OrderedLog
+    notes: Notes
+
+
+@dataclass(frozen=True, slots=True)
 class Stores:
     """One opened store."""
 

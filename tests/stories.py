@@ -131,8 +131,10 @@ def quarantine(ticket_id: str = FOREMAN, *, read_at: int | None = None) -> Quara
     return QuarantineRecord(ticket_id, quarantined(), read_at)
 
 
-def remove(ticket_id: str = FOREMAN, *, read_at: int | None = None) -> RemoveRecord:
-    return RemoveRecord(ticket_id, removed(), read_at)
+def remove(
+    ticket_id: str = FOREMAN, *, read_at: int | None = None, system: str | None = None
+) -> RemoveRecord:
+    return RemoveRecord(ticket_id, removed(), read_at, system)
 
 
 def created(

@@ -400,6 +400,12 @@ def test_a_record_that_is_gone_retires_its_ticket_once() -> None:
     assert (ticket.retired, ticket.updated_at) == (True, minute(100))
 
 
+def test_a_record_that_is_gone_is_one_of_its_own_system() -> None:
+    system = imported().system
+    given(imported()).when(remove(system=system)).then(removed())
+    given(imported()).when(remove(system=f"not {system}")).then_nothing()
+
+
 def test_a_record_that_comes_back_is_a_ticket_again() -> None:
     given(imported(), removed()).when(take_over()).then(imported())
 

@@ -31,6 +31,7 @@ from infrastructure.legacy.adoption import GENERAL, Adoption, adoption_of
 from infrastructure.legacy.comparison import compare
 from infrastructure.legacy.expected import read_again
 from infrastructure.legacy.intake import Taken
+from infrastructure.legacy.ledger import every_event, took_over
 from infrastructure.legacy.restoring import Records, raw
 from infrastructure.legacy.source import USERS, DatabaseSource, open_source
 from infrastructure.legacy.targets import open_targets
@@ -107,13 +108,13 @@ def rollback(dry_run: DryRun = False) -> None:
 @app.command(epilog=example("ticketbook migrate adopt plan --json"))
 def plan(json: Json = False) -> None:
     """Say what would become of each document. Reads everything, and writes nothing anywhere."""
-    with opened_to_read() as (log, catalogue), _database(load_settings()) as source:
+    with opened_to_read() as (history, catalogue), _database(load_settings()) as source:
         adoption = adoption_of(source)
         if adoption.waiting is None and adoption.kept is None:
             say(f"There is no collection {GENERAL} to adopt.")
             return
         origin = Origin("plan", None, "plan", None, milliseconds(now()))
-        histories = log.histories if log else _none
+        histories = history.log.histories if history else _none
         meaning = translation_of(catalogue, None, GENERAL)
         with open_targets() as targets:
             records = raw(_standing(adoption))
@@ -195,7 +196,8 @@ def _adopt(here: Opened) -> tuple[Taken, str]:
 
 def _compare(service: Service, standing: Records) -> Taken:
     taking = intake(service, standing, translation(service, None, GENERAL))
-    return compare(raw(standing), standing, taking, service.log, _tell)
+    came = (one for one in every_event(service.log) if took_over(one, GENERAL))
+    return compare(raw(standing), standing, taking, service.log, came, _tell)
 
 
 def _catch_up(service: Service) -> None:

@@ -9,17 +9,20 @@ import typer
 from api.cli.migrating import (
     SYSTEM,
     DryRun,
+    GoneOption,
     Place,
     SourceOption,
     SystemOption,
     counts,
     database_of,
     intake,
+    say_of_others,
     translation,
 )
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, print_json, say
 from infrastructure.legacy.follow import Follower, Standing
+from infrastructure.legacy.provenance import Provenance
 from infrastructure.legacy.source import TICKETS, open_source
 from infrastructure.terminal import printable
 
@@ -32,6 +35,7 @@ def follow(
     source: SourceOption,
     system: SystemOption = SYSTEM,
     until_idle: UntilIdle = False,
+    gone: GoneOption = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -39,7 +43,9 @@ def follow(
 
     The first time, and whenever the old system no longer remembers all that changed, every record
     is compared first: nothing between a run and following is missed. A record that is deleted
-    there retires its ticket here. Safe to interrupt and to run again: it goes on where it was.
+    there retires its ticket here; one that is missing when all are compared does too, unless
+    records came from another source as well. Safe to interrupt and to run again: it goes on where
+    it was.
     """
     with opened(make=not dry_run) as service, open_source(source) as opened_source:
         database = database_of(opened_source, "followed")
@@ -48,8 +54,10 @@ def follow(
         if dry_run:
             say("Would compare every record first." if not place.find() else "Would go on.")
             return
+        provenance = Provenance(service.notes, database.name, meaning, gone)
+        say_of_others(provenance)
         taking = intake(service, database.collection(TICKETS), meaning)
-        follower = Follower(database, TICKETS, taking, service.log, place)
+        follower = Follower(database, TICKETS, taking, service.log, place, provenance)
         try:
             taken = follower.follow(until_idle, _Line().tell)
         except KeyboardInterrupt:

@@ -7,8 +7,10 @@ import typer
 
 from api.cli.migrating import (
     SYSTEM,
+    GoneOption,
     SourceOption,
     SystemOption,
+    say_of_others,
     say_of_users,
     tally_rows,
     translation_of,
@@ -20,26 +22,32 @@ from api.composition import now
 from domain.events import Recorded
 from domain.origin import Origin, milliseconds
 from infrastructure.legacy import plan as planning
+from infrastructure.legacy.provenance import Provenance
 from infrastructure.legacy.shape import tickets
-from infrastructure.legacy.source import TICKETS, USERS, open_source
+from infrastructure.legacy.source import TICKETS, USERS, DatabaseSource, open_source
 from infrastructure.legacy.tally import Tally
 from infrastructure.legacy.targets import open_targets
 
 
-def plan(source: SourceOption, system: SystemOption = SYSTEM, json: Json = False) -> None:
+def plan(
+    source: SourceOption,
+    system: SystemOption = SYSTEM,
+    gone: GoneOption = False,
+    json: Json = False,
+) -> None:
     """Say what a migration would do. Reads everything, and writes nothing anywhere.
 
     Every record is imported clean, imported with repairs, put in quarantine with a reason, or was
-    taken over already. References of users that will not resolve are counted too; `migrate verify`
-    lists them.
+    taken over already; those that were and are gone from a database since are counted. References
+    of users that will not resolve are counted too; `migrate verify` lists them.
     """
-    with opened_to_read() as (log, catalogue), open_source(source) as opened_source:
+    with opened_to_read() as (history, catalogue), open_source(source) as opened_source:
         meaning = translation_of(catalogue, system)
         origin = Origin("plan", None, "plan", None, milliseconds(now()))
         total, meter = opened_source.count(TICKETS), Meter()
 
         def histories(ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
-            return log.histories(ids) if log else {}
+            return history.log.histories(ids) if history else {}
 
         def tell(tally: Tally) -> None:
             meter.tell(TICKETS, tally.records, max(total, tally.records))
@@ -50,6 +58,11 @@ def plan(source: SourceOption, system: SystemOption = SYSTEM, json: Json = False
                 tally = planning.plan(records, meaning, origin, histories, targets, tell)
                 references = Counter[str]()
                 meter.end()
+                if history and isinstance(opened_source, DatabaseSource):
+                    provenance = Provenance(history.notes, opened_source.name, meaning, gone)
+                    say_of_others(provenance)
+                    came = provenance.may_be_gone(history.log)
+                    tally.removed = planning.plan_gone(came, meaning, origin, histories, targets)
                 if say_of_users(opened_source):
                     users = opened_source.records(USERS)
                     references = planning.plan_references(users, targets, histories)

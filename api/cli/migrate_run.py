@@ -8,11 +8,13 @@ import typer
 from api.cli.migrating import (
     SYSTEM,
     DryRun,
+    GoneOption,
     Place,
     SourceOption,
     SystemOption,
     intake,
     operator,
+    say_of_others,
     tally_rows,
     translation,
 )
@@ -24,7 +26,7 @@ from domain.errors import NotProven, SourceUnusable
 from infrastructure.legacy.changes import listening, read
 from infrastructure.legacy.comparison import remove_gone
 from infrastructure.legacy.evidence import Evidence
-from infrastructure.legacy.ledger import every_event, took_over
+from infrastructure.legacy.provenance import Provenance
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.shape import tickets
 from infrastructure.legacy.source import TICKETS, DatabaseSource, FolderSource, open_source
@@ -38,6 +40,7 @@ def run(
     source: SourceOption,
     system: SystemOption = SYSTEM,
     no_backup: NoBackup = False,
+    gone: GoneOption = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -45,8 +48,9 @@ def run(
 
     Records are never dropped and never stop the run. What has one obvious meaning is repaired, and
     the event says so; what has none goes to quarantine whole, with its reason. Safe to interrupt
-    and to run again: what was taken over already changes nothing. Refuses without a backup of the
-    same source.
+    and to run again: what was taken over already changes nothing, and what is gone from a database
+    since is noted, unless records came from another source as well. Refuses without a backup of
+    the same source.
     """
     with opened(make=not dry_run) as service, open_source(source) as opened_source:
         if not no_backup and Evidence(service.notes, opened_source.name, TICKETS).backup() is None:
@@ -67,7 +71,8 @@ def run(
             meter.tell(TICKETS, done, max(total, done), also)
 
         try:
-            tally = _take(service, opened_source, meaning, tell)
+            provenance = Provenance(service.notes, opened_source.name, meaning, gone)
+            tally = _take(service, opened_source, meaning, provenance, tell)
         except KeyboardInterrupt:
             say(
                 f"\nInterrupted after {done:,} of about {total:,} records. Nothing is lost: run "
@@ -84,14 +89,20 @@ def run(
 
 
 def _take(
-    service: Service, source: DatabaseSource | FolderSource, meaning: Translation, tell: Any
+    service: Service,
+    source: DatabaseSource | FolderSource,
+    meaning: Translation,
+    provenance: Provenance,
+    tell: Any,
 ) -> Tally:
+    every = provenance.noting(tickets(source.records(TICKETS), source.name))
     if isinstance(source, FolderSource):
         transfer = Transfer(service.writer, service.log, meaning, operator(service), None)
-        return transfer.take(tickets(source.records(TICKETS), source.name), tell)
+        return transfer.take(every, tell)
+    say_of_others(provenance)
     records = source.collection(TICKETS)
     taking = intake(service, records, meaning)
-    before = any(took_over(recorded, TICKETS) for recorded in every_event(service.log))
+    before = any(True for _ in provenance.may_be_gone(service.log))
     place = _place(source)
 
     def again(ids: Any) -> None:
@@ -99,9 +110,10 @@ def _take(
         taking.take(read(records, ids), read_at)
 
     transfer = Transfer(service.writer, service.log, meaning, operator(service), again)
-    tally = transfer.take(tickets(source.records(TICKETS), source.name), tell)
+    tally = transfer.take(every, tell)
     if before:
-        noted = remove_gone(records, taking, service.log, transfer.odd)
+        came = provenance.may_be_gone(service.log)
+        noted = remove_gone(records, taking, service.log, came, transfer.odd)
         tally.removed = sum(taken.removed for taken in noted)
     if place:  # whoever follows from here on hears of everything that this run may have missed
         Place(service.notes, source, TICKETS).keep(place)

@@ -16,6 +16,7 @@ from domain.errors import SourceUnusable
 from infrastructure.legacy.evidence import Evidence, Verified
 from infrastructure.legacy.expected import read_again
 from infrastructure.legacy.mismatch import Accounted, Mismatch
+from infrastructure.legacy.provenance import Provenance
 from infrastructure.legacy.source import TICKETS, USERS, DatabaseSource, FolderSource, open_source
 from infrastructure.legacy.targets import open_targets
 from infrastructure.legacy.verify import Verification
@@ -42,7 +43,10 @@ def verify(source: SourceOption, system: SystemOption = SYSTEM, json: Summary = 
         meaning = translation(service, system)
         evidence = Evidence(service.notes, opened_source.name, TICKETS)
         total, meter, position = opened_source.count(TICKETS), Meter(), service.log.head()
-        verification = Verification(service.log, TICKETS, system, meaning.catalogue, targets)
+        shared = Provenance(service.notes, opened_source.name, meaning).is_shared()
+        verification = Verification(
+            service.log, TICKETS, system, meaning.catalogue, targets, shared
+        )
 
         def records() -> Iterator[bytes]:
             number = 0

@@ -16,6 +16,7 @@ from domain.origin import Origin, milliseconds
 from infrastructure.legacy.changes import read
 from infrastructure.legacy.intake import Intake, Taken
 from infrastructure.legacy.ledger import first_change
+from infrastructure.legacy.provenance import Provenance
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.restoring import Records
 from infrastructure.legacy.source import TICKETS, USERS, DatabaseSource, FolderSource
@@ -27,6 +28,13 @@ SourceOption = Annotated[
 ]
 SystemOption = Annotated[
     str, typer.Option("--system", help="The system that the records belong to.")
+]
+GoneOption = Annotated[
+    bool,
+    typer.Option(
+        "--gone",
+        help="All sources so far are the same old system: note what is gone from this one.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 
@@ -62,6 +70,15 @@ def intake(service: Service, records: Records, translation: Translation) -> Inta
         return read(records, ids)
 
     return Intake(service.writer, service.log, translation, again, operator(service))
+
+
+def say_of_others(provenance: Provenance) -> None:
+    """Say why no record will be noted as gone, if that is so."""
+    if others := provenance.others():
+        say(
+            f"Records of this system were taken over from {', '.join(others)} too, so none that is "
+            "not in this source is noted as gone. If all are the same old system, say --gone."
+        )
 
 
 def tally_rows(tally: Tally) -> list[tuple[str, int]]:

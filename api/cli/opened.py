@@ -8,10 +8,9 @@ from contextlib import contextmanager
 import typer
 
 from api.cli.output import log_for_people, reporting
-from api.composition import Service, open_history, open_service
+from api.composition import History, Service, open_history, open_service
 from domain.catalogue import Catalogue
 from domain.errors import ConfigurationError
-from domain.ports import EventLog
 from infrastructure.addresses import SQLiteStore
 from infrastructure.catalogue_file import CatalogueFile
 from infrastructure.settings import load_settings
@@ -35,15 +34,15 @@ def opened(*, make: bool = False) -> Iterator[Service]:
 
 
 @contextmanager
-def opened_to_read() -> Iterator[tuple[EventLog | None, Catalogue]]:
-    """The configured log and catalogue. Nothing is made, and nothing is written anywhere: without
-    a store there is no log."""
+def opened_to_read() -> Iterator[tuple[History | None, Catalogue]]:
+    """The configured store and catalogue. Nothing is made, and nothing is written anywhere: there
+    may be no store yet."""
     log_for_people()
     with reporting():
         settings = load_settings()
         catalogue = CatalogueFile(settings.catalogue, time.monotonic).current()
-        with open_history(settings) as log:
-            yield log, catalogue
+        with open_history(settings) as history:
+            yield history, catalogue
 
 
 def hexadecimal(value: str | None) -> str | None:

@@ -6,11 +6,11 @@ from typing import Final
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 
+from domain.events import Recorded
 from domain.ports import EventLog
 from infrastructure.legacy.changes import Change, read
 from infrastructure.legacy.chunks import chunks
 from infrastructure.legacy.intake import Intake, Taken
-from infrastructure.legacy.ledger import every_event, took_over
 from infrastructure.legacy.records import stream_id
 from infrastructure.legacy.restoring import Records
 
@@ -21,10 +21,15 @@ Tell = Callable[[int, Taken], None]
 
 
 def compare(
-    records: Iterable[bytes], standing: Records, intake: Intake, log: EventLog, tell: Tell
+    records: Iterable[bytes],
+    standing: Records,
+    intake: Intake,
+    log: EventLog,
+    came: Iterable[Recorded],
+    tell: Tell,
 ) -> Taken:
     """Take over `records`, which are all that there are in `standing`, and note which are gone of
-    those that were taken over from there before."""
+    those that `came` before."""
     read_at = log.head()
     compared, taken, odd = 0, Taken(), set[str]()
     for some in chunks(records, _SOME):
@@ -33,19 +38,22 @@ def compare(
         taken += intake.take(changes, read_at)
         compared += len(some)
         tell(compared, taken)
-    for removed in remove_gone(standing, intake, log, odd):
+    for removed in remove_gone(standing, intake, log, came, odd):
         taken += removed
         tell(compared, taken)
     return taken
 
 
 def remove_gone(
-    standing: Records, intake: Intake, log: EventLog, odd: Collection[str]
+    standing: Records,
+    intake: Intake,
+    log: EventLog,
+    came: Iterable[Recorded],
+    odd: Collection[str],
 ) -> Iterator[Taken]:
-    """Note, bit by bit, which records are gone of those that were taken over from `standing`;
-    `odd` are the streams of records that are there and whose `_id` is no ObjectId."""
-    ever = (one.ticket_id for one in every_event(log) if took_over(one, intake.collection))
-    for stream_ids in chunks(ever, _SOME):
+    """Note, bit by bit, which records are not in `standing` any more, of those that `came` by these
+    events; `odd` are the streams of records that are there and whose `_id` is no ObjectId."""
+    for stream_ids in chunks((one.ticket_id for one in came), _SOME):
         read_at = log.head()
         gone = _gone(standing, [one for one in stream_ids if one not in odd])
         yield intake.remove(gone, read_at)

@@ -10,6 +10,7 @@ from domain.ports import EventLog
 from infrastructure.legacy.changes import listening
 from infrastructure.legacy.comparison import compare
 from infrastructure.legacy.intake import Intake, Taken
+from infrastructure.legacy.provenance import Provenance
 from infrastructure.legacy.source import DatabaseSource
 
 PATIENCE: Final = 60.0
@@ -60,12 +61,14 @@ class Follower:
         intake: Intake,
         log: EventLog,
         places: Places,
+        provenance: Provenance,
     ) -> None:
         self._source = source
         self._records = source.collection(collection)
         self._intake = intake
         self._log = log
         self._places = places
+        self._provenance = provenance
         self._standing = Standing(Taken(), 0.0)
 
     def follow(self, until_idle: bool, tell: Callable[[Standing], None]) -> Taken:
@@ -96,7 +99,11 @@ class Follower:
                 sleep(_PAUSE)
 
     def _go_on(self, until_idle: bool, tell: Callable[[Standing], None]) -> None:
-        place = self._places.find() or self._compare(tell)
+        place = self._places.find()
+        if place:
+            self._provenance.note()
+        else:
+            place = self._compare(tell)
         noted = monotonic()
         with listening(self._records, place) as changes:
             while True:
@@ -121,7 +128,8 @@ class Follower:
         def compared(number: int, taken: Taken) -> None:
             tell(Standing(before + taken, 0.0, comparing=number))
 
-        every = self._source.records(self._records.name)
-        compare(every, self._records, self._intake, self._log, compared)
+        every = self._provenance.noting(self._source.records(self._records.name))
+        came = self._provenance.may_be_gone(self._log)
+        compare(every, self._records, self._intake, self._log, came, compared)
         self._places.keep(place)
         return place

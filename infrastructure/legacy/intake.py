@@ -63,11 +63,6 @@ class Intake:
         self._read = read
         self._origin = origin
 
-    @property
-    def collection(self) -> str:
-        """Where the records come from, as the log knows it."""
-        return self._translation.collection
-
     def take(self, changes: Sequence[Change], read_at: int) -> Taken:
         """Take records over that were read after the log ended at `read_at`."""
         taken = Taken()
@@ -113,7 +108,7 @@ class Intake:
 
     def _removal(self, stream: str, origin: Origin, read_at: int) -> RemoveRecord:
         removed = LegacyRecordRemoved(origin, self._translation.collection)
-        return RemoveRecord(stream, removed, read_at)
+        return RemoveRecord(stream, removed, read_at, self._translation.system)
 
     def _hand_in(self, command: Command) -> "Future[Outcome]":
         return self._writer.submit(Submission((command,)))

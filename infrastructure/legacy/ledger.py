@@ -18,9 +18,12 @@ def every_event(log: EventLog) -> Iterator[Recorded]:
         position = events[-1].position
 
 
-def took_over(recorded: Recorded, collection: str) -> bool:
-    """Whether the event took a record of the collection over, as a ticket or into quarantine."""
+def took_over(recorded: Recorded, collection: str, system: str | None = None) -> bool:
+    """Whether the event took a record of the collection over: as a ticket of the system, or of any
+    when that is None; or into quarantine, where records are of no system."""
     event = recorded.event
+    if isinstance(event, TicketImported) and system not in (None, event.system):
+        return False
     if isinstance(event, TicketImported | LegacyRecordQuarantined):
         return event.source.collection == collection
     return False

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from domain.commands import ImportTicket
+from domain.commands import ImportTicket, RemoveRecord
 from domain.errors import TicketExists
-from domain.events import Event, Recorded
+from domain.events import Event, LegacyRecordRemoved, Recorded
 from domain.handlers import decide
 from domain.origin import Origin
 from domain.stream import Stream, stream_of
@@ -14,7 +14,7 @@ from infrastructure.legacy.chunks import chunks
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.references import bad_references
 from infrastructure.legacy.tally import Tally
-from infrastructure.legacy.targets import Target, Targets
+from infrastructure.legacy.targets import Target, Targets, open_targets
 from infrastructure.legacy.transfer import Command
 
 _SOME: Final = 1_000
@@ -44,6 +44,26 @@ def plan(
         targets.keep(kept)
         tell(tally)
     return tally
+
+
+def plan_gone(
+    came: Iterable[Recorded],
+    translation: Translation,
+    origin: Origin,
+    histories: Histories,
+    targets: Targets,
+) -> int:
+    """How many records would be noted as gone, of those that `came` by these events."""
+    removed = LegacyRecordRemoved(origin, translation.collection)
+    count = 0
+    with open_targets() as seen:  # each stream counts once, however often records came into it
+        for some in chunks((one.ticket_id for one in came), _SOME):
+            gone = set(some) - targets.find(some).keys() - seen.find(some).keys()
+            seen.keep((one, Target("", "")) for one in gone)
+            for ticket_id, history in histories(gone).items():
+                command = RemoveRecord(ticket_id, removed, system=translation.system)
+                count += len(decide(command, stream_of(history), translation.catalogue))
+    return count
 
 
 def plan_references(users: Iterable[bytes], targets: Targets, histories: Histories) -> Counter[str]:

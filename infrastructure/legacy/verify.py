@@ -46,7 +46,10 @@ _SOME: Final = 1_000
 
 
 class Verification:
-    """One comparison. Ask for the mismatches of `records` first, then for the others."""
+    """One comparison. Ask for the mismatches of `records` first, then for the others.
+
+    `shared` says that records of other systems came into the collection from elsewhere.
+    """
 
     def __init__(
         self,
@@ -55,12 +58,14 @@ class Verification:
         system: str | None,
         catalogue: Catalogue,
         targets: Targets,
+        shared: bool = False,
     ) -> None:
         self._log = log
         self._collection = collection
         self._system = system
         self._features = {name: one.features.keys() for name, one in catalogue.systems.items()}
         self._targets = targets
+        self._shared = shared
         self._odd: dict[str, bytes] = {}
         self._digest = sha256()
         self.accounted = Accounted()
@@ -191,18 +196,24 @@ class Verification:
 
     def _surplus(self, ticket_id: str, history: Sequence[Recorded]) -> Iterator[Mismatch]:
         last = max(i for i, one in enumerate(history) if not is_change(one.event))
+        ticket = fold(history)
+        if ticket and self._system not in (None, ticket.system):
+            return  # of a record of another system, whose id is the same
         if isinstance(history[last].event, LegacyRecordRemoved):
             self.accounted.gone += 1
+        elif ticket is None and self._shared:
+            why = (
+                "it is in quarantine, where it may be of another system, taken over from elsewhere"
+            )
+            yield Mismatch("extra", ticket_id, why)
         elif last < len(history) - 1:
             yield Mismatch("extra", ticket_id, "its record is gone, and it was changed here since")
         else:
             yield Mismatch("extra", ticket_id)
 
     def _is_ours(self, recorded: Recorded) -> bool:
-        event = recorded.event
-        if isinstance(event, TicketImported) and self._system not in (None, event.system):
-            return False  # of another migration, of another system
-        return took_over(recorded, self._collection)
+        """Not of another migration, of another system."""
+        return took_over(recorded, self._collection, self._system)
 
     def _standing(self, ids: Collection[str]) -> Mapping[str, Target]:
         tickets = ((name, fold(history)) for name, history in self._log.histories(ids).items())

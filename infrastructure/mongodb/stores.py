@@ -16,7 +16,7 @@ from infrastructure.mongodb.schema import check_schema, has_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
 from infrastructure.mongodb.versions import MongoDBVersions
 from infrastructure.mongodb.watch import MongoDBWatcher
-from infrastructure.stores import Stores
+from infrastructure.stores import Kept, Stores
 from projections.audit import AUDIT
 from projections.tickets import TICKETS
 
@@ -45,8 +45,9 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
 
 
 @contextmanager
-def open_mongodb_log(store: MongoDBStore) -> Iterator[MongoDBLog | None]:
-    """The log, for reading alone: None where there is none yet."""
+def open_mongodb_to_read(store: MongoDBStore) -> Iterator[Kept | None]:
+    """The store, for reading alone: None where there is none yet."""
     with connect(store.uri) as client:
         opened = database(client, store.database)
-        yield MongoDBLog(opened, reading_only=True) if has_schema(opened) else None
+        there = has_schema(opened)
+        yield Kept(MongoDBLog(opened, reading_only=True), MongoDBNotes(opened)) if there else None

@@ -11,11 +11,12 @@ _TABLES: Final = (
 
 
 class SQLiteNotes:
-    """`Notes` in the table `notes`."""
+    """`Notes` in the table `notes`. Creates it when opened, unless for `reading_only`."""
 
-    def __init__(self, database: SQLiteDatabase) -> None:
+    def __init__(self, database: SQLiteDatabase, *, reading_only: bool = False) -> None:
         self._database = database
-        database.create(_TABLES)
+        if not reading_only:
+            database.create(_TABLES)
 
     def find(self, name: str) -> Any:
         with self._database.reading() as connection:

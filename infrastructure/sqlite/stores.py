@@ -15,7 +15,7 @@ from infrastructure.sqlite.operations import SQLiteOperations
 from infrastructure.sqlite.tickets import SQLiteTickets
 from infrastructure.sqlite.versions import SQLiteVersions
 from infrastructure.sqlite.watch import SQLiteWatcher
-from infrastructure.stores import Stores
+from infrastructure.stores import Kept, Stores
 from projections.audit import AUDIT
 from projections.tickets import TICKETS
 
@@ -42,10 +42,10 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
 
 
 @contextmanager
-def open_sqlite_log(store: SQLiteStore) -> Iterator[SQLiteLog | None]:
-    """The log, for reading alone: None where there is none yet."""
+def open_sqlite_to_read(store: SQLiteStore) -> Iterator[Kept | None]:
+    """The store, for reading alone: None where there is none yet."""
     if not store.path.exists() or not store.path.stat().st_size:
         yield None
         return
     with closing(SQLiteDatabase(store.path, reading_only=True)) as database:
-        yield SQLiteLog(database)
+        yield Kept(SQLiteLog(database), SQLiteNotes(database, reading_only=True))
