@@ -37,10 +37,11 @@ class Applier(Generic[Row]):
         self._passed = self._skipped().keys()
         self._parked = dict(self._view.parked())
         for parked in list(self._parked.values()):
-            if parked.position in self._passed:
-                self._go_on(parked.ticket_id)
+            if parked.position in self._passed and parked.position <= self.position:
+                self.go_on(parked.ticket_id)
 
-    def _go_on(self, ticket_id: str) -> None:
+    def go_on(self, ticket_id: str) -> None:
+        """Retry a parked ticket, whatever may be wrong with it."""
         try:
             self.retry(ticket_id)
         except (Fenced, StoreUnavailable):

@@ -1,5 +1,6 @@
 """What operators do about tickets that wait because one of their events can not be projected. It is
-done in every version that follows the log, wherever the ticket waits."""
+done in every version that follows the log, wherever the ticket waits. In one that is being built it
+is done when its rebuild goes on."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,15 +14,19 @@ from projections.projection import Parked, Projected, Skipped
 
 def parked_in(projection: LiveProjection[Any]) -> Sequence[Parked]:
     """The parked tickets of the versions that follow the log, each once, oldest first."""
-    found = {parked.ticket_id: parked for one in _all(projection) for parked in _parked(one)}
-    return sorted(found.values(), key=lambda parked: parked.position)
+    return _oldest_first(_all(projection))
+
+
+def parked_anywhere(projection: LiveProjection[Any]) -> Sequence[Parked]:
+    """The same, with those of the version that is being built."""
+    return _oldest_first([*_building(projection), *_all(projection)])
 
 
 def retry_everywhere(projection: LiveProjection[Any], ticket_id: str, holder: str) -> Parked | None:
     """Apply what waits of the ticket; None when it is parked no longer, else how it failed.
     Raises `TicketNotParked`, `Fenced`."""
     failed: Parked | None = None
-    for projected, _ in _waiting(projection, ticket_id):
+    for projected, _ in _waiting(projection, _all(projection), ticket_id):
         failed = retry(projected, ticket_id, holder) or failed
     return failed
 
@@ -37,7 +42,8 @@ def skip(
     """Pass over the event at which the ticket is parked, for good, and apply what follows it: in
     every version, in later ones too, and in what `verify` expects. Which events those were: of
     each version one, and mostly the same. Raises `TicketNotParked`, `Fenced`."""
-    positions = {parked.position for _, parked in _waiting(projection, ticket_id)}
+    everywhere = [*_building(projection), *_all(projection)]
+    positions = {parked.position for _, parked in _waiting(projection, everywhere, ticket_id)}
     events = [
         Skipped(position, ticket_id, actor, reason, clock()) for position in sorted(positions)
     ]
@@ -50,11 +56,11 @@ def skip(
 
 
 def _waiting(
-    projection: LiveProjection[Any], ticket_id: str
+    projection: LiveProjection[Any], versions: Sequence[Projected[Any]], ticket_id: str
 ) -> Sequence[tuple[Projected[Any], Parked]]:
     found = [
         (one, parked)
-        for one in _all(projection)
+        for one in versions
         if (parked := one.view.parked().get(ticket_id)) is not None
     ]
     if not found:
@@ -68,5 +74,11 @@ def _all(projection: LiveProjection[Any]) -> Sequence[Projected[Any]]:
     return [projection.projected(version) for version in (registry.live, *registry.kept)]
 
 
-def _parked(projected: Projected[Any]) -> Sequence[Parked]:
-    return list(projected.view.parked().values())
+def _building(projection: LiveProjection[Any]) -> Sequence[Projected[Any]]:
+    build = projection.versions.registry().building
+    return [projection.projected(build.version)] if build else []
+
+
+def _oldest_first(versions: Sequence[Projected[Any]]) -> Sequence[Parked]:
+    found = {parked.ticket_id: parked for one in versions for parked in one.view.parked().values()}
+    return sorted(found.values(), key=lambda parked: parked.position)

@@ -11,6 +11,7 @@ from domain.errors import Fenced, ProjectionBehind, TicketbookError, VersionUnkn
 from projections.applier import BATCH, Applier
 from projections.live import FRESH, LiveProjection
 from projections.operations import leading
+from projections.projection import Parked, View
 from projections.verification import At, Difference, Verification
 from projections.versions import Build
 
@@ -49,6 +50,21 @@ class Workers(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an operator wants of a rebuild.
+
+    - `dry_run`: stop before the switch.
+    - `accept_parked`: switch even if that parks tickets which the live version shows.
+    """
+
+    dry_run: bool = False
+    accept_parked: bool = False
+
+
+SWITCH: Final = Wanted()
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """How far a rebuild has come. `phase` says what it is at."""
 
@@ -58,21 +74,27 @@ class Step:
     events_per_second: float
 
 
+State = Literal["switched", "compared", "refused", "cancelled"]
+
+
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """What became of a rebuild.
 
     - `state`: `switched`; `compared` when told to stop before the switch; `refused` when the new
-      version is not what the log says; `cancelled` by an operator.
+      version is not what the log says, or parks what the live one shows; `cancelled` by an
+      operator.
     - `live`: where the version that was live differs from the new one, and so from the log.
     - `new`: the comparison of the new version with the log; None when cancelled.
+    - `parked`: the tickets that the new version parks where the live one went on.
     """
 
-    state: Literal["switched", "compared", "refused", "cancelled"]
+    state: State
     version: int
     position: int
     live: Sequence[Difference]
     new: Verification | None
+    parked: Sequence[Parked] = ()
 
 
 Tell = Callable[[Step], None]
@@ -85,20 +107,20 @@ def rebuild(
     workers: Workers,
     shares: int,
     tell: Tell,
+    wanted: Wanted = SWITCH,
     *,
-    dry_run: bool = False,
     hand_over: float = HAND_OVER,
     stop: Callable[[], None] = lambda: None,
 ) -> Rebuilt:
-    """Build a new version, compare it, and switch to it, unless it is a `dry_run`.
+    """Build a new version, compare it, and switch to it, as far as that is `wanted`.
 
-    One that was interrupted is resumed where it stopped, and one that was compared only is
-    brought up to date. `stop` is called every now and then, and may raise to interrupt. Raises
-    `Fenced` when somebody else rebuilds instead.
+    One that was interrupted is resumed where it stopped, and one that was compared only, or
+    refused, is brought up to date: what it alone parks is tried again. `stop` is called every now
+    and then, and may raise to interrupt. Raises `Fenced` when somebody else rebuilds instead.
     """
     build = projection.versions.begin(head(), shares)
     try:
-        return _rebuilt(projection, build, head, holder, workers, tell, dry_run, hand_over, stop)
+        return _rebuilt(projection, build, head, holder, workers, tell, wanted, hand_over, stop)
     except TicketbookError:
         if build.version in projection.versions.registry().versions:
             raise
@@ -112,7 +134,7 @@ def _rebuilt(
     holder: str,
     workers: Workers,
     tell: Tell,
-    dry_run: bool,
+    wanted: Wanted,
     hand_over: float,
     stop: Callable[[], None],
 ) -> Rebuilt:
@@ -124,9 +146,13 @@ def _rebuilt(
             held()
             stop()
 
+        begun = bool(projected.view.loaded())
         if not _build(projection, build, head, workers, check, tell):
             return Rebuilt("cancelled", build.version, 0, (), None)
         applier.resume()
+        for waiting in _newly_parked(projection, projected.view) if begun else ():
+            check()
+            applier.go_on(waiting.ticket_id)
         started, began = monotonic(), applier.position
 
         def catch_up() -> None:
@@ -149,24 +175,46 @@ def _rebuilt(
         new = workers.verify(name, build.version, comparing)
         comparing(applier.position)
         shown = versions.registry().live
-        live = workers.compare(name, shown, build.version, lambda _: check())
-        if new.differences:
-            return Rebuilt("refused", build.version, applier.position, live, new)
-        if dry_run:
-            return Rebuilt("compared", build.version, applier.position, live, new)
-        while True:
+        differing = workers.compare(name, shown, build.version, lambda _: check())
+
+        def ended(state: State) -> Rebuilt:
+            unshown = {one.ticket_id for one in parked}  # that is what differs of those
+            live = [one for one in differing if one.ticket_id not in unshown]
+            return Rebuilt(state, build.version, applier.position, live, new, parked)
+
+        if not wanted.dry_run:
             catch_up()
+        while True:
+            parked = _newly_parked(projection, projected.view)
+            if new.differences or (parked and not wanted.accept_parked):
+                return ended("refused")
+            if wanted.dry_run:
+                return ended("compared")
             try:
                 versions.switch(build.version)
                 break
             except ProjectionBehind:
-                continue  # the live version has taken in more meanwhile
-        position = applier.position
-        tell(Step("switched", position, position, 0.0))
+                catch_up()  # the live version has taken in more meanwhile
+        found = ended("switched")
+        tell(Step("switched", found.position, found.position, 0.0))
         projection.look()
         with suppress(Fenced):  # then somebody leads it already
             _hand_over(applier, hand_over)
-    return Rebuilt("switched", build.version, position, live, new)
+    return found
+
+
+def _newly_parked(projection: LiveProjection[Any], new: View[Any]) -> Sequence[Parked]:
+    """The tickets that the new version parks where the live one went on. What the live one has yet
+    to come to, it may park as well."""
+    found = new.parked()
+    live = projection.versions.view(projection.versions.registry().live)
+    position, there = live.checkpoint(), live.parked()
+    return [
+        parked
+        for ticket_id, parked in found.items()
+        if parked.position <= position
+        and (ticket_id not in there or there[ticket_id].position > parked.position)
+    ]
 
 
 def _hand_over(applier: Applier[Any], seconds: float) -> None:

@@ -13,7 +13,7 @@ from projections.build import build_share
 from projections.live import LiveProjection
 from projections.progress import Progress
 from projections.projection import Projection
-from projections.rebuild import Builders, Rebuilt, Step, rebuild
+from projections.rebuild import SWITCH, Builders, Rebuilt, Step, Wanted, rebuild
 from projections.verification import At, Difference, Verification, compare, verify
 from projections.versions import Build
 from tests.stories import (
@@ -63,7 +63,7 @@ def rebuilt(
     *,
     shares: int = 2,
     tell: Callable[[Step], None] = lambda _: None,
-    dry_run: bool = False,
+    wanted: Wanted = SWITCH,
 ) -> Rebuilt:
     return rebuild(
         projection,
@@ -72,7 +72,7 @@ def rebuilt(
         Here(projection),
         shares,
         tell,
-        dry_run=dry_run,
+        wanted,
         hand_over=0.0,
     )
 

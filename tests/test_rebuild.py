@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 
-from domain.errors import ProjectionBehind, StoreUnavailable, VersionUnknown
+from domain.errors import ProjectionBehind, StoreUnavailable, TicketNotParked, VersionUnknown
 from domain.events import Recorded
 from projections import build as build_module
 from projections.audit import AUDIT
 from projections.build import ShareBuilder, build_share
 from projections.live import LiveProjection
+from projections.parking import parked_anywhere, parked_in, retry_everywhere, skip
 from projections.projection import Change, Projection
-from projections.rebuild import Step, cancel, drop_old, rebuild, roll_back
+from projections.rebuild import Step, Wanted, cancel, drop_old, rebuild, roll_back
 from projections.tickets import TICKETS
 from projections.verification import verify
-from tests.rebuilding import Here, House, followed, rebuilt, rows
+from tests.rebuilding import Here, House, followed, poisoned, rebuilt, rows
 from tests.stories import (
+    START,
     create,
     id_,
     rename,
@@ -109,7 +111,7 @@ def test_what_was_wrong_in_the_live_version_is_shown_and_right_in_the_new_one(
 def test_a_dry_run_stops_before_the_switch_and_is_gone_on_with(house: House) -> None:
     live = house.live(TICKETS)
     followed(live, 1)
-    assert rebuilt(live, house.log.head, dry_run=True).state == "compared"
+    assert rebuilt(live, house.log.head, wanted=Wanted(dry_run=True)).state == "compared"
     registry = live.versions.registry()
     assert (registry.live, registry.building and registry.building.version) == (1, 2)
 
@@ -200,6 +202,55 @@ def test_a_ticket_that_can_not_be_projected_is_parked_in_the_new_version(
     assert old == new
     assert [parked.ticket_id for parked in new.values()] == [id_(6)]
     assert rows(faulty, 2) == rows(faulty, 1)
+
+
+@BOTH
+def test_a_new_version_that_parks_what_the_live_one_shows_is_refused_until_that_is_settled(
+    house: House, projection: Projection[Any]
+) -> None:
+    live, head = house.live(projection), house.log.head
+    followed(live, 1)
+    older = house.live(poisoned(projection, id_(6), 2))
+    at = house.log.histories([id_(6)])[id_(6)][1].position
+    for wanted in (Wanted(), Wanted(dry_run=True)):
+        found = rebuilt(older, head, wanted=wanted)
+        assert (found.state, found.version, found.live) == ("refused", 2, [])
+        assert [(one.ticket_id, one.position) for one in found.parked] == [(id_(6), at)]
+        assert (live.versions.registry().live, parked_in(older)) == (1, [])
+    with pytest.raises(TicketNotParked):
+        retry_everywhere(older, id_(6), "operator")
+
+    mended = rebuilt(live, head, wanted=Wanted(dry_run=True))
+    assert (mended.state, mended.version, mended.parked) == ("compared", 2, [])
+    assert (rows(live, 2), live.versions.view(2).parked()) == (rows(live, 1), {})
+
+    cancel(live, lambda _: None)
+    accepted = rebuilt(older, head, wanted=Wanted(accept_parked=True))
+    assert (accepted.state, [one.ticket_id for one in accepted.parked]) == ("switched", [id_(6)])
+    assert parked_in(older) == list(accepted.parked)
+    assert rebuilt(older, head).state == "switched", "the live one parks it by now"
+
+
+def test_a_ticket_parked_in_what_is_being_built_is_skipped_and_the_rebuild_goes_on(
+    house: House,
+) -> None:
+    house.writer.execute(rename("Later", id_(6)))
+    followed(house.live(TICKETS), 1, fence=0)
+    older = house.live(poisoned(TICKETS, id_(6), 2))
+    build = older.versions.begin(house.log.head(), 1)
+    builder: ShareBuilder[Any] = ShareBuilder(older.projected(build.version), build, 0)
+    builder.step(6)
+    builder.flush()
+    (parked,) = parked_anywhere(older)
+    assert (parked.ticket_id, builder.done) == (id_(6), False)
+    assert [one.position for one in skip(older, id_(6), "cli:ada", "", "op", lambda: START)] == [
+        parked.position
+    ]
+
+    found = rebuilt(older, house.log.head, shares=1)
+
+    assert (found.state, found.parked) == ("switched", [])
+    assert older.versions.view(2).latest([id_(6)])[id_(6)].name == "Later"
 
 
 def test_a_new_version_that_is_not_what_the_log_says_is_refused(

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, Field, StrictBool, StrictInt
 
 from api.http.models import Id, Reason, Request, Time, iso
-from api.http.projection_models import difference_json, verification_json
+from api.http.projection_models import difference_json, parked_json, verification_json
 from projections.operation import Operation
 from projections.rebuild import Rebuilt
 
@@ -24,6 +24,9 @@ class OperationBody(Request):
 
 class RebuildBody(OperationBody):
     rate: Rate | None = None
+    acceptParked: StrictBool = Field(
+        default=False, description="Switch even if that parks tickets which are shown now"
+    )
 
 
 class VerifyBody(OperationBody):
@@ -88,6 +91,8 @@ def rebuilt_json(rebuilt: Rebuilt) -> dict[str, Any]:
         "position": rebuilt.position,
         "wrongInLive": len(rebuilt.live),
         "live": [difference_json(one) for one in rebuilt.live[:SHOWN]],
+        "newlyParked": len(rebuilt.parked),
+        "parked": [parked_json(one) for one in rebuilt.parked[:SHOWN]],
         "new": rebuilt.new and shown(verification_json(rebuilt.new)),
     }
 

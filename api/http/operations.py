@@ -34,7 +34,16 @@ from api.operating import Running
 from api.workers import Workers, shares
 from projections.live import LiveProjection
 from projections.operations import repair
-from projections.rebuild import Step, cancel, control, drop_old, earlier, rebuild, roll_back
+from projections.rebuild import (
+    Step,
+    Wanted,
+    cancel,
+    control,
+    drop_old,
+    earlier,
+    rebuild,
+    roll_back,
+)
 from projections.status import status
 
 router = APIRouter(prefix="/v1", tags=["Operations"])
@@ -67,7 +76,9 @@ Work = Callable[[Running], Mapping[str, Any]]
 @router.post("/projections/{name}/rebuild", **_STARTED)
 async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = None) -> Response:
     """Build a new version beside the live one, compare it, and switch to it; with `dryRun`, stop
-    before the switch. One that was interrupted, or compared only, is gone on with."""
+    before the switch. It is `refused` when the new version is not what the log says, or parks
+    tickets that the live one shows, unless `acceptParked`. One that was interrupted, compared only
+    or refused is gone on with."""
     asked = body or RebuildBody()
     projection, service = named(call.service, name), call.service
 
@@ -83,7 +94,7 @@ async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = N
             Workers(service.settings),
             shares(),
             running.tell,
-            dry_run=asked.dryRun,
+            Wanted(asked.dryRun, asked.acceptParked),
             stop=running.check,
         )
         return rebuilt_json(found)

@@ -1,6 +1,7 @@
 """`ticketbook projections parked`: tickets that wait because one of their events can not be
 projected."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from api.http.models import iso
 from api.http.projection_models import parked_json
 from domain.errors import TicketNotParked
 from projections.live import LiveProjection
-from projections.parking import parked_in, retry_everywhere, skip
+from projections.parking import parked_anywhere, parked_in, retry_everywhere, skip
 from projections.projection import Parked
 
 Ticket = Annotated[str, typer.Argument(help="The parked ticket.")]
@@ -25,7 +26,7 @@ All = Annotated[bool, typer.Option("--all", help="Every parked ticket.")]
 def list_parked(name: Name, json: Json = False) -> None:
     """Print the parked tickets, oldest first. Exits with 1 when there are any."""
     with opened() as service:
-        found = parked_in(named(service, name))
+        found = parked_anywhere(named(service, name))
     if json:
         print_json([parked_json(parked) for parked in found])
     elif found:
@@ -46,7 +47,8 @@ def retry_parked(
         raise typer.BadParameter("Name one parked ticket, or say --all.")
     with opened() as service:
         projection = named(service, name)
-        chosen = parked_in(projection) if ticket_id is None else [_one(projection, ticket_id)]
+        found = parked_in(projection)
+        chosen = found if ticket_id is None else [_one(projection, found, ticket_id)]
         if dry_run:
             for parked in chosen:
                 say(f"Would retry {parked.ticket_id} from position {parked.position}.")
@@ -66,7 +68,7 @@ def skip_parked(name: Name, ticket_id: Ticket, reason: Reason, dry_run: DryRun =
         raise typer.BadParameter("Say why with --reason: it is kept for ever.")
     with opened() as service:
         projection = named(service, name)
-        parked = _one(projection, ticket_id)
+        parked = _one(projection, parked_anywhere(projection), ticket_id)
         if dry_run:
             say(f"Would skip position {parked.position}: {parked.error}")
             return
@@ -91,8 +93,8 @@ def _retried(service: Service, projection: LiveProjection[Any], parked: Parked) 
     return failed
 
 
-def _one(projection: LiveProjection[Any], ticket_id: str) -> Parked:
-    for parked in parked_in(projection):
+def _one(projection: LiveProjection[Any], found: Sequence[Parked], ticket_id: str) -> Parked:
+    for parked in found:
         if parked.ticket_id == ticket_id:
             return parked
     raise TicketNotParked(f"{projection.projection.name} has no parked ticket {ticket_id}.")

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from typing import Annotated, Final
 
 import typer
 
@@ -11,15 +12,27 @@ from api.cli.projections.naming import DryRun, Name, named, where
 from api.cli.recorded import record
 from api.composition import holder
 from api.workers import Workers, shares
-from projections.rebuild import Rebuilt, Step, drop_old, rebuild, roll_back
+from projections.rebuild import Rebuilt, Step, Wanted, drop_old, rebuild, roll_back
+
+AcceptParked = Annotated[
+    bool, typer.Option("--accept-parked", help="Switch even if that parks tickets shown now.")
+]
+
+_PARKED: Final = (
+    "{name}: version {version} parks {count} ticket(s) that the live one shows; the live one "
+    "stays.\nMend the cause, or pass over the event with ticketbook projections parked skip {name} "
+    "TICKET, and\nrun this again: it goes on from here. Or have it switch with --accept-parked."
+)
 
 
-def rebuild_view(name: Name, dry_run: DryRun = False, json: Json = False) -> None:
+def rebuild_view(
+    name: Name, dry_run: DryRun = False, accept_parked: AcceptParked = False, json: Json = False
+) -> None:
     """Build a new version of a view beside the live one, compare it, and switch to it.
 
     Readers and writers go on. With --dry-run it stops before the switch, and the same command
     without it goes on from there. Safe to interrupt: run it again. Exits with 1 when it did not
-    switch because the new version is not what the log says.
+    switch because the new version is not what the log says, or parks what the live one shows.
     """
     with opened() as service:
         projection = named(service, name)
@@ -33,7 +46,7 @@ def rebuild_view(name: Name, dry_run: DryRun = False, json: Json = False) -> Non
                 workers,
                 shares(),
                 _progress,
-                dry_run=dry_run,
+                Wanted(dry_run, accept_parked),
             )
         except KeyboardInterrupt:
             say("\nInterrupted. Run the command again: it goes on where it stopped.")
@@ -52,6 +65,12 @@ def _tell(name: str, found: Rebuilt) -> None:
         print(f"{difference.kind} in the live version: {where(difference)}")
     for difference in found.new.differences if found.new else ():
         print(f"{difference.kind} in the new version: {where(difference)}")
+    for parked in found.parked:
+        print(f"parked in the new version: ticket {parked.ticket_id}, position {parked.position}")
+        say(f"  {parked.error}")
+    if found.state == "refused" and found.new and not found.new.differences:
+        say(_PARKED.format(name=name, version=found.version, count=len(found.parked)))
+        return
     say(
         {
             "switched": f"{name}: version {found.version} is live, at position {found.position}.",
