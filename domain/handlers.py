@@ -137,9 +137,7 @@ def import_ticket(command: ImportTicket, stream: Stream) -> tuple[Event, ...]:
     if ticket is None:
         return (imported,)
     if ticket.org_id != imported.org_id or ticket.system != imported.system:
-        raise TicketExists(
-            f"Ticket {ticket.id} belongs to another organisation or system than the record."
-        )
+        raise TicketExists("its id belongs to another organisation or system")
     taken = stream.record == imported.source.digest and not stream.quarantined
     if stream.changed_here and (taken or imported.updated_at < ticket.updated_at):
         return ()  # migrating again must not undo what was changed here since

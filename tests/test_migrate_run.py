@@ -245,12 +245,32 @@ def test_records_that_can_not_be_told_apart_from_other_tickets_go_to_quarantine(
     assert run(source, target, "--no-backup")["already"] == 1200
 
 
-def test_features_are_those_of_the_system_that_is_named(target: str) -> None:
-    done = run(str(DUMPS), target, "--no-backup", "--system", "workforce_2")
+def test_features_are_those_of_the_system_that_is_named_and_a_wrong_one_stays_unexplained(
+    target: str,
+) -> None:
+    wrong = ("--source", str(DUMPS), "--system", "workforce_2", "--json")
+    code, planned, err = migrate("plan", *wrong, store=target)
+    assert code == 0
+    assert "Warning: workforce_2 has only" in err and "--system revolution_counter_1 meant?" in err
+    code, out, warned = migrate("run", *wrong, "--no-backup", store=target)
+    assert "--system revolution_counter_1 meant?" in warned
+    done = json.loads(out)
+    assert done["unknown_features"] == json.loads(planned)["unknown_features"]
     assert done["unknown_features"]["create_yarn"] > 100
     (recorded,) = histories(target)[str(sample("ticket_1")[0]["_id"])]
     assert isinstance(recorded.event, TicketImported)
     assert recorded.event.system == "workforce_2"
+
+    code, out, err = migrate("run", *wrong[:2], "--no-backup", "--json", store=target)
+    assert (code, "Warning" in err) == (0, False)
+    reasons = {"its id belongs to another organisation or system": 1194}
+    assert json.loads(out)["reasons"] == reasons
+    code, out, err = migrate("verify", *wrong[:2], "--json", store=target)
+    told = [json.loads(line) for line in out.splitlines()]
+    assert (code, told[-1]["unexplained"]) == (1, 1194)
+    first = told[0]
+    assert (first["kind"], first["field"], first["explained"]) == ("content", "system", None)
+    assert (first["expected"], first["found"]) == (SYSTEM, "workforce_2")
 
 
 def test_a_system_that_there_is_not_is_refused(target: str) -> None:

@@ -10,6 +10,7 @@ from api.cli.migrating import (
     GoneOption,
     SourceOption,
     SystemOption,
+    say_of_doubt,
     say_of_others,
     say_of_users,
     tally_rows,
@@ -70,6 +71,7 @@ def plan(
             say("\nInterrupted. Nothing was written: run the same command again.")
             raise typer.Exit(Exit.INTERRUPTED) from None
     meter.end()
+    say_of_doubt(tally)
     if json:
         print_json(tally.as_json() | {"references": dict(references)})
     else:

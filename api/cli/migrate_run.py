@@ -14,6 +14,7 @@ from api.cli.migrating import (
     SystemOption,
     intake,
     operator,
+    say_of_doubt,
     say_of_others,
     tally_rows,
     translation,
@@ -80,6 +81,7 @@ def run(
             )
             raise typer.Exit(Exit.INTERRUPTED) from None
         meter.end()
+        say_of_doubt(tally)
         reached = service.log.head()
     if json:
         print_json(tally.as_json() | {"position": reached})

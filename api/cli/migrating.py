@@ -81,6 +81,12 @@ def say_of_others(provenance: Provenance) -> None:
         )
 
 
+def say_of_doubt(tally: Tally) -> None:
+    """Warn when the records seem to be of another system than the one that was named."""
+    if doubt := tally.fit.doubt():
+        say(doubt)
+
+
 def tally_rows(tally: Tally) -> list[tuple[str, int]]:
     """A tally as rows of a table: what, and how many records."""
     rows = [

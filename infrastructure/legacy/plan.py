@@ -11,6 +11,7 @@ from domain.handlers import decide
 from domain.origin import Origin
 from domain.stream import Stream, stream_of
 from infrastructure.legacy.chunks import chunks
+from infrastructure.legacy.fit import Fit
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.references import bad_references
 from infrastructure.legacy.tally import Tally
@@ -31,7 +32,7 @@ def plan(
     tell: Callable[[Tally], None],
 ) -> Tally:
     """What would become of each record, given the log; `targets` gets all there would be."""
-    tally = Tally()
+    tally = Tally(Fit(translation.catalogue, translation.system))
     for some in chunks(records, _SOME):
         commands = [(record, translation.command(record, origin)) for record in some]
         known = histories({command.ticket_id for _, command in commands})

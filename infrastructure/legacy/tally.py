@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from domain.events import Event, LegacyRecordQuarantined, LegacyRecordRemoved, TicketImported
+from infrastructure.legacy.fit import Fit
 
 _NAMED: Final = 100
 """Most names in one count: a dirty record may hold any text, and a million may hold as many."""
@@ -18,9 +19,10 @@ class Tally:
     were kept aside, and `already` changed nothing, because they were taken over before.
 
     `repairs` and `unknown_features` say which, and how often; `removed` counts records that were
-    taken over once and are gone from the source.
+    taken over once and are gone from the source; `fit` says whether they are of the right system.
     """
 
+    fit: Fit
     records: int = 0
     clean: int = 0
     repaired: int = 0
@@ -33,6 +35,7 @@ class Tally:
     def add(self, event: Event | None) -> None:
         """One record more, which led to that event, or to none."""
         self.records += 1
+        self.fit.add(event)
         match event:
             case TicketImported(repairs=repairs, unknown_features=unknown):
                 if repairs or unknown:

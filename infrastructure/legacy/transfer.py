@@ -13,6 +13,7 @@ from domain.origin import Origin
 from domain.ports import EventLog
 from infrastructure.batch import Outcome, Submission
 from infrastructure.legacy.chunks import chunks
+from infrastructure.legacy.fit import Fit
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.tally import Tally
 from infrastructure.writer import Writer
@@ -46,7 +47,7 @@ class Transfer:
         self._translation = translation
         self._origin = origin
         self._again = again
-        self.tally = Tally()
+        self.tally = Tally(Fit(translation.catalogue, translation.system))
         self.odd: set[str] = set()
         """Streams of records whose `_id` is no ObjectId."""
 

@@ -136,9 +136,10 @@ class Verification:
         fields = expected.fields
         target = Target(fields["orgId"], fields["system"])
         if isinstance(last, LegacyRecordQuarantined) and last.source.digest == digest:
-            if ticket and (ticket.org_id, ticket.system) != (target.org_id, target.system):
-                self.accounted.quarantined += 1
-                return replace(target, reason=last.reason), []
+            owner = {"orgId": target.org_id, "system": target.system}
+            its = {"orgId": ticket.org_id, "system": ticket.system} if ticket else owner
+            if wrong := differences(expected.id, owner, its):
+                return replace(target, reason=last.reason), wrong
             return target, [Mismatch("missing", expected.id, found=f"quarantined: {last.reason}")]
         if not isinstance(last, TicketImported) or ticket is None:
             found = "noted as gone" if isinstance(last, LegacyRecordRemoved) else None
