@@ -36,8 +36,9 @@ _LOOK: Final = 0.2
 
 
 def shares() -> int:
-    """How many shares to build at once on this machine: half of its processors go on serving."""
-    return max(1, (os.cpu_count() or 1) // 2)
+    """How many shares to build at once on this machine: two at least, as they stand back behind
+    whoever serves; not all there could be, as each share reads past the events of all."""
+    return max(2, (os.cpu_count() or 1) // 2)
 
 
 class Workers:
