@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
@@ -225,6 +226,36 @@ def test_the_audit_log_is_searched_by_any_combination(store: str) -> None:
         (2, "ada", "for a test"),
     ]
     assert json.loads(run("audit", "search", "--actor", "bo", "--json", store=store)[1]) == []
+
+
+def test_the_audit_log_is_searched_by_moments_of_any_time_zone(store: str) -> None:
+    def found(*options: str) -> list[tuple[int, str]]:
+        code, out, err = run("audit", "search", *options, "--json", store=store)
+        assert (code, err) == (0, "")
+        return [(entry["position"], entry["recordedAt"]) for entry in json.loads(out)]
+
+    everything = found()
+    _, told = everything[1]
+    nepal = datetime.fromisoformat(told).astimezone(timezone(timedelta(hours=5, minutes=45)))
+    assert found("--since", nepal.isoformat()) == [one for one in everything if one[1] >= told]
+    assert found("--before", told[:-1]) == [one for one in everything if one[1] < told]  # UTC
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("search --since 1761643800", "Write it like 2025-10-28T09:30:00Z"),
+        ("search --since-position -5", "greater than or equal to 0"),
+        ("search --before-position 99999999999999999999", "less than or equal to 9007199254740992"),
+        ("at 0001-01-01T00:00:00+01:00", "beyond the years 1 to 9999"),
+        ("at 20251028", "no position 20251028: the log ends at position 3 now"),
+        ("diff 3 1", "FROM is later than TO"),
+    ],
+)
+def test_what_is_no_time_or_position_is_wrong_usage(store: str, command: str, said: str) -> None:
+    code, out, err = run("audit", *command.split(), store=store, COLUMNS="200")
+    assert (code, out) == (2, "")
+    assert said in err
 
 
 def test_what_callers_wrote_can_not_disturb_a_terminal(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -123,10 +123,14 @@ def test_the_table_can_begin_at_a_day(tmp_path: Path) -> None:
         store.legacy_usage.add([calls("ada", 2, 1, 3), calls("bo", 1, 9, 9_000)])
 
     columns, *rows = usage(store_url).splitlines()
+    last = rows[0].split()
 
     assert columns.split() == ["caller", "route", "calls", "first", "last"]
     assert [row.split()[0] for row in rows] == ["bo", "ada"]
     _, *rows = usage(store_url, "--since", "2027-01-02").splitlines()
+    assert [row.split()[0] for row in rows] == ["bo"]
+    when = datetime.fromisoformat(last[-1]).astimezone(timezone(timedelta(hours=-7)))
+    _, *rows = usage(store_url, "--since", when.isoformat()).splitlines()
     assert [row.split()[0] for row in rows] == ["bo"]
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import wraps
 from inspect import Signature, signature
 from typing import Annotated, Any
 
 import typer
 
+from api.cli.moments import Before, BeforePosition, Since, SincePosition
 from api.cli.opened import hexadecimal
 from api.http.models import iso
 from projections.audit import AuditFilter
@@ -50,10 +51,10 @@ def _filter(
     revoked: Annotated[str | None, typer.Option(help="This feature.")] = None,
     correlation: Annotated[str | None, typer.Option(help="Request or trace id.")] = None,
     text: Annotated[str | None, typer.Option(help="Part of the reason, in any case.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="From this moment on, in UTC.")] = None,
-    before: Annotated[datetime | None, typer.Option(help="Up to this moment, in UTC.")] = None,
-    since_position: Annotated[int | None, typer.Option(help="From there on.")] = None,
-    before_position: Annotated[int | None, typer.Option(help="Up to there.")] = None,
+    since: Since = None,
+    before: Before = None,
+    since_position: SincePosition = None,
+    before_position: BeforePosition = None,
 ) -> AuditFilter:
     return AuditFilter(
         org,
@@ -63,15 +64,11 @@ def _filter(
         action,
         feature,
         correlation,
-        _utc(since),
-        _utc(before),
+        since,
+        before,
         granted,
         revoked,
         text or None,
         since_position,
         before_position,
     )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment and moment.replace(tzinfo=UTC)

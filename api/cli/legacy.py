@@ -1,10 +1,11 @@
 """`ticketbook legacy`: who still calls in the old way."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
+from api.cli.moments import ZONE, moment
 from api.cli.opened import opened
 from api.cli.output import Json, example, print_json, print_table
 from api.http.models import iso
@@ -21,7 +22,8 @@ def group() -> None:
 @app.command("usage", epilog=example("ticketbook legacy usage --since 2027-01-01"))
 def usage(
     since: Annotated[
-        datetime | None, typer.Option(help="Only who called from this moment on, in UTC.")
+        datetime | None,
+        typer.Option(parser=moment, help=f"Only who called from this moment on, {ZONE}."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -33,7 +35,7 @@ def usage(
     with opened() as service:
         found = service.legacy_usage.all()
     if since is not None:
-        found = [calls for calls in found if calls.last_at >= since.replace(tzinfo=UTC)]
+        found = [calls for calls in found if calls.last_at >= since]
     if json:
         print_json([_json(calls) for calls in found])
     else:

@@ -1,15 +1,18 @@
 """`ticketbook audit at | diff`: what was true then, and what has changed since."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
+from api.cli.moments import ZONE, when
 from api.cli.opened import hexadecimal, opened
 from api.cli.output import Json, example, print_json, print_table
 from api.cli.recorded import record
 from api.composition import Service
 from api.http.models import difference_json, iso, then_json
+from api.moments import no_position
 from domain.errors import ProjectionBehind
 from projections.as_of import Then, ticket_at
 from projections.audit import AUDIT, AuditEntry, AuditFilter
@@ -20,7 +23,10 @@ app = typer.Typer()
 
 _WAIT_SECONDS: Final = 5.0
 _PAGE: Final = 1_000
-_WHEN: Final = "A position, or a moment like 2025-10-28T09:30:00Z (UTC unless it says otherwise)."
+_WHEN: Final = f"A position of the log, or a moment {ZONE}."
+
+Item = TypeVar("Item")
+Place = TypeVar("Place")
 
 Organisation = Annotated[str | None, typer.Option(help="Organisation.", callback=hexadecimal)]
 System = Annotated[str | None, typer.Option(help="System.")]
@@ -32,7 +38,7 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Most tickets.")]
     epilog=example("ticketbook audit at 2025-10-28 --system workforce_2 --feature delete_area"),
 )
 def at(
-    when: Annotated[str, typer.Argument(help=_WHEN)],
+    moment: Annotated[str, typer.Argument(metavar="WHEN", help=_WHEN)],
     org: Organisation = None,
     system: System = None,
     name: Annotated[str | None, typer.Option(help="The whole name.")] = None,
@@ -42,9 +48,10 @@ def at(
 ) -> None:
     """Print the tickets that were in use then."""
     where = TicketFilter(org, system, name, feature)
-    asked = {"at": when, "org": org, "system": system, "name": name, "feature": feature}
+    asked = {"at": moment, "org": org, "system": system, "name": name, "feature": feature}
+    then = when(moment)
     with opened() as service:
-        position = _position(service, when)
+        position = _position(service, then)
         record(service, "tickets.asked_as_of", asked | {"limit": limit})
         found = _tickets(service, position, where, limit)
         fragments = service.log.fragments([one.entry.ticket_id for one in found])
@@ -68,8 +75,11 @@ def diff(
     """Print how tickets differ from what they were, and what did that."""
     where = AuditFilter(org, system, ticket)
     asked = {"from": start, "to": end, "org": org, "system": system, "ticket": ticket}
+    first, last = when(start), when(end) if end is not None else None
     with opened() as service:
-        after, upto = _position(service, start), _position(service, end)
+        after, upto = _position(service, first), _position(service, last)
+        if after > upto:
+            raise typer.BadParameter("FROM is later than TO.")
         record(service, "audit.compared", asked | {"limit": limit})
         found = _differences(service, where, after, upto, limit)
     if json:
@@ -79,7 +89,7 @@ def diff(
         print_table(columns, [row for one in found for row in _changes(one)])
 
 
-def _position(service: Service, when: str | None) -> int:
+def _position(service: Service, asked: int | datetime | None) -> int:
     """Where the log stood then. The audit log must show all there is for that to mean anything."""
     head = service.log.head()
     live = service.projections[AUDIT.name].live
@@ -93,50 +103,45 @@ def _position(service: Service, when: str | None) -> int:
             f"Ticket {min(parked)} is parked: what happened to it does not show. "
             "Look at ticketbook projections parked list."
         )
-    if when is None:
+    if asked is None:
         return head
-    if when.isdecimal():
-        if int(when) > head:
-            raise typer.BadParameter(f"The log ends at position {head} now.")
-        return int(when)
-    moment = _moment(when)
-    if moment > service.clock():
-        raise typer.BadParameter(f"{when} is still to come.")
-    found = service.audit.position_at(moment)
+    if isinstance(asked, int):
+        if asked > head:
+            raise typer.BadParameter(f"{no_position(asked, head)} A day is written 2025-10-28.")
+        return asked
+    if asked > service.clock():
+        raise typer.BadParameter(f"{iso(asked)} is still to come.")
+    found = service.audit.position_at(asked)
     return head if found is None else found
 
 
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is neither a position nor a moment.") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
 def _tickets(service: Service, position: int, where: TicketFilter, limit: int) -> list[Then]:
-    found: list[Then] = []
-    beyond: str | None = None
-    while len(found) < limit:
-        wanted = min(limit - len(found), _PAGE)
-        page = service.audit.tickets_at(position, where, beyond=beyond, limit=wanted)
-        found += page.tickets
-        beyond = page.beyond
-        if beyond is None:
-            break
-    return found
+    def page(beyond: str | None, wanted: int) -> tuple[Sequence[Then], str | None]:
+        found = service.audit.tickets_at(position, where, beyond=beyond, limit=wanted)
+        return found.tickets, found.beyond
+
+    return _read_through(page, limit)
 
 
 def _differences(
     service: Service, where: AuditFilter, after: int, upto: int, limit: int
 ) -> list[Difference]:
-    found: list[Difference] = []
-    beyond: int | None = None
+    def page(beyond: int | None, wanted: int) -> tuple[Sequence[Difference], int | None]:
+        found = differences(service.audit, where, after, upto, beyond=beyond, limit=wanted)
+        return found.differences, found.beyond
+
+    return _read_through(page, limit)
+
+
+def _read_through(
+    page: Callable[[Place | None, int], tuple[Sequence[Item], Place | None]], limit: int
+) -> list[Item]:
+    """Page after page, until there are `limit` items or no more."""
+    found: list[Item] = []
+    beyond: Place | None = None
     while len(found) < limit:
-        wanted = min(limit - len(found), _PAGE)
-        page = differences(service.audit, where, after, upto, beyond=beyond, limit=wanted)
-        found += page.differences
-        beyond = page.beyond
+        items, beyond = page(beyond, min(limit - len(found), _PAGE))
+        found += items
         if beyond is None:
             break
     return found

@@ -12,9 +12,10 @@ from starlette.responses import Response
 from api.http import freshness, paging
 from api.http.callers import Call
 from api.http.models import ID_PATTERN, iso, then_json
-from api.http.moments import LARGEST, Moment
+from api.http.moments import Moment
 from api.http.problems import Problem
 from api.http.recorded import recorded
+from api.moments import LARGEST, POSITION, no_position
 from domain.errors import EventUnreadable, Fault
 from domain.events import Recorded
 from domain.ticket import fold
@@ -28,7 +29,7 @@ AtPosition = Annotated[
 ]
 AtVersion = Annotated[int | None, Query(ge=1, le=LARGEST, description="As it was at this version")]
 
-_PLACE: Final = "[0-9]{1,15}-" + ID_PATTERN.strip("^$")
+_PLACE: Final = f"{POSITION}-{ID_PATTERN.strip('^$')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ async def position_of(
 def refuse_beyond(head: int, position: int, name: str) -> int:
     """The position, if the log goes so far."""
     if position > head:
-        _refuse(name, "in-the-future", f"The log ends at position {head} now.")
+        _refuse(name, "in-the-future", no_position(position, head))
     return position
 
 

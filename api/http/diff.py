@@ -11,17 +11,18 @@ from api.http.as_of import position_of
 from api.http.audit_filter import Organisation, Text
 from api.http.callers import Auditing, Call, organisation_of
 from api.http.models import ID_PATTERN, DifferencePageModel, difference_json
-from api.http.moments import moment_of
+from api.http.moments import NOT_A_TIME
 from api.http.problems import READ, Problem, documented
 from api.http.recorded import recorded
+from api.moments import POSITION, when_of
 from domain.errors import Fault
 from projections.audit import AuditFilter
 from projections.diff import DifferencePage, differences
 
 router = APIRouter(prefix="/v1/diff", tags=["Audit"])
 
-_WHEN: Final = r"^([0-9]{1,15}|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ].{1,40})$"
-_PLACE: Final = "([0-9]{1,15})-([0-9]{1,15})-([0-9]{1,15})"
+_WHEN: Final = {"pattern": rf"^({POSITION}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ].{{1,40}})$"}
+_PLACE: Final = f"{POSITION}-{POSITION}-{POSITION}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,13 @@ async def compare(
         str,
         Query(
             alias="from",
-            pattern=_WHEN,
             description="A position of the log, or a moment: ISO 8601 with a time zone",
+            json_schema_extra=_WHEN,  # checked in `_position`, which says how to write it
         ),
     ],
     end: Annotated[
-        str | None, Query(alias="to", pattern=_WHEN, description="The same; now when left out")
+        str | None,
+        Query(alias="to", description="The same; now when left out", json_schema_extra=_WHEN),
     ] = None,
     system: Text = None,
     ticket: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
@@ -93,12 +95,11 @@ async def _position(call: Call, when: str | None, name: str) -> int:
     """The position that the text says, or now."""
     if when is None:
         return await position_of(call, call.service.clock(), None, name)
-    if when.isdigit():
-        return await position_of(call, None, int(when), name)
     try:
-        moment = moment_of(when)
-    except ValueError:
-        detail = f"{name} is neither a position nor a moment. Write it like 2025-10-28T09:30:00Z."
-        fault = Fault(f"/query/{name}", "not-a-time", detail)
-        raise Problem("invalid-parameter", detail, (fault,)) from None
-    return await position_of(call, moment, None, name)
+        asked = when_of(when)
+    except ValueError as error:
+        fault = Fault(f"/query/{name}", NOT_A_TIME, str(error))
+        raise Problem("invalid-parameter", f"{name}: {error}", (fault,)) from None
+    if isinstance(asked, int):
+        return await position_of(call, None, asked, name)
+    return await position_of(call, asked, None, name)

@@ -11,6 +11,7 @@ from fastapi import Header
 
 from api.composition import Service
 from api.http.callers import Call
+from api.moments import LARGEST
 from domain.errors import ProjectionBehind, StoreCorrupt
 from domain.ticket import fold
 from projections.live import Followed
@@ -20,7 +21,6 @@ from projections.projection import View
 WAIT_SECONDS: Final = 5.0
 """How long a read waits for its view to reach `Min-Event-Position`."""
 
-_LARGEST: Final = 2**53
 _TITLES: Final = {"tickets": "The view of tickets", "audit": "The audit log"}
 
 MinEventPosition = Annotated[
@@ -28,7 +28,7 @@ MinEventPosition = Annotated[
     Header(
         alias="Min-Event-Position",
         ge=0,
-        le=_LARGEST,
+        le=LARGEST,
         description="Wait until the view shows this position of the log, or answer 503",
     ),
 ]

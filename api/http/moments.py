@@ -1,46 +1,33 @@
 """Moments and positions in queries."""
 
-import re
-from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, TypeAdapter
+from pydantic import AwareDatetime, BeforeValidator
+from pydantic_core import PydanticCustomError
 
-LARGEST: Final = 2**53
-"""Of the positions that may be asked for: JSON numbers are exact up to there."""
+from api.moments import LARGEST, moment_of
 
-
-def _written(given: str) -> str:
-    """Not a bare number: pydantic would take it for seconds."""
-    if not re.match(r"\d{4}-\d\d-\d\d", given):
-        raise ValueError("write it like 2025-10-28T09:30:00Z")
-    return given
+NOT_A_TIME = "not-a-time"
 
 
-def _in_utc(moment: datetime) -> datetime:
+def _written(given: str) -> object:
     try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("beyond the years 1 to 9999 in UTC") from None
+        return moment_of(given)
+    except ValueError as error:
+        raise PydanticCustomError(NOT_A_TIME, "{reason}", {"reason": str(error)}) from None
 
 
-_Written = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
-_WRITTEN: Final = TypeAdapter[datetime](_Written)
-
-
-def moment_of(text: str) -> datetime:
-    """Raises `ValueError` where that is no moment, or names no time zone."""
-    return _WRITTEN.validate_python(text)
-
-
-Moment = _Written | None
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)] | None
 
 Since = Annotated[Moment, Query(description="From then on: ISO 8601 with a time zone")]
-Before = Annotated[Moment, Query(description="Until then: ISO 8601 with a time zone")]
+Before = Annotated[
+    Moment, Query(description="Until then, itself left out: ISO 8601 with a time zone")
+]
 SincePosition = Annotated[
     int | None, Query(alias="sincePosition", ge=0, le=LARGEST, description="From there on")
 ]
 BeforePosition = Annotated[
-    int | None, Query(alias="beforePosition", ge=0, le=LARGEST, description="Until there")
+    int | None,
+    Query(alias="beforePosition", ge=0, le=LARGEST, description="Until there, itself left out"),
 ]
