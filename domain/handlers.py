@@ -138,7 +138,7 @@ def import_ticket(command: ImportTicket, stream: Stream) -> tuple[Event, ...]:
         return (imported,)
     if ticket.org_id != imported.org_id or ticket.system != imported.system:
         raise TicketExists("its id belongs to another organisation or system")
-    taken = stream.record == imported.source.digest and not stream.quarantined
+    taken = stream.holds(imported.source.digest)
     if stream.changed_here and (taken or imported.updated_at < ticket.updated_at):
         return ()  # migrating again must not undo what was changed here since
     same = (

@@ -35,6 +35,10 @@ class Stream:
     quarantined: bool = False
     changed_here: bool = False
 
+    def holds(self, digest: str) -> bool:
+        """Whether the record of that digest was taken in last, and became the ticket's content."""
+        return self.record == digest and not self.quarantined
+
     def after(self, recorded: Recorded) -> "Stream":
         ticket = evolve(self.ticket, recorded)
         version, position = recorded.version, recorded.position

@@ -38,6 +38,7 @@ class Outcome:
     - `position`: where the last event of that ticket stands in the log: wait for it to read it.
     - `appended`: how many events the submission added; 0 when nothing changed.
     - `replayed`: whether this is the answer an earlier submission with the same key got.
+    - `before`: what the last command's stream was, when that is known; not if `replayed`.
     """
 
     ticket_id: str
@@ -46,6 +47,7 @@ class Outcome:
     position: int
     appended: int
     replayed: bool = False
+    before: Stream | None = None
 
 
 Answered = tuple[Answer, Outcome | Refusal]
@@ -106,9 +108,17 @@ class Batch:
                 states[command.ticket_id] = state
         except Refusal as refusal:
             return refusal
+        before = self.states[command.ticket_id]
         self.states.update(states)
         self.events.extend(events)
-        return Outcome(command.ticket_id, state.ticket, state.version, state.position, len(events))
+        return Outcome(
+            command.ticket_id,
+            state.ticket,
+            state.version,
+            state.position,
+            len(events),
+            before=before,
+        )
 
 
 def _answer(key: Key, submission: Submission, result: Outcome | Refusal) -> Answer:

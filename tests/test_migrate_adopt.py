@@ -74,6 +74,8 @@ def test_documents_become_tickets_and_readers_find_them_as_they_were(
         "quarantined": 1,
         "removed": 0,
         "unchanged": 0,
+        "changed_here": 0,
+        "replaced": 0,
         "kept": kept(tickets),
     }
     assert list(tickets["tickets"].find(sort=[("_id", 1)])) == CLEAN

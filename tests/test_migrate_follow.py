@@ -1,6 +1,8 @@
 """Following the old system while it is written to, as an operator does it."""
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
@@ -9,7 +11,9 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from api.composition import open_stores
+from api.composition import open_service, open_stores
+from domain.commands import RenameTicket
+from domain.origin import Origin, milliseconds
 from domain.ticket import fold
 from infrastructure.mongodb.client import Document
 from infrastructure.settings import load_settings
@@ -48,6 +52,8 @@ def test_following_takes_over_what_is_there_and_then_what_changes(
         "quarantined": 0,
         "removed": 0,
         "unchanged": 0,
+        "changed_here": 0,
+        "replaced": 0,
     }
     changing = OldSystem(old, seed=3)
     for _ in range(400):
@@ -57,7 +63,7 @@ def test_following_takes_over_what_is_there_and_then_what_changes(
     check_equal(old, store_url)
     check_once(store_url)
     assert follow(source, store_url) == dict.fromkeys(
-        ("imported", "quarantined", "removed", "unchanged"), 0
+        ("imported", "quarantined", "removed", "unchanged", "changed_here", "replaced"), 0
     )
     assert content(old) == before
 
@@ -96,6 +102,37 @@ def test_what_is_lost_of_the_history_is_made_up_for_by_comparing_all_records(
     assert "no longer remembers" in err and "All records are compared instead." in err
     check_equal(old, store_url)
     check_once(store_url)
+
+
+@ON_SQLITE
+def test_of_two_changes_the_later_one_stays_and_the_other_is_told(
+    old: Database[Document], source: str, store_url: str
+) -> None:
+    follow(source, store_url)
+    stays, goes, same = (one["_id"] for one in old["ticket_1"].find().limit(3))
+    with open_service(load_settings(environment(store_url)), run_projections=False) as service:
+        origin = Origin("ada", None, "request-1", None, milliseconds(service.clock()))
+        for ticket in (stays, goes, same):
+            service.writer.execute(RenameTicket(str(ticket), origin, None, None, "Named here"))
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    old["ticket_1"].update_one({"_id": stays}, {"$set": {"name": "There"}})
+    old["ticket_1"].update_one({"_id": goes}, {"$set": {"name": "There", "updatedAt": later}})
+    command = ("migrate", "follow", "--source", source, "--until-idle")
+    code, _, err = run(*command, store=store_url)
+    assert code == 0
+    assert "1 kept as changed here; 1 replaced a change made here" in err
+    found = histories(store_url)
+    assert [getattr(fold(found[str(one)]), "name", "") for one in (stays, goes, same)] == [
+        *("Named here", "There", "Named here")
+    ]
+    code, out, err = run("migrate", "verify", "--source", source, store=store_url)
+    told = {one["ticket"]: one for one in map(json.loads, out.splitlines())}
+    assert (code, set(told)) == (0, {str(stays), str(goes)}), err
+    for one, why in ((stays, "stays like that"), (goes, "replaced it")):
+        listed = told[str(one)]
+        assert (listed["kind"], listed["field"]) == ("content", "name")
+        assert (listed["expected"], listed["found"]) == ("There", "Named here")
+        assert why in listed["explained"]
 
 
 def test_following_keeps_up_with_an_old_system_at_work_and_says_its_lag(

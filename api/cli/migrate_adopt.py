@@ -190,7 +190,8 @@ def _adopt(here: Opened) -> tuple[Taken, str]:
     _catch_up(here.service)
     here.service.projections[TICKETS.name].versions.publish()
     if first is not None:  # what it did is unchanged the second time
-        taken = replace(first + taken, unchanged=first.unchanged)
+        changed_here = taken.changed_here
+        taken = replace(first + taken, unchanged=first.unchanged, changed_here=changed_here)
     return taken, kept.name
 
 

@@ -156,7 +156,12 @@ def say_of_users(source: DatabaseSource | FolderSource) -> bool:
 
 def counts(taken: Taken) -> str:
     """What became of the records, in a line."""
-    return (
+    line = (
         f"{taken.imported:,} imported, {taken.quarantined:,} in quarantine, "
         f"{taken.removed:,} gone, {taken.unchanged:,} unchanged"
     )
+    if taken.changed_here:
+        line += f", {taken.changed_here:,} kept as changed here"
+    if taken.replaced:
+        line += f"; {taken.replaced:,} replaced a change made here"
+    return line

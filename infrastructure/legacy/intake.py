@@ -18,12 +18,19 @@ from infrastructure.writer import Writer
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """How many records became what; those that were here already count as unchanged."""
+    """How many records became what; those that were here already count as unchanged.
+
+    When both sides changed a ticket, the later `updatedAt` counts: `replaced` are those of the
+    imported that took the place of a change made here, `changed_here` those that a later one kept
+    out.
+    """
 
     imported: int = 0
     quarantined: int = 0
     removed: int = 0
     unchanged: int = 0
+    changed_here: int = 0
+    replaced: int = 0
 
     def __add__(self, other: "Taken") -> "Taken":
         return Taken(
@@ -31,6 +38,8 @@ class Taken:
             self.quarantined + other.quarantined,
             self.removed + other.removed,
             self.unchanged + other.unchanged,
+            self.changed_here + other.changed_here,
+            self.replaced + other.replaced,
         )
 
 
@@ -41,6 +50,9 @@ _COUNTED: Final[dict[type[Command], Taken]] = {
     QuarantineRecord: Taken(quarantined=1),
     RemoveRecord: Taken(removed=1),
 }
+_REPLACED: Final = Taken(imported=1, replaced=1)
+_CHANGED_HERE: Final = Taken(changed_here=1)
+_UNCHANGED: Final = Taken(unchanged=1)
 
 
 class Intake:
@@ -93,12 +105,10 @@ class Intake:
                 assert change.record is not None
                 command = self._translation.quarantine(change.record, str(refusal), origin, read_at)
                 outcome = self._hand_in(command).result()
-            if outcome.appended:
-                taken += _COUNTED[type(command)]
-            elif outcome.position > read_at:
+            if not outcome.appended and outcome.position > read_at:
                 overtaken.append(change.id)
             else:
-                taken += Taken(unchanged=1)
+                taken += _counted(command, outcome)
         return taken, overtaken
 
     def _command(self, change: Change, origin: Origin, read_at: int) -> Command:
@@ -112,3 +122,12 @@ class Intake:
 
     def _hand_in(self, command: Command) -> "Future[Outcome]":
         return self._writer.submit(Submission((command,)))
+
+
+def _counted(command: Command, outcome: Outcome) -> Taken:
+    before = outcome.before
+    if not isinstance(command, ImportTicket) or before is None or not before.changed_here:
+        return _COUNTED[type(command)] if outcome.appended else _UNCHANGED
+    if outcome.appended:
+        return _REPLACED
+    return _UNCHANGED if before.holds(command.imported.source.digest) else _CHANGED_HERE

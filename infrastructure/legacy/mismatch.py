@@ -1,12 +1,16 @@
 """What differs between the old system and the log, and what is accounted for."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from domain.events import TicketImported
+from domain.events import Recorded, TicketImported
+from domain.stream import Stream
 from domain.ticket import Ticket
+
+_KEPT: Final = "it was changed here, later than the record's updatedAt, and stays like that"
+_REPLACED: Final = "the record's updatedAt was later than a change made here, and replaced it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,36 @@ def differences(
         for name in expected
         if expected[name] != found[name]
     ]
+
+
+def kept_out(
+    ticket_id: str,
+    digest: str,
+    taken: TicketImported,
+    expected: Mapping[str, Any],
+    ticket: Ticket,
+) -> list[Mismatch]:
+    """What the record says by now, and a later change made here does not."""
+    told = _what_changed(ticket_id, expected, ticket)
+    told = told or [Mismatch("content", ticket_id, None, "digest", digest, taken.source.digest)]
+    return [replace(one, explained=_KEPT) for one in told]
+
+
+def replaced(ticket_id: str, history: Sequence[Recorded]) -> list[Mismatch]:
+    """What was changed here, until a later record took its place; of several the last."""
+    stream, told = Stream(), list[Mismatch]()
+    for recorded in history:
+        event = recorded.event
+        if isinstance(event, TicketImported) and stream.changed_here and stream.ticket:
+            told = _what_changed(ticket_id, as_imported(event), stream.ticket)
+        stream = stream.after(recorded)
+    return [replace(one, explained=_REPLACED) for one in told]
+
+
+def _what_changed(ticket_id: str, expected: Mapping[str, Any], ticket: Ticket) -> list[Mismatch]:
+    """Of what can be changed here, what differs."""
+    wanted = {name: expected[name] for name in ("name", "features")} | {"retired": False}
+    return differences(ticket_id, wanted, as_standing(ticket) | {"retired": ticket.retired})
 
 
 def as_imported(event: TicketImported) -> dict[str, Any]:

@@ -30,8 +30,10 @@ from infrastructure.legacy.mismatch import (
     as_imported,
     as_standing,
     differences,
+    kept_out,
     left_out,
     repaired_fields,
+    replaced,
 )
 from infrastructure.legacy.references import (
     QUARANTINED,
@@ -145,7 +147,9 @@ class Verification:
             found = "noted as gone" if isinstance(last, LegacyRecordRemoved) else None
             return target, [Mismatch("missing", expected.id, found=found)]
         changed = any(is_change(one.event) for one in history if one.position > taken[-1].position)
-        return target, self._compared(expected, digest, last, ticket, changed)
+        compared = self._compared(expected, digest, last, ticket, changed)
+        lost = [] if changed else replaced(expected.id, history)
+        return target, [*compared, *lost]
 
     def _compared(
         self,
@@ -159,7 +163,7 @@ class Verification:
         if last.source.digest != digest:
             if changed and ticket.updated_at > fields["updatedAt"]:
                 self.accounted.changed_here += 1
-                return []
+                return kept_out(expected.id, digest, last, fields, ticket)
             wrong = differences(expected.id, fields, as_imported(last))
             return wrong or [
                 Mismatch("content", expected.id, None, "digest", digest, last.source.digest)
