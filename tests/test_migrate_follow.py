@@ -7,18 +7,24 @@ from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
+import bson
 import pytest
+from bson import ObjectId
+from bson.datetime_ms import DatetimeMS
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from api.composition import open_service, open_stores
 from domain.commands import RenameTicket
+from domain.events import LegacyRecordQuarantined
 from domain.origin import Origin, milliseconds
 from domain.ticket import fold
+from infrastructure.legacy.lenient import id_of
 from infrastructure.mongodb.client import Document
 from infrastructure.settings import load_settings
 from tests.following import check_equal, check_once, follow, following, histories, run
-from tests.old_system import OldSystem, at_work, content, old_database, record
+from tests.old_system import RAW, OldSystem, at_work, content, old_database, record
 from tests.server import environment, until
 
 ON_SQLITE = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
@@ -82,6 +88,38 @@ def test_a_record_that_is_deleted_retires_its_ticket_and_one_that_comes_back_res
         follow(source, store_url)
         ticket = fold(histories(store_url)[str(first["_id"])])
         assert ticket and ticket.retired is retired
+
+
+@ON_SQLITE
+def test_a_record_that_can_not_be_read_is_kept_aside_until_it_is_corrected_or_gone(
+    old: Database[Document], source: str, store_url: str
+) -> None:
+    raw = old["ticket_1"].with_options(RAW)
+    first, second = (
+        RawBSONDocument(bson.encode(record(Random(seed), name="??")).replace(b"??", b"\xff?"))
+        for seed in (1, 2)
+    )
+    far = record(Random(3), createdAt=DatetimeMS(10**15))
+    names = [str(id_of(bytes(unreadable.raw))) for unreadable in (first, second)]
+    raw.insert_one(first)
+    taken = follow(source, store_url)
+    assert (taken["imported"], taken["quarantined"], taken["removed"]) == (300, 1, 0)
+    raw.insert_one(second)
+    old["ticket_1"].insert_one(far)
+    taken = follow(source, store_url)
+    assert (taken["imported"], taken["quarantined"], taken["removed"]) == (1, 1, 0)
+    found = histories(store_url)
+    for name in names:
+        (recorded,) = found[name]
+        assert isinstance(recorded.event, LegacyRecordQuarantined)
+        assert "no readable BSON" in recorded.event.reason
+
+    old["ticket_1"].update_one({"_id": ObjectId(names[0])}, {"$set": {"name": "Corrected"}})
+    old["ticket_1"].delete_one({"_id": ObjectId(names[1])})
+    taken = follow(source, store_url)
+    assert (taken["imported"], taken["quarantined"], taken["removed"]) == (1, 0, 1)
+    code, out, err = run("migrate", "verify", "--source", source, store=store_url)
+    assert (code, out) == (0, ""), err
 
 
 @ON_SQLITE

@@ -23,6 +23,7 @@ from pymongo.read_concern import ReadConcern
 
 from domain.errors import FollowedTooLate, SourceGone, SourceUnusable
 from infrastructure.legacy.asking import asking, up_to_date
+from infrastructure.legacy.lenient import LENIENT, id_of
 
 MOST: Final = 1_000
 """Most changes that are handed over together."""
@@ -144,7 +145,8 @@ def listening(
     settled = _settled_reads(collection)
     place = json_util.loads(token) if token else None
     with asking(collection.full_name), _explaining():
-        stream = settled.watch(_PIPELINE, resume_after=place, max_await_time_ms=round(_WAIT * 1000))
+        lenient = settled.with_options(LENIENT)
+        stream = lenient.watch(_PIPELINE, resume_after=place, max_await_time_ms=round(_WAIT * 1000))
     with stream:
         yield Changes(settled, stream)
 
@@ -158,7 +160,8 @@ def read(collection: Collection[RawBSONDocument], ids: Iterable[Any]) -> list[Ch
     with asking(collection.full_name), up_to_date(client) as session:
         where = {"_id": {"$in": list(wanted.values())}}
         found = _settled_reads(collection).find(where, session=session)
-        records = {bson.encode({"_id": record["_id"]}): bytes(record.raw) for record in found}
+        raw = (bytes(record.raw) for record in found)
+        records = {bson.encode({"_id": id_of(record)}): record for record in raw}
     return [Change(record_id, records.get(key)) for key, record_id in wanted.items()]
 
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from bson import ObjectId
-from bson.raw_bson import RawBSONDocument
 
 from domain.events import Recorded
 from domain.ports import EventLog
 from infrastructure.legacy.changes import Change, read
 from infrastructure.legacy.chunks import chunks
 from infrastructure.legacy.intake import Intake, Taken
+from infrastructure.legacy.lenient import id_of
 from infrastructure.legacy.records import stream_id
 from infrastructure.legacy.restoring import Records
 
@@ -33,7 +33,7 @@ def compare(
     read_at = log.head()
     compared, taken, odd = 0, Taken(), set[str]()
     for some in chunks(records, _SOME):
-        changes = [Change(RawBSONDocument(record)["_id"], record) for record in some]
+        changes = [Change(id_of(record), record) for record in some]
         odd.update(stream_id(c.id) for c in changes if not isinstance(c.id, ObjectId))
         taken += intake.take(changes, read_at)
         compared += len(some)

@@ -21,6 +21,7 @@ from domain.commands import ImportTicket, QuarantineRecord
 from domain.events import LegacyRecordQuarantined, SourceRecord, TicketImported
 from domain.handlers import unique
 from domain.origin import Origin
+from infrastructure.legacy.lenient import fields_of
 from infrastructure.legacy.whole import as_text
 
 _KNOWN: Final = frozenset(
@@ -55,16 +56,13 @@ class Translation:
         self, record: bytes, origin: Origin, read_at: int | None = None
     ) -> ImportTicket | QuarantineRecord:
         """What to do with a record that was read when the log ended at `read_at`."""
-        digest = sha256(record).hexdigest()
         try:
             fields = bson.decode(record, _AWARE)
         except BSONError as error:
             reason = f"it is no readable BSON document ({error})"
-            source = SourceRecord(self.collection, digest, 0)
-            quarantined = LegacyRecordQuarantined(origin, source, reason, as_text(record))
-            return QuarantineRecord(f"record:{digest[:40]}", quarantined, read_at)
+            return self.quarantine(record, reason, origin, read_at)
         try:
-            imported = self._imported(fields, digest, origin)
+            imported = self._imported(fields, sha256(record).hexdigest(), origin)
         except Unusable as unusable:
             return self.quarantine(record, unusable.reason, origin, read_at)
         return ImportTicket(stream_id(fields["_id"]), imported, read_at)
@@ -73,14 +71,9 @@ class Translation:
         self, record: bytes, reason: str, origin: Origin, read_at: int | None = None
     ) -> QuarantineRecord:
         """Keep the record whole, for that reason."""
-        digest = sha256(record).hexdigest()
-        fields = bson.decode(record, _AWARE)
-        quarantined = LegacyRecordQuarantined(
-            origin,
-            SourceRecord(self.collection, digest, _revision(fields) or 0),
-            reason,
-            as_text(record),
-        )
+        digest, fields = sha256(record).hexdigest(), fields_of(record)
+        source = SourceRecord(self.collection, digest, _revision(fields) or 0)
+        quarantined = LegacyRecordQuarantined(origin, source, reason, as_text(record))
         name = stream_id(fields["_id"]) if "_id" in fields else f"record:{digest[:40]}"
         return QuarantineRecord(name, quarantined, read_at)
 

@@ -5,12 +5,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import bson
 from bson import ObjectId
-from bson.codec_options import CodecOptions, DatetimeConversion
-from bson.errors import BSONError
 
 from infrastructure.legacy.chunks import chunks
+from infrastructure.legacy.lenient import fields_of
 from infrastructure.legacy.targets import Target
 
 DANGLING: Final = "dangling-reference"
@@ -18,9 +16,6 @@ WRONG_ORGANISATION: Final = "wrong-organisation"
 QUARANTINED: Final = "quarantined-reference"
 
 _SOME: Final = 1_000
-_READABLE: Final = CodecOptions[dict[str, Any]](
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +48,7 @@ def bad_references(
 
 def references_of(user: bytes) -> Iterator[Reference]:
     """Every `<system>.ticket` of a user that names anything at all."""
-    try:
-        fields = bson.decode(user, _READABLE)
-    except BSONError:
-        return
+    fields = fields_of(user)
     for system, part in fields.items():
         if isinstance(part, dict) and part.get("ticket") is not None:
             ticket, org_id = _text(part["ticket"]), _text(part.get("orgId"))

@@ -5,7 +5,6 @@ from threading import Event
 from typing import Any, Final
 
 from bson import ObjectId
-from bson.raw_bson import RawBSONDocument
 
 from domain.commands import ImportTicket, QuarantineRecord
 from domain.errors import EventTooLarge, SourceUnusable, TicketExists
@@ -14,6 +13,7 @@ from domain.ports import EventLog
 from infrastructure.batch import Outcome, Submission
 from infrastructure.legacy.chunks import chunks
 from infrastructure.legacy.fit import Fit
+from infrastructure.legacy.lenient import id_of
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.tally import Tally
 from infrastructure.writer import Writer
@@ -90,7 +90,7 @@ class Transfer:
             if isinstance(outcome, Exception):
                 raise outcome
             if not outcome.appended and self._again and outcome.position > read_at:
-                overtaken.append(RawBSONDocument(record)["_id"])
+                overtaken.append(id_of(record))
             self.tally.add(_event(command) if outcome.appended else None)
         if overtaken and self._again:
             self._again(overtaken)
