@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,17 @@ import pytest
 from bson import ObjectId, json_util
 from pymongo import MongoClient
 from pymongo.database import Database
+from typer.testing import CliRunner
 
+from api.cli.main import app
+from api.composition import open_stores
+from domain.ticket import fold
+from infrastructure.legacy.source import DatabaseSource
 from infrastructure.mongodb.client import Document
+from infrastructure.settings import load_settings
+from infrastructure.ticket_log import TicketLog
 from tests.migrating import DIRTY, migrate, migrated, old_database, sample
-from tests.server import SECRET
+from tests.server import SECRET, environment
 from tests.test_command_line import run as run_anywhere
 from tests.test_legacy_records import FOREMAN, ODD
 
@@ -66,6 +74,32 @@ def test_a_corrected_record_becomes_a_ticket_and_the_others_stay(
     assert "1 became tickets, 0 are still in quarantine" in err
     assert migrate(*retry, store=store_url)[0] == 0
     assert listed(store_url) == []
+
+
+def test_a_record_that_is_followed_meanwhile_is_tried_as_it_stands_by_then(
+    old: tuple[Database[Document], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (database, source), store = old, f"sqlite:///{tmp_path}/new.db"
+    migrated("run", "--source", source, "--no-backup", store=store)
+    one = database["ticket_1"].find_one({"name": None})
+    assert one
+    correct = partial(database["ticket_1"].update_one, {"_id": one["_id"]})
+    correct({"$set": {"name": "Corrected"}})
+    records = DatabaseSource.records
+
+    def slowly(self: DatabaseSource, collection: str) -> Iterator[bytes]:
+        yield from records(self, collection)
+        correct({"$set": {"name": "Corrected again"}})
+        migrated("follow", "--source", source, "--until-idle", store=store)
+
+    monkeypatch.setattr(DatabaseSource, "records", slowly)
+    for name, value in environment(store).items():
+        monkeypatch.setenv(name, value)
+    retry = ("migrate", "quarantine", "retry", "--source", source)
+    CliRunner().invoke(app, retry, catch_exceptions=False)
+    with open_stores(load_settings(environment(store))) as stores:
+        ticket = fold(TicketLog(stores.log).histories([str(one["_id"])])[str(one["_id"])])
+    assert ticket and ticket.name == "Corrected again"
 
 
 def test_without_a_source_records_are_tried_as_they_were_kept(tmp_path: Path) -> None:

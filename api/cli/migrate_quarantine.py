@@ -1,8 +1,10 @@
 """`ticketbook migrate quarantine`: records that could not become tickets."""
 
 import json as jsonlib
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -19,10 +21,13 @@ from api.composition import Service
 from api.http.models import iso
 from domain.commands import ImportTicket
 from domain.origin import Origin
+from infrastructure.legacy.changes import Change, read
+from infrastructure.legacy.chunks import chunks
+from infrastructure.legacy.intake import Intake
+from infrastructure.legacy.lenient import id_of
 from infrastructure.legacy.quarantine import Kept, in_quarantine
 from infrastructure.legacy.records import Translation
-from infrastructure.legacy.source import TICKETS, open_source
-from infrastructure.legacy.transfer import Transfer
+from infrastructure.legacy.source import TICKETS, DatabaseSource, open_source
 
 app = typer.Typer(help="Records that could not become tickets, kept whole.", no_args_is_help=True)
 
@@ -31,6 +36,10 @@ RetrySource = Annotated[
     typer.Option("--source", help="Read the records there again. Default: as they were kept."),
 ]
 Ids = Annotated[list[str] | None, typer.Argument(help="Default: all.")]
+
+Again = Callable[[Sequence[Any]], Sequence[Change]]
+
+_SOME: Final = 1_000
 
 
 @app.callback()
@@ -74,17 +83,16 @@ def retry(
     catalogue was corrected. Exits with 1 when some of them can still be no tickets.
     """
     with opened() as service:
+        read_at = service.log.head()
         kept = _wanted(service, ids)
-        collections = {one.collection for one in kept}
-        for collection in sorted(collections):
+        for collection in sorted({one.collection for one in kept}):
             meaning = translation(service, system if collection == TICKETS else None, collection)
             some = [one for one in kept if one.collection == collection]
-            records = _records(some, source, meaning, operator(service)())
-            if dry_run:
-                _say_what(records, meaning, operator(service)())
-            else:
-                transfer = Transfer(service.writer, service.log, meaning, operator(service), None)
-                transfer.take(records, lambda _: None)
+            with _to_try(some, source, meaning, operator(service)()) as (records, again):
+                if dry_run:
+                    _say_what(records, meaning, operator(service)())
+                else:
+                    _take(service, records, meaning, again, read_at)
         still = {one.id for one in in_quarantine(service.log)} & {one.id for one in kept}
     done = [one.id for one in kept if one.id not in still]
     if json:
@@ -104,18 +112,37 @@ def _wanted(service: Service, ids: Sequence[str] | None) -> list[Kept]:
     return [kept[one] for one in ids]
 
 
-def _records(
+@contextmanager
+def _to_try(
     kept: Sequence[Kept], source: str | None, meaning: Translation, origin: Origin
-) -> Iterator[bytes]:
-    """The records to try: as they were kept, or as they stand in the source."""
+) -> Iterator[tuple[Iterator[bytes], Again]]:
+    """The records to try, as they were kept or as they stand in the source; and what reads some of
+    them again that somebody else, who follows the source, takes over meanwhile."""
     if source is None or meaning.collection != TICKETS:
-        yield from (one.bytes for one in kept)
+        yield (one.bytes for one in kept), _nothing
         return
     wanted = {one.id for one in kept}
     with open_source(source) as opened_source:
-        for record in opened_source.records(TICKETS):
-            if meaning.command(record, origin).ticket_id in wanted:
-                yield record
+        every = opened_source.records(TICKETS)
+        found = (one for one in every if meaning.command(one, origin).ticket_id in wanted)
+        if isinstance(opened_source, DatabaseSource):
+            yield found, partial(read, opened_source.collection(TICKETS))
+        else:
+            yield found, _nothing
+
+
+def _nothing(_: Sequence[Any]) -> Sequence[Change]:
+    """There is nothing newer than what somebody else took over."""
+    return ()
+
+
+def _take(
+    service: Service, records: Iterator[bytes], meaning: Translation, again: Again, read_at: int
+) -> None:
+    """Take over records that were read when the log had reached `read_at`."""
+    taking = Intake(service.writer, service.log, meaning, again, operator(service))
+    for some in chunks(records, _SOME):
+        taking.take([Change(id_of(record), record) for record in some], read_at)
 
 
 def _say_what(records: Iterator[bytes], meaning: Translation, origin: Origin) -> None:
