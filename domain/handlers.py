@@ -93,9 +93,9 @@ def rename_ticket(
     command: RenameTicket, ticket: Ticket | None, catalogue: Catalogue
 ) -> tuple[Event, ...]:
     ticket = _active(command, ticket)
-    _check_name(command.name)
-    if command.name == ticket.name:
+    if command.name == ticket.name:  # however it is: one that was imported may break the rules
         return ()
+    _check_name(command.name)
     return (TicketRenamed(command.origin, command.name),)
 
 
@@ -103,11 +103,11 @@ def change_features(
     command: ChangeFeatures, ticket: Ticket | None, catalogue: Catalogue
 ) -> tuple[Event, ...]:
     ticket = _active(command, ticket)
+    features = unique(command.features)
+    if features == ticket.features:  # also those that the catalogue does not know any more
+        return ()
     _check_count(command.features)
     catalogue.check(ticket.system, command.features)
-    features = unique(command.features)
-    if features == ticket.features:
-        return ()
     held, wanted = set(ticket.features), set(features)
     changed = TicketFeaturesChanged(
         origin=command.origin,

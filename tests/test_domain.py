@@ -209,6 +209,13 @@ def test_renaming_to_the_same_name_changes_nothing() -> None:
     given(created(name="Chief")).when(rename("Chief")).then_nothing()
 
 
+def test_what_was_imported_against_the_rules_is_no_change_when_it_is_sent_back() -> None:
+    odd = given(imported(name="x\t" * NAME_LENGTH, features=("get_all", "print_labels")))
+    odd.when(rename("x\t" * NAME_LENGTH)).then_nothing()
+    odd.when(change("get_all", "print_labels")).then_nothing()
+    odd.when(change("print_labels")).then_refused(UnknownFeature)
+
+
 def test_changing_features_says_what_was_granted_and_revoked() -> None:
     given(created(features=("get_all", "create_worker"))).when(
         change("delete_area", "create_worker")
