@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
+import bson
 import httpx
 import pytest
 from bson import ObjectId
+from bson.datetime_ms import DatetimeMS
+from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
 from domain.commands import RetireTicket
@@ -12,6 +15,7 @@ from domain.origin import Origin, milliseconds
 from infrastructure.mongodb.client import Document
 from tests.old_backend import (
     LIST,
+    RECORDED,
     TICKETS,
     USERS,
     WRITE,
@@ -20,6 +24,7 @@ from tests.old_backend import (
     old_backend,
     old_token,
 )
+from tests.old_system import RAW
 from tests.server import Client, serving
 
 ORG = USERS["ada"]
@@ -135,6 +140,26 @@ def test_a_damaged_part_of_a_user_gives_no_access(backend: OldBackend, part: obj
     )
     assert backend.list("ada").status_code == 200
     assert error(backend.list("ada", "workforce_2"), 403) == "Access denied to this system"
+
+
+def test_an_odd_field_of_a_user_keeps_him_from_nothing(backend: OldBackend) -> None:
+    users, ada = backend.users["users"], {"_id": ObjectId(USERS["ada"])}
+    found = users.find_one_and_delete(ada)
+    odd = bson.encode({**(found or {}), "createdAt": DatetimeMS(10**15), "name": "??"})
+    raw = users.with_options(RAW)
+    raw.insert_one(RawBSONDocument(odd.replace(b"??", b"\xff?")))
+    assert backend.list("ada").status_code == 200
+
+
+def test_an_imported_name_that_is_against_the_rules_may_be_sent_back(
+    mongodb_url: str, mongodb_database: Database[Document]
+) -> None:
+    odd = [one | {"name": f"{one['name']}\t{'x' * 250}"} for one in RECORDED["tickets"]]
+    with old_backend(mongodb_url, mongodb_url, mongodb_database, odd) as backend:
+        one = backend.list().json()[0]
+        changed = backend.write(_id=one["_id"], name=one["name"], features=["create_shift"])
+        assert (changed.status_code, changed.json()["features"]) == (200, ["create_shift"])
+        assert changed.json()["name"] == one["name"]
 
 
 @pytest.mark.parametrize(

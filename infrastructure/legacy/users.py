@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 
 from domain.errors import LegacyUsersUnavailable
 from infrastructure.addresses import MongoDBStore
+from infrastructure.legacy.lenient import LENIENT
 from infrastructure.mongodb.client import Document, connect
 
 ANSWER_SECONDS: Final = 2.0
@@ -41,10 +42,11 @@ class LegacyUser:
 
 class LegacyUsers:
     """The collection `users` as mongoose wrote it. It is never written, and password hashes are
-    never read. Blocks for `ANSWER_SECONDS` at most; safe from any thread."""
+    never read. Nothing odd in a user's other fields keeps him out. Blocks for `ANSWER_SECONDS` at
+    most; safe from any thread."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._users = database["users"]
+        self._users = database.get_collection("users", LENIENT)
 
     def find(self, user_id: str) -> LegacyUser | None:
         """The user as he is now. Raises `LegacyUsersUnavailable`."""
