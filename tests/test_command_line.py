@@ -172,6 +172,22 @@ def test_parked_tickets_are_listed_and_skipped_with_a_reason(store: str) -> None
     assert (code, "no longer parked" in err) == (0, True)
 
 
+def test_a_parked_ticket_hides_nothing_of_others_and_nothing_of_earlier(store: str) -> None:
+    with closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as connection, connection:
+        row = ("audit@1", f"{1:024x}", 2, "ZeroDivisionError: poisoned", 0)
+        connection.execute("INSERT INTO parked VALUES (?, ?, ?, ?, ?)", row)
+    for whole in (
+        *(("at", "1"), ("at", "3", "--org", ORG[::-1])),
+        ("diff", "0", "3", "--ticket", f"{2:024x}"),
+    ):
+        code, _, err = run("audit", *whole, store=store)
+        assert (code, err) == (0, ""), whole
+    for less in (("at", "2", "--org", ORG), ("diff", "2", "3")):
+        code, out, err = run("audit", *less, store=store)
+        assert (code, out) == (1, ""), less
+        assert f"Ticket {1:024x} is parked at position 2" in err
+
+
 def test_status_exits_with_one_when_nobody_runs_the_projections(store: str) -> None:
     code, out, _ = run("projections", "status", "--json", store=store)
     assert code == 1

@@ -13,6 +13,7 @@ from api.cli.recorded import record
 from api.composition import Service
 from api.http.models import difference_json, iso, then_json
 from api.moments import no_position
+from api.parked import hidden
 from domain.errors import ProjectionBehind
 from projections.as_of import Then, ticket_at
 from projections.audit import AUDIT, AuditEntry, AuditFilter
@@ -52,6 +53,7 @@ def at(
     then = when(moment)
     with opened() as service:
         position = _position(service, then)
+        _refuse_if_parked(service, position, org)
         record(service, "tickets.asked_as_of", asked | {"limit": limit})
         found = _tickets(service, position, where, limit)
         fragments = service.log.fragments([one.entry.ticket_id for one in found])
@@ -80,6 +82,7 @@ def diff(
         after, upto = _position(service, first), _position(service, last)
         if after > upto:
             raise typer.BadParameter("FROM is later than TO.")
+        _refuse_if_parked(service, upto, org, ticket)
         record(service, "audit.compared", asked | {"limit": limit})
         found = _differences(service, where, after, upto, limit)
     if json:
@@ -98,11 +101,6 @@ def _position(service: Service, asked: int | datetime | None) -> int:
             f"The audit log stands at position {live.progress.position}, not yet at {head}. "
             "ticketbook serve keeps it current: start it, or try again in a moment."
         )
-    if parked := live.view.parked():
-        raise ProjectionBehind(
-            f"Ticket {min(parked)} is parked: what happened to it does not show. "
-            "Look at ticketbook projections parked list."
-        )
     if asked is None:
         return head
     if isinstance(asked, int):
@@ -113,6 +111,16 @@ def _position(service: Service, asked: int | datetime | None) -> int:
         raise typer.BadParameter(f"{iso(asked)} is still to come.")
     found = service.audit.position_at(asked)
     return head if found is None else found
+
+
+def _refuse_if_parked(
+    service: Service, position: int, org: str | None, ticket: str | None = None
+) -> None:
+    if parked := hidden(service, service.audit, position, org, ticket):
+        raise ProjectionBehind(
+            f"Ticket {parked.ticket_id} is parked at position {parked.position}: what happened to "
+            f"it since does not show. Look at ticketbook projections parked list {AUDIT.name}."
+        )
 
 
 def _tickets(service: Service, position: int, where: TicketFilter, limit: int) -> list[Then]:

@@ -12,8 +12,8 @@ from fastapi import Header
 from api.composition import Service
 from api.http.callers import Call
 from api.moments import LARGEST
-from domain.errors import ProjectionBehind, StoreCorrupt
-from domain.ticket import fold
+from api.parked import hidden
+from domain.errors import ProjectionBehind
 from projections.live import Followed
 from projections.progress import Progress
 from projections.projection import View
@@ -109,27 +109,8 @@ def _behind(title: str, stands: int, position: int) -> ProjectionBehind:
 
 
 def _refuse_if_parked(call: Call, view: View[Any], position: int, ticket_id: str | None) -> None:
-    """A view passes over the events of a parked ticket, so its checkpoint proves nothing there."""
-    for parked in view.parked().values():
-        asked = ticket_id in (None, parked.ticket_id) and parked.position <= position
-        if asked and _may_see(call, parked.ticket_id):
-            raise ProjectionBehind(
-                f"Ticket {parked.ticket_id} is parked at position {parked.position}: what happened "
-                "to it since is stored, and shows once an operator has looked at /v1/projections."
-            )
-
-
-def _may_see(call: Call, ticket_id: str) -> bool:
-    """Whether the ticket is of the caller's organisation. One that was parked at its very first
-    event has no row, and one that something else damaged has none that can be read: then the log
-    tells whose it is."""
-    org_id, service = call.caller.org_id, call.service
-    if org_id is None:
-        return True
-    with suppress(StoreCorrupt):
-        if ticket := service.tickets.get(ticket_id):
-            return ticket.org_id == org_id
-    with suppress(StoreCorrupt):
-        ticket = fold(service.log.histories([ticket_id]).get(ticket_id, ())[:1])
-        return ticket is not None and ticket.org_id == org_id
-    return False
+    if parked := hidden(call.service, view, position, call.caller.org_id, ticket_id):
+        raise ProjectionBehind(
+            f"Ticket {parked.ticket_id} is parked at position {parked.position}: what happened to "
+            "it since is stored, and shows once an operator has looked at /v1/projections."
+        )
