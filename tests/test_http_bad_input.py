@@ -486,6 +486,23 @@ def test_a_parameter_that_nobody_knows_is_never_passed_over(
     assert detail in problem["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/audit?actor=ada&limit=5&actor=bob", "actor"),
+        ("/v1/audit/export?granted=&granted=get_all", "granted"),
+        ("/v1/diff?from=0&from=5", "from"),
+        ("/v1/tickets?limit=5&limit=5", "limit"),
+    ],
+)
+def test_a_parameter_that_is_given_twice_is_never_half_heard(
+    client: Client, path: str, name: str
+) -> None:
+    problem = refused(client.get(path), 400, "invalid-parameter", f"/query/{name}")
+    assert problem["errors"][0]["code"] == "repeated-parameter"
+    assert f"{name} takes one value, not 2" in problem["detail"]
+
+
 def test_a_command_with_a_parameter_that_nobody_knows_is_not_done(
     client: Client, ticket: dict[str, Any]
 ) -> None:

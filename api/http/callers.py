@@ -1,5 +1,6 @@
 """Who calls: from the bearer token to the caller, his organisation, and the origin of a command."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -76,20 +77,27 @@ def requires(scope: str) -> Callable[[Request], Awaitable[Call]]:
         if scope not in caller.scopes:
             raise Problem("scope-missing", f"The token's scope lacks {scope}.")
         if request.scope["query_string"]:
-            _refuse_unknown_parameters(request)
+            _refuse_wrong_parameters(request)
         return Call(request, service, request.app.state.submitter, caller)
 
     return call
 
 
-def _refuse_unknown_parameters(request: Request) -> None:
-    """A misspelt filter that is passed over would show more than was asked for."""
+def _refuse_wrong_parameters(request: Request) -> None:
+    """A misspelt filter that is passed over would show more than was asked for, and one given
+    twice something else."""
     route = cast(APIRoute, request.scope["route"])
     known = _known(route.dependant)
-    unknown = [name for name in request.query_params if name not in known]
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    wrong = [
+        ("repeated-parameter", name, f"{name} takes one value, not {times}. Ask once for each.")
+        if name in known
+        else ("unknown-parameter", name, _unknown(name, known))
+        for name, times in given.items()
+        if times > 1 or name not in known
+    ]
     faults = [
-        Fault(f"/query/{escaped(name)}", "unknown-parameter", _unknown(name, known))
-        for name in unknown[:MOST_FAULTS]
+        Fault(f"/query/{escaped(name)}", code, detail) for code, name, detail in wrong[:MOST_FAULTS]
     ]
     if faults:
         raise Problem("invalid-parameter", faults[0].detail, faults)
