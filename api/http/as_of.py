@@ -108,7 +108,7 @@ async def tickets_then(
     question = _Question(where, at, position)
     place = paging.place_of(cursor, question, _PLACE)
     if place is None:
-        reached, beyond = await position_of(call, at, position), None
+        reached, beyond = await position_meant(call, at, position), None
     else:
         text, _, beyond = place.partition("-")
         reached = int(text)
@@ -128,7 +128,7 @@ async def tickets_then(
     return paging.page(call.request, items, following, {"Event-Position": str(reached)})
 
 
-async def position_of(
+async def position_meant(
     call: Call, at: datetime | None, position: int | None, name: str = "at"
 ) -> int:
     """The position of the log that a moment, or a position itself, means: for a moment, that of

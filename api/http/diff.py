@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from api.http import freshness, paging
-from api.http.as_of import position_of
+from api.http.as_of import position_meant
 from api.http.audit_filter import Organisation, Text
 from api.http.callers import Auditing, Call, organisation_of
 from api.http.models import ID_PATTERN, DifferencePageModel, difference_json
@@ -94,12 +94,12 @@ async def compare(
 async def _position(call: Call, when: str | None, name: str) -> int:
     """The position that the text says, or now."""
     if when is None:
-        return await position_of(call, call.service.clock(), None, name)
+        return await position_meant(call, call.service.clock(), None, name)
     try:
         asked = when_of(when)
     except ValueError as error:
         fault = Fault(f"/query/{name}", NOT_A_TIME, str(error))
         raise Problem("invalid-parameter", f"{name}: {error}", (fault,)) from None
     if isinstance(asked, int):
-        return await position_of(call, None, asked, name)
-    return await position_of(call, asked, None, name)
+        return await position_meant(call, None, asked, name)
+    return await position_meant(call, asked, None, name)

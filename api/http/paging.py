@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from api.http.models import ID_PATTERN
 from api.http.problems import Problem
+from api.moments import POSITION
 from domain.errors import Fault
 
 DEFAULT_LIMIT: Final = 50
@@ -37,17 +38,18 @@ def cursor_at(position: int | None, question: Any) -> str | None:
 
 def id_of(cursor: str | None, question: Any) -> str | None:
     """The id where the page before ended."""
-    return _key(cursor, question, ID_PATTERN)
+    return place_of(cursor, question, ID_PATTERN)
 
 
 def position_of(cursor: str | None, question: Any) -> int | None:
     """The same, for pages that end at a position of the log."""
-    key = _key(cursor, question, r"[0-9]{1,15}")
-    return None if key is None else int(key)
+    place = place_of(cursor, question, POSITION)
+    return None if place is None else int(place)
 
 
-def _key(cursor: str | None, question: Any, pattern: str) -> str | None:
-    """What the cursor holds. One of another question, or made up, is a problem and not a page."""
+def place_of(cursor: str | None, question: Any, pattern: str) -> str | None:
+    """The place where the page before ended, of whatever shape. A cursor of another question, or
+    made up, is a problem and not a page."""
     if cursor is None:
         return None
     try:
@@ -60,11 +62,6 @@ def _key(cursor: str | None, question: Any, pattern: str) -> str | None:
         fault = Fault("/query/cursor", "invalid-cursor", detail)
         raise Problem("invalid-parameter", detail, (fault,))
     return key
-
-
-def place_of(cursor: str | None, question: Any, pattern: str) -> str | None:
-    """The same, for pages that end at a place of another shape."""
-    return _key(cursor, question, pattern)
 
 
 def page(
