@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final, Protocol
 
 import bson
 from bson import json_util
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
@@ -31,6 +31,7 @@ TICKETS: Final = "ticket_1"
 USERS: Final = "users"
 
 _RAW: Final[Any] = CodecOptions(document_class=RawBSONDocument)
+_LINES: Final = json_util.JSONOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _ENDINGS: Final = (".bson", ".json", ".jsonl")
 _BATCH: Final = 2_000
 """Records that are fetched together: left alone, the server sends 16 MB at a time."""
@@ -215,12 +216,13 @@ def _json(lines: Iterable[bytes], path: Path) -> Iterator[bytes]:
         if not line.strip():
             continue
         try:
-            document = json_util.loads(line)
+            document = json_util.loads(line, json_options=_LINES)
             if not isinstance(document, dict):
                 raise ValueError("it is no document")
             yield bson.encode(document)
-        except (ValueError, TypeError, BSONError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError, BSONError) as error:
+            why = "it is nested too deeply" if isinstance(error, RecursionError) else error
             raise SourceUnusable(
-                f"Line {number:,} of {path} is no document of extended JSON ({error}). Export one "
+                f"Line {number:,} of {path} is no document of extended JSON ({why}). Export one "
                 "document per line, as mongoexport does without --jsonArray."
             ) from error
