@@ -68,8 +68,29 @@ def test_a_clean_record_becomes_a_ticket_of_the_same_content() -> None:
         (without("features"), {"features": ()}, "features were missing: none"),
         (without("createdAt"), {"created_at": BORN}, "createdAt was missing: from _id"),
         (without("updatedAt"), {"updated_at": START}, "updatedAt was missing: createdAt"),
-        (CLEAN | {"updatedAt": "now"}, {"updated_at": START}, "updatedAt was missing: createdAt"),
+        (CLEAN | {"updatedAt": "now"}, {"updated_at": START}, "updatedAt was no date: createdAt"),
+        (
+            CLEAN | {"createdAt": 1577836800000},
+            {"created_at": BORN},
+            "createdAt was no date: from _id",
+        ),
+        (
+            CLEAN | {"createdAt": DatetimeMS(10**15)},
+            {"created_at": BORN},
+            "createdAt was out of range: from _id",
+        ),
+        (
+            CLEAN | {"createdAt": "2014-02-05T12:54:13.0009+01:00"},
+            {"created_at": BORN},
+            "createdAt was text",
+        ),
+        (
+            CLEAN | {"createdAt": "2020-01-01T00:00:00"},
+            {"created_at": BORN},
+            "createdAt was no date: from _id",
+        ),
         (without("__v"), {"name": "Foreman"}, "__v was missing: 0"),
+        (CLEAN | {"__v": "7"}, {"name": "Foreman"}, "__v was no whole number: 0"),
         (CLEAN | {"color": 1, "notes": {}}, {"name": "Foreman"}, "left out: color, notes"),
     ],
 )
@@ -79,6 +100,11 @@ def test_what_has_one_obvious_meaning_is_mended_and_said(
     imported = taken(document)
     assert {name: getattr(imported, name) for name in holds} == holds
     assert imported.repairs == (repair,)
+
+
+@pytest.mark.parametrize(("found", "revision"), [(3.0, 3), (3.5, 0), (1e300, 0), (True, 0)])
+def test_a_revision_is_a_whole_number_however_it_is_stored(found: Any, revision: int) -> None:
+    assert taken(CLEAN | {"__v": found}).source.revision == revision
 
 
 def test_a_record_without_times_is_as_old_as_its_id() -> None:

@@ -10,15 +10,19 @@ from typing import Any
 
 import bson
 import pytest
-from bson import ObjectId
+from bson import ObjectId, json_util
+from bson.datetime_ms import DatetimeMS
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from api.composition import Service, now, open_service
 from domain.commands import ImportTicket, QuarantineRecord, RenameTicket, RetireTicket
+from domain.errors import SourceUnusable
 from domain.events import LegacyRecordQuarantined, TicketImported
 from domain.origin import Origin, milliseconds
 from infrastructure.legacy.evidence import Evidence
+from infrastructure.legacy.expected import read_again
+from infrastructure.legacy.source import FolderSource, documents
 from infrastructure.mongodb.client import Document
 from infrastructure.settings import load_settings
 from tests.migrating import DIRTY, DUMPS, as_json_lines, migrate, migrated, old_database, sample
@@ -218,6 +222,43 @@ def test_whatever_was_taken_over_wrongly_is_told(target: str) -> None:
     bad = unexplained(str(DUMPS), target)
     assert {one["ticket"]: one["field"] for one in bad} == expected
     assert all(one["kind"] == "content" and one["expected"] != one["found"] for one in bad)
+
+
+ODD: list[dict[str, Any]] = [
+    {"": 1},
+    {"createdAt": "2014-02-05T12:54:13.0009+01:00", "updatedAt": "2014-02-05T12:54:13Z"},
+    {"createdAt": "yesterday", "updatedAt": "2014-2-5T12:54:13Z"},
+    {"createdAt": "9999-12-31T23:59:59-01:00", "updatedAt": "2014-02-05T12:54:13"},
+    {"createdAt": 1577836800000, "updatedAt": None},
+    {"createdAt": DatetimeMS(10**15), "updatedAt": DatetimeMS(-(10**15))},
+    {"__v": 3.0},
+    {"__v": 3.5},
+    {"__v": float("inf")},
+    {"__v": "3"},
+    {"__v": True},
+]
+
+
+def test_odd_fields_are_understood_alike_by_those_who_take_over_and_who_verify(
+    target: str, tmp_path: Path
+) -> None:
+    records = [sample("ticket_1")[0] | {"_id": ObjectId()} | odd for odd in ODD]
+    exact = json_util.CANONICAL_JSON_OPTIONS
+    lines = [json_util.dumps(record, json_options=exact) for record in records]
+    (tmp_path / "ticket_1.json").write_text("\n".join(lines))
+    run(str(tmp_path), target)
+    code, found, err = verify(str(tmp_path), target, "--json")
+    assert (code, found[0]["repaired"]) == (0, len(ODD)), (found, err)
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, f'{{"x": {10**30}}}', "{", "3", '{"_id": \xff}'])
+def test_a_line_that_is_no_document_is_told(line: str, tmp_path: Path) -> None:
+    dump = tmp_path / "ticket_1.json"
+    dump.write_text(line, encoding="latin-1")
+    with pytest.raises(SourceUnusable, match=r"Line 1 of .* is no document"):
+        list(documents(dump))
+    with pytest.raises(SourceUnusable, match="can not be read to its end"):
+        list(read_again(FolderSource("dumps", tmp_path), "ticket_1"))
 
 
 def test_fields_with_commas_in_their_names_may_be_left_out(target: str, tmp_path: Path) -> None:

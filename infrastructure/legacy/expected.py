@@ -6,7 +6,7 @@ understood in another way, so that a mistake there does not hide itself here.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import bson
@@ -23,6 +23,7 @@ _RAW: Final[Any] = CodecOptions(document_class=RawBSONDocument)
 _DECODED: Final[Any] = CodecOptions(
     tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
+_ANY_DATE: Final = json_util.JSONOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _DIGITS: Final = frozenset("0123456789abcdefABCDEF")
 
 
@@ -61,7 +62,7 @@ def read_again(source: DatabaseSource | FolderSource, collection: str) -> Iterat
             with path.open("rb") as file:
                 try:
                     yield from read(file)
-                except (BSONError, ValueError, TypeError) as error:
+                except (BSONError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
                     raise SourceUnusable(f"{path} can not be read to its end: {error}.") from error
             return
     raise SourceUnusable(f"There is no dump of {collection} in {source.folder}.")
@@ -75,7 +76,7 @@ def _from_bson(file: Any) -> Iterator[bytes]:
 def _from_lines(file: Any) -> Iterator[bytes]:
     for line in file:
         if line.strip():
-            yield bson.encode(json_util.loads(line.decode()))
+            yield bson.encode(json_util.loads(line.decode(), json_options=_ANY_DATE))
 
 
 _READERS: Final[Mapping[str, Callable[[Any], Iterator[bytes]]]] = {
@@ -144,7 +145,21 @@ def _time(document: dict[str, Any], name: str, otherwise: datetime, mended: set[
     if isinstance(value, datetime):
         return value
     mended.add(name)
-    return otherwise
+    return (_read(value) if type(value) is str else None) or otherwise
+
+
+def _read(text: str) -> datetime | None:
+    """The moment in `2026-11-24T12:00:00.000Z`, or with an offset like `+01:00` in place of Z."""
+    if not text.isascii() or not (text.endswith("Z") or text[-6:-5] in ("+", "-")):
+        return None
+    form = "%Y-%m-%dT%H:%M:%S.%f%z" if "." in text else "%Y-%m-%dT%H:%M:%S%z"
+    try:
+        read = datetime.strptime(text, form)
+        utc = read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    whole = text.startswith(read.isoformat()[:19])  # no digit was missing
+    return utc - timedelta(microseconds=utc.microsecond % 1_000) if whole else None
 
 
 def _revision(document: dict[str, Any], mended: set[str]) -> int:
@@ -152,4 +167,5 @@ def _revision(document: dict[str, Any], mended: set[str]) -> int:
     if isinstance(value, int) and value is not True and value is not False:
         return int(value)
     mended.add("__v")
-    return 0
+    exact = type(value) is float and value == value // 1 and -(2**53) < value < 2**53
+    return int(value) if exact else 0

@@ -14,13 +14,14 @@ from typing import Any, Final, TypeGuard
 import bson
 from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
 from bson.errors import BSONError
 
 from domain.catalogue import Catalogue
 from domain.commands import ImportTicket, QuarantineRecord
 from domain.events import LegacyRecordQuarantined, SourceRecord, TicketImported
 from domain.handlers import unique
-from domain.origin import Origin
+from domain.origin import Origin, milliseconds
 from infrastructure.legacy.lenient import fields_of
 from infrastructure.legacy.whole import as_text
 
@@ -31,6 +32,15 @@ _AWARE: Final = CodecOptions[dict[str, Any]](
     tz_aware=True, tzinfo=UTC, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
 _HEXADECIMAL: Final = re.compile("[0-9a-fA-F]{24}")
+_ISO: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"(Z|[+-][0-9]{2}:[0-5][0-9])"
+)
+"""As JavaScript writes it, or with an offset."""
+
+_EXACT: Final = 2**53
+"""Below it a double holds every whole number."""
+
 _PLAIN: Final = re.compile(r"[\w .:@/+-]{1,100}")
 
 
@@ -72,7 +82,7 @@ class Translation:
     ) -> QuarantineRecord:
         """Keep the record whole, for that reason."""
         digest, fields = sha256(record).hexdigest(), fields_of(record)
-        source = SourceRecord(self.collection, digest, _revision(fields) or 0)
+        source = SourceRecord(self.collection, digest, _revision(fields, []))
         quarantined = LegacyRecordQuarantined(origin, source, reason, as_text(record))
         name = stream_id(fields["_id"]) if "_id" in fields else f"record:{digest[:40]}"
         return QuarantineRecord(name, quarantined, read_at)
@@ -88,9 +98,7 @@ class Translation:
         known = self.catalogue.systems[system].features
         created = _moment(fields, "createdAt", repairs) or record_id.generation_time
         updated = _moment(fields, "updatedAt", repairs) or created
-        revision = _revision(fields)
-        if revision is None:
-            repairs.append("__v was missing: 0")
+        revision = _revision(fields, repairs)
         left_out = [name for name in fields if name not in _KNOWN]
         if left_out:
             repairs.append(f"left out: {', '.join(left_out)}")
@@ -102,7 +110,7 @@ class Translation:
             features=tuple(feature for feature in features if feature in known),
             created_at=created,
             updated_at=updated,
-            source=SourceRecord(self.collection, digest, revision or 0),
+            source=SourceRecord(self.collection, digest, revision),
             repairs=tuple(repairs),
             unknown_features=tuple(feature for feature in features if feature not in known),
         )
@@ -158,13 +166,38 @@ def _features(fields: Mapping[str, Any], repairs: list[str]) -> tuple[str, ...]:
 
 
 def _moment(fields: Mapping[str, Any], name: str, repairs: list[str]) -> datetime | None:
-    value = fields.get(name)
+    value, otherwise = fields.get(name), "createdAt" if name == "updatedAt" else "from _id"
     if isinstance(value, datetime):
         return value
-    repairs.append(f"{name} was missing: {'createdAt' if name == 'updatedAt' else 'from _id'}")
+    if name not in fields:
+        repairs.append(f"{name} was missing: {otherwise}")
+    elif isinstance(value, DatetimeMS):
+        repairs.append(f"{name} was out of range: {otherwise}")
+    elif (moment := _written(value)) is None:
+        repairs.append(f"{name} was no date: {otherwise}")
+    else:
+        repairs.append(f"{name} was text")
+        return moment
     return None
 
 
-def _revision(fields: Mapping[str, Any]) -> int | None:
+def _written(value: Any) -> datetime | None:
+    """The moment that a text names, to the millisecond; None when it names none, or none without
+    knowing where it was written."""
+    if not _is_text(value) or not _ISO.fullmatch(value):
+        return None
+    try:
+        return milliseconds(datetime.fromisoformat(value))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _revision(fields: Mapping[str, Any], repairs: list[str]) -> int:
     value = fields.get("__v")
-    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        repairs.append("__v was a double")
+        return int(value)
+    repairs.append(f"__v was {'no whole number' if '__v' in fields else 'missing'}: 0")
+    return 0
