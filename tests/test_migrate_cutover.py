@@ -81,13 +81,16 @@ def test_the_collection_is_removed_and_comes_back_to_the_byte(
     assert "Removed ticket_1 with 50 records" in err
     assert json.loads(out)["records"] == 50
     assert old.list_collection_names() == []
+    code, _, err = run("migrate", "retire", "--source", source, store=taken_over)
+    assert (code, "ticket_1 is gone already" in err) == (0, True)
 
     code, out, err = run("migrate", "rollback", "--source", source, "--json", store=taken_over)
     assert code == 0, err
     assert json.loads(out)["put_back"] is True
     assert content(old) == before
     done = json.loads(run("audit", "reads", "--json", store=taken_over)[1])
-    assert {"migration.retired", "migration.rolled_back"} <= {one["action"] for one in done}
+    recorded = [one["action"] for one in done if one["action"].startswith("migration.")]
+    assert sorted(recorded) == ["migration.retired", "migration.rolled_back"]
     assert "orgId_1" in old["ticket_1"].index_information()
 
 
@@ -141,8 +144,15 @@ def test_what_stands_there_instead_is_kept(
     code, _, err = run("migrate", "rollback", "--source", source, "--dry-run", store=taken_over)
     assert (code, content(old)) == (0, scribbled)
     assert "Would put 50 records back" in err
+    assert "holds 50 records, which are not those of the backup" in err
+    assert "would be kept as ticket_1_replaced_" in err
 
-    code, _, err = run("migrate", "rollback", "--source", source, store=taken_over)
+    rollback = ("migrate", "rollback", "--source", source)
+    for options in ((), ("--yes-replace", "users")):
+        code, _, err = run(*rollback, *options, store=taken_over)
+        assert (code, content(old)) == (2, scribbled)
+        assert "nothing was replaced" in err
+    code, _, err = run(*rollback, "--yes-replace", "ticket_1", store=taken_over)
     assert code == 0, err
     kept = next(name for name in old.list_collection_names() if name != "ticket_1")
     assert f"kept as {kept}" in err
@@ -200,7 +210,9 @@ def test_the_name_of_the_collection_must_be_typed(
         assert code == 0, err
         assert old.list_collection_names() == []
     else:
-        assert code != 0
+        assert code == 2
+        assert "nothing was removed" in err and "Aborted" not in err
+        assert typed or "say --yes-remove NAME" in " ".join(err.replace("│", "").split())
         assert content(old)
 
 
@@ -245,7 +257,8 @@ def test_what_was_put_back_can_be_followed_again(
     old["ticket_1"].update_many({}, {"$set": {"name": "scribbled over"}})
     follow = ("migrate", "follow", "--source", source, "--until-idle", "--json")
     assert json.loads(run(*follow, store=taken_over)[1])["imported"] == 50
-    assert run("migrate", "rollback", "--source", source, store=taken_over)[0] == 0
+    rollback = ("migrate", "rollback", "--source", source, "--yes-replace", "ticket_1")
+    assert run(*rollback, store=taken_over)[0] == 0
     code, out, err = run(*follow, store=taken_over)
     assert code == 0, err
     assert json.loads(out)["imported"] == 50

@@ -1,5 +1,6 @@
 """`ticketbook migrate rollback | retire`: the way back, and the end of the old collection."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,21 +13,39 @@ from api.cli.recorded import record
 from api.composition import Service
 from domain.errors import NotProven
 from infrastructure.legacy.evidence import Backup, Evidence
-from infrastructure.legacy.restoring import Content, content_of, exists, put_back, raw, take_out
+from infrastructure.legacy.restoring import (
+    Content,
+    content_of,
+    exists,
+    is_out,
+    put_back,
+    raw,
+    take_out,
+)
 from infrastructure.legacy.source import TICKETS, FolderSource, open_source
 
 YesRemove = Annotated[
     str | None,
     typer.Option("--yes-remove", metavar="NAME", help="The collection to remove, unasked."),
 ]
+YesReplace = Annotated[
+    str | None,
+    typer.Option("--yes-replace", metavar="NAME", help="The collection to replace, unasked."),
+]
 
 
-def rollback(source: SourceOption, dry_run: DryRun = False, json: Json = False) -> None:
+def rollback(
+    source: SourceOption,
+    yes_replace: YesReplace = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
     """Put ticket_1 back as the last backup holds it, to the byte.
 
     Only until the first change that is made here after the tickets were taken over. Stop the
     service first, so that none is made meanwhile. What stands in the place of ticket_1 and is
-    something else is kept under another name. The log keeps what was taken over.
+    something else is kept under another name, once the name was typed. The log keeps what was taken
+    over, and the tickets here stay as they are.
     """
     with opened() as service, open_source(source) as opened_source:
         database = database_of(opened_source, "rolled back")
@@ -35,15 +54,15 @@ def rollback(source: SourceOption, dry_run: DryRun = False, json: Json = False) 
         unchanged_here(service, TICKETS)
         records = database.collection(TICKETS)
         kept = f"{TICKETS}_replaced_{service.clock():%Y%m%dT%H%M%S}"
+        standing = content_of(raw(records)) if exists(records) else None
         if dry_run:
-            same = exists(records) and content_of(raw(records)) == backup.content
-            say(
-                f"{TICKETS} is as it was: nothing to do."
-                if same
-                else f"Would put {backup.content.records:,} records back from {backup.folder}."
-            )
+            _say_what(standing, backup, kept)
             return
-        replacing = exists(records)
+        replacing = standing not in (None, backup.content)
+        if replacing:
+            assert standing
+            question = f"{_differing(standing)}, and would be kept as {kept}"
+            _confirm(question, yes_replace, "--yes-replace", "replaced")
         evidence.is_not_verified()
         Place(service.notes, database, TICKETS).forget()  # following compares all records again
         try:
@@ -88,20 +107,26 @@ def retire(
                 f"The content that was backed up on {backup.at} was not verified. Run ticketbook "
                 "migrate backup, then ticketbook migrate verify, while nothing writes to it."
             )
+        records = database.collection(TICKETS)
+        if is_out(records):
+            say(f"{TICKETS} is gone already; its records are kept in {backup.folder}.")
+            if json:
+                print_json(_details(service, database.name, backup) | {"removed": False})
+            return
         if dry_run:
             say(f"Would remove {TICKETS} with {backup.content.records:,} records.")
             return
-        _confirm(yes_remove, backup.content)
+        question = f"This removes {backup.content.records:,} records"
+        _confirm(question, yes_remove, "--yes-remove", "removed")
         try:
-            done = take_out(database.collection(TICKETS), backup.content)
+            take_out(records, backup.content)
         except KeyboardInterrupt:
             say("Interrupted. Run the same command again to go on, or migrate rollback to go back.")
             raise typer.Exit(Exit.INTERRUPTED) from None
         what = _recorded(service, database.name, "migration.retired", backup)
-    did = "Removed" if done else "It is gone already:"
-    say(f"{did} {TICKETS} with {backup.content.records:,} records; kept in {backup.folder}.")
+    say(f"Removed {TICKETS} with {backup.content.records:,} records; kept in {backup.folder}.")
     if json:
-        print_json(what)
+        print_json(what | {"removed": True})
 
 
 def _intact(evidence: Evidence, source: str) -> Backup:
@@ -121,24 +146,47 @@ def _intact(evidence: Evidence, source: str) -> Backup:
     return backup
 
 
-def _confirm(yes_remove: str | None, content: Content) -> None:
-    typed = yes_remove
+def _say_what(standing: Content | None, backup: Backup, kept: str) -> None:
+    """What a rollback would do."""
+    if standing == backup.content:
+        say(f"{TICKETS} is as it was: nothing to do.")
+        return
+    say(f"Would put {backup.content.records:,} records back from {backup.folder}.")
+    if standing:
+        say(f"{_differing(standing)}, and would be kept as {kept}.")
+
+
+def _differing(standing: Content) -> str:
+    return f"{TICKETS} holds {standing.records:,} records, which are not those of the backup"
+
+
+def _confirm(question: str, given: str | None, option: str, done: str) -> None:
+    """Go on only when the collection's name was given ahead, or is typed."""
+    typed = given
     if typed is None:
-        typed = typer.prompt(
-            f"This removes {content.records:,} records. Type the collection's name", err=True
-        )
+        print(f"{question}. Type the collection's name: ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            raise typer.BadParameter(
+                f"No name was typed: nothing was {done}. Where nobody can type, say {option} NAME."
+            )
+        typed = line.strip()
     if typed != TICKETS:
-        raise typer.BadParameter(f"{typed!r} is not {TICKETS}: nothing was removed.")
+        raise typer.BadParameter(f"{typed!r} is not {TICKETS}: nothing was {done}.")
 
 
 def _recorded(service: Service, source: str, action: str, backup: Backup) -> dict[str, Any]:
     """What was done, once it is in the journal."""
-    details: dict[str, Any] = {
+    details = _details(service, source, backup)
+    record(service, action, details)
+    return details
+
+
+def _details(service: Service, source: str, backup: Backup) -> dict[str, Any]:
+    return {
         "source": source,
         "records": backup.content.records,
         "sha256": backup.content.sha256,
         "backup": backup.folder,
         "position": service.log.head(),
     }
-    record(service, action, details)
-    return details

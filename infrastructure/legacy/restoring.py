@@ -70,11 +70,16 @@ def shape_of(collection: Records) -> str:
     return json_util.dumps({"options": options, "indexes": indexes})
 
 
+def is_out(collection: Records) -> bool:
+    """Whether the collection is gone, under its own name and under that it has on its way out."""
+    return not exists(collection) and not exists(_beside(collection, RETIRING))
+
+
 def take_out(collection: Records, expected: Content) -> bool:
     """Drop the collection if it holds exactly `expected`. Raises `SourceChanged`, with everything
     as it was, when it holds something else. False when it is gone already."""
     name, aside = collection.name, _beside(collection, RETIRING)
-    if not exists(aside) and not exists(collection):
+    if is_out(collection):
         return False
     if exists(aside) and exists(collection):
         raise _written_to(name, aside.name)
