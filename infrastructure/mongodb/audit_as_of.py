@@ -6,7 +6,7 @@ entries lie farthest apart.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Final
 
 from pymongo.collection import Collection as MongoCollection
 
@@ -43,8 +43,8 @@ def last_entries(
     step = max(2 * limit, _SLICE)
     for start in range(0, len(tickets), step):
         some = tickets[start : start + step]
-        last = _last(rows, {"ticketId": {"$in": some}, "_id": {"$lte": position}}, BY_TICKET)
-        found += sorted(filter(_matching(where), last), key=lambda entry: entry["ticketId"])
+        upto = {"ticketId": {"$in": some}, "_id": {"$lte": position}}
+        found += sorted(_last(rows, upto, BY_TICKET, _held(where)), key=lambda e: e["ticketId"])
         if len(found) >= limit:
             break
     return found[:limit], edge
@@ -64,30 +64,32 @@ def last_grants(
 
 
 def _last(
-    rows: MongoCollection[Document], match: Document, index: Sequence[tuple[str, int]]
+    rows: MongoCollection[Document],
+    match: Document,
+    index: Sequence[tuple[str, int]],
+    held: Document | None = None,
 ) -> list[Document]:
-    """The last entry of each ticket. Sorted like the index, $first jumps from one to the next."""
+    """The last entry of each ticket, if it is also what `held` asks for. Sorted like the index,
+    $first jumps from one ticket to the next."""
     pipeline: list[Document] = [
         {"$match": match},
         {"$sort": {"ticketId": 1, "_id": -1}},
         {"$group": {"_id": "$ticketId", "last": {"$first": "$$ROOT"}}},
+        {"$match": held or {}},
     ]
     return [group["last"] for group in rows.aggregate(pipeline, hint=dict(index))]
 
 
-def _matching(where: TicketFilter) -> Any:
-    def matches(entry: Document) -> bool:
-        held = entry["after"]
-        return (
-            held is not None
-            and not held["retired"]
-            and where.org_id in (None, entry["orgId"])
-            and where.system in (None, entry["system"])
-            and where.name in (None, held["name"])
-            and (where.feature is None or where.feature in held["features"])
-        )
-
-    return matches
+def _held(where: TicketFilter) -> Document:
+    """What the last entry of a ticket in use says that matches."""
+    asked = {
+        "last.orgId": where.org_id,
+        "last.system": where.system,
+        "last.after.name": where.name,
+        "last.after.features": where.feature,
+    }
+    given = {field: value for field, value in asked.items() if value is not None}
+    return {"last.after.retired": False, **given}
 
 
 def _lead(
