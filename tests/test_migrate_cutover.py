@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,6 +215,28 @@ def test_the_name_of_the_collection_must_be_typed(
         assert "nothing was removed" in err and "Aborted" not in err
         assert typed or "say --yes-remove NAME" in " ".join(err.replace("│", "").split())
         assert content(old)
+
+
+@ON_SQLITE
+def test_an_interrupted_question_is_a_no_and_says_so(
+    old: Database[Document], source: str, taken_over: str
+) -> None:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
+    asking = subprocess.Popen(
+        [COMMAND, "migrate", "retire", "--source", source],
+        env=kept | environment(taken_over),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert asking.stderr
+    asked = b""
+    while b"Type the collection's name" not in asked:
+        asked += (read := os.read(asking.stderr.fileno(), 1_000))
+        assert read, asked
+    asking.send_signal(signal.SIGINT)
+    _, err = asking.communicate(timeout=30)
+    assert (asking.returncode, err.strip().splitlines()[-1]) == (130, b"Interrupted.")
+    assert old.list_collection_names() == ["ticket_1"]
 
 
 @ON_SQLITE

@@ -1,16 +1,30 @@
 """`ticketbook`: one command, a group per noun."""
 
-import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from api.cli import audit, catalogue, evidence, legacy, migrate, past, projections
 from api.cli.output import Exit, example, say
 from api.cli.serve import serve
 from api.cli.token import EXAMPLE_ORG, token
 
+
+class Commands(TyperGroup):
+    """Says of any command that it was interrupted, where that does not say it better itself."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # left to typer, the command would end without a word
+            say("\nInterrupted.")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="ticketbook",
+    cls=Commands,
     help="An event-sourced ticket service.",
     no_args_is_help=True,
     add_completion=False,
@@ -32,8 +46,4 @@ app.add_typer(legacy.app, name="legacy")
 
 def main() -> None:
     """The entry point of the installed command."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        say("Interrupted.")
-        sys.exit(Exit.INTERRUPTED)
+    app()
