@@ -136,6 +136,8 @@ def test_features_no_system_knows_are_kept_aside() -> None:
         (CLEAN | {"orgId": Code(ACME)}, "no organisation"),
         (CLEAN | {"features": ["get_all", Code("x()")]}, "not a list of names"),
         (CLEAN | {"features": ["get_all", Code("x()", {"y": 1})]}, "not a list of names"),
+        (CLEAN | {"system": "donear_3"}, "it names another system"),
+        (CLEAN | {"system": 2}, "it names another system"),
         (CLEAN | {"_id": "by hand"}, "_id is not an ObjectId"),
         (without("_id"), "_id is not an ObjectId"),
     ],
@@ -187,6 +189,11 @@ def test_without_a_system_each_record_names_its_own() -> None:
     assert taken(CLEAN | {"system": "donear_3", "features": []}, general).system == "donear_3"
     for system in ("nowhere", 3, None):
         assert "names no system" in kept(CLEAN | {"system": system}, general).quarantined.reason
+
+
+def test_a_record_may_name_the_system_that_it_is_of() -> None:
+    assert taken(CLEAN | {"system": "workforce_2"}).repairs == ()
+    assert taken(CLEAN | {"system": None}).system == "workforce_2"
 
 
 def test_the_digest_tells_every_difference_of_two_records() -> None:

@@ -159,6 +159,7 @@ CHANGES: list[tuple[Change, str, str | None]] = [
     (_set(__v=99), "content", "__v"),
     (_set(color="red"), "content", "digest"),
     (_set(name=" "), "missing", None),
+    (_set(system="donear_3"), "missing", None),
     (lambda old, one: old["ticket_1"].delete_one(one), "extra", None),
     (lambda old, one: old["ticket_1"].insert_one(one | {"_id": ObjectId()}), "missing", None),
     (lambda old, one: old["ticket_1"].insert_one(one | {"_id": "by hand"}), "missing", "record"),

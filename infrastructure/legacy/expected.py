@@ -101,13 +101,13 @@ def expect(
     mended: set[str] = set()
     organisation, name = _organisation(document, mended), document.pop("name", None)
     its_own = document.pop("system", None)
-    its_system = its_own if system is None else system
+    its_system = system if its_own is None else its_own
     if "features" not in document:
         mended.add("features")
     listed = document.pop("features", [])
     if organisation is None:
         return NoTicket(str(record_id), "orgId")
-    if type(its_system) is not str or its_system not in systems:
+    if type(its_system) is not str or its_system not in systems or system not in (None, its_system):
         return NoTicket(str(record_id), "system")
     if type(listed) is not list or {type(one) for one in listed} - {str}:
         return NoTicket(str(record_id), "features")

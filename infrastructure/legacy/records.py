@@ -116,7 +116,10 @@ class Translation:
         )
 
     def _system(self, fields: Mapping[str, Any]) -> str:
-        system = fields.get("system") if self.system is None else self.system
+        its_own = fields.get("system")
+        if self.system is not None and its_own not in (None, self.system):
+            raise Unusable("it names another system")
+        system = its_own if self.system is None else self.system
         if not _is_text(system) or system not in self.catalogue.systems:
             raise Unusable("it names no system of the catalogue")
         return system
