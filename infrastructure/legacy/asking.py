@@ -10,7 +10,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 
 from domain.errors import SourceUnusable, StoreUnavailable
-from infrastructure.mongodb.client import is_transient
+from infrastructure.mongodb.client import briefly, is_transient
 
 
 @contextmanager
@@ -22,8 +22,8 @@ def asking(name: str) -> Iterator[None]:
     except PyMongoError as error:
         if is_transient(error):
             raise StoreUnavailable(
-                f"The old system's MongoDB ({name}) does not answer: {error}. Check the address, "
-                "and that the server is up."
+                f"The old system's MongoDB ({name}) does not answer: {briefly(error)}. Check the "
+                "address, and that the server is up."
             ) from error
         if isinstance(error, OperationFailure):
             raise SourceUnusable(

@@ -1,5 +1,6 @@
 """One MongoDB connection, with the guarantees everything here relies on."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -101,6 +102,11 @@ def is_transient(error: PyMongoError) -> bool:
     return False
 
 
+def briefly(error: PyMongoError) -> str:
+    """What the driver says, without its settings and its view of all the servers."""
+    return re.split(r" \(configured timeouts|, Timeout: |, Topology Description", str(error))[0]
+
+
 def is_duplicate(error: PyMongoError) -> bool:
     """Whether a unique key stood in the way."""
     if isinstance(error, BulkWriteError):
@@ -117,6 +123,7 @@ def answering() -> Iterator[None]:
     except PyMongoError as error:
         if is_transient(error):
             raise errors.StoreUnavailable(
-                f"MongoDB does not answer: {error}. Check that the replica set has a primary."
+                f"MongoDB does not answer: {briefly(error)}. Check that the replica set has a "
+                "primary."
             ) from error
         raise
