@@ -12,6 +12,7 @@ from api.cli.migrating import (
     SYSTEM,
     DryRun,
     SystemOption,
+    named,
     operator,
     translation,
 )
@@ -33,7 +34,11 @@ app = typer.Typer(help="Records that could not become tickets, kept whole.", no_
 
 RetrySource = Annotated[
     str | None,
-    typer.Option("--source", help="Read the records there again. Default: as they were kept."),
+    typer.Option(
+        "--source",
+        callback=named,
+        help="Read the records there again. Default: as they were kept.",
+    ),
 ]
 Ids = Annotated[list[str] | None, typer.Argument(help="Default: all.")]
 

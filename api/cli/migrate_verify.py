@@ -17,6 +17,7 @@ from infrastructure.legacy.evidence import Evidence, Verified
 from infrastructure.legacy.expected import read_again
 from infrastructure.legacy.mismatch import Accounted, Mismatch
 from infrastructure.legacy.provenance import Provenance
+from infrastructure.legacy.shape import tickets
 from infrastructure.legacy.source import TICKETS, USERS, DatabaseSource, FolderSource, open_source
 from infrastructure.legacy.targets import open_targets
 from infrastructure.legacy.verify import Verification
@@ -50,7 +51,8 @@ def verify(source: SourceOption, system: SystemOption = SYSTEM, json: Summary = 
 
         def records() -> Iterator[bytes]:
             number = 0
-            for number, record in enumerate(read_again(opened_source, TICKETS), start=1):
+            found = tickets(read_again(opened_source, TICKETS), opened_source.name)
+            for number, record in enumerate(found, start=1):
                 yield record
                 if number % 1_000 == 0 or number == total:
                     meter.tell(TICKETS, number, max(total, number))

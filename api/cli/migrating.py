@@ -23,8 +23,21 @@ from infrastructure.legacy.source import TICKETS, USERS, DatabaseSource, FolderS
 from infrastructure.legacy.tally import Tally
 from infrastructure.stores import Notes
 
+
+def named(address: str | None) -> str | None:
+    """An empty address would be the folder where the command is run."""
+    if address is not None and not address.strip():
+        raise typer.BadParameter("it is empty. Name mongodb://HOST/DB, or a folder of dumps.")
+    return address
+
+
 SourceOption = Annotated[
-    str, typer.Option("--source", help="mongodb://HOST/DB of the old system, or a folder of dumps.")
+    str,
+    typer.Option(
+        "--source",
+        callback=named,
+        help="mongodb://HOST/DB of the old system, or a folder of dumps.",
+    ),
 ]
 SystemOption = Annotated[
     str, typer.Option("--system", help="The system that the records belong to.")
