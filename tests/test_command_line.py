@@ -14,11 +14,15 @@ from time import monotonic, sleep
 from typing import Final
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from api.cli.main import app
+from api.cli.output import reporting, say
+from api.cli.progress import Meter
 from api.composition import open_service, open_stores
 from domain.commands import CreateTicket
+from domain.errors import StoreUnavailable
 from domain.origin import Origin, milliseconds
 from infrastructure.settings import load_settings
 
@@ -51,6 +55,15 @@ def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[
         [COMMAND, *arguments], env=kept | environment, capture_output=True, text=True, timeout=60
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def test_an_error_begins_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit), reporting():
+        Meter().tell("records", 1, 2)
+        raise StoreUnavailable("It is gone.")
+    assert capsys.readouterr().err.endswith(" left\nticketbook: It is gone.\n")
+    say("\nInterrupted.")
+    assert capsys.readouterr().err == "\nInterrupted.\n"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import typer
 from api.cli.audit_filter import filtered, given
 from api.cli.opened import opened
 from api.cli.output import (
+    LINE,
     Exit,
     Json,
     example,
@@ -211,8 +212,7 @@ def _progress() -> Callable[[int, int], None]:
     def tell(position: int, end: int) -> None:
         rate = position / max(monotonic() - started, 1e-9)
         left = (end - position) / max(rate, 1e-9)
-        line = f"position {position} of {end}, {rate:,.0f} events/s, {left:.0f} s left"
-        print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
+        LINE.show(f"position {position} of {end}, {rate:,.0f} events/s, {left:.0f} s left")
 
     return tell
 
@@ -222,7 +222,6 @@ def _counting(what: str) -> Callable[[int], None]:
 
     def tell(count: int) -> None:
         rate = count / max(monotonic() - started, 1e-9)
-        line = f"{count} {what}, {rate:,.0f} {what}/s"
-        print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
+        LINE.show(f"{count} {what}, {rate:,.0f} {what}/s")
 
     return tell

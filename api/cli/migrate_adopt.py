@@ -1,6 +1,5 @@
 """`ticketbook migrate adopt`: the tickets that stood in the store's own database before."""
 
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +18,7 @@ from api.cli.migrating import (
     unchanged_here,
 )
 from api.cli.opened import opened, opened_to_read
-from api.cli.output import Exit, Json, example, print_json, print_table, say
+from api.cli.output import LINE, Exit, Json, example, print_json, print_table, say
 from api.cli.recorded import record
 from api.composition import Service, holder, now
 from domain.errors import ConfigurationError, NotProven
@@ -211,5 +210,4 @@ def _catch_up(service: Service) -> None:
 
 
 def _tell(number: int, taken: Taken) -> None:
-    line = f"{number:,} documents; {counts(taken)}"
-    print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
+    LINE.show(f"{number:,} documents; {counts(taken)}")

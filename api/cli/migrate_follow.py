@@ -1,6 +1,5 @@
 """`ticketbook migrate follow`: keep up with the old system until the moment of the cutover."""
 
-import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from api.cli.migrating import (
     translation,
 )
 from api.cli.opened import opened
-from api.cli.output import Exit, Json, print_json, say
+from api.cli.output import LINE, Exit, Json, print_json, say
 from infrastructure.legacy.follow import Follower, Standing
 from infrastructure.legacy.provenance import Provenance
 from infrastructure.legacy.source import TICKETS, open_source
@@ -76,14 +75,14 @@ class _Line:
 
     def tell(self, standing: Standing) -> None:
         if standing.trouble:
-            self._show(standing.trouble, end="\n")
+            self._show(standing.trouble)
+            LINE.end()
         elif standing.comparing is not None:
             self._show(f"comparing: {standing.comparing:,} records; {counts(standing.taken)}")
         else:
             self._show(f"lag {standing.lag:.1f} s; {counts(standing.taken)}")
 
-    def _show(self, line: str, end: str = "") -> None:
+    def _show(self, line: str) -> None:
         if line != self._shown:
-            text = f"{printable(line):<{len(self._shown)}}"
-            print(f"\r{text}", end=end, file=sys.stderr, flush=True)
+            LINE.show(printable(line))
             self._shown = line

@@ -68,8 +68,32 @@ def log_for_people() -> None:
     configure_logging(json=not sys.stderr.isatty())
 
 
+class Line:
+    """The line on stderr that is written over, until something else is said."""
+
+    def __init__(self) -> None:
+        self._width = 0
+
+    def show(self, text: str) -> None:
+        print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
+        self._width = len(text)
+
+    def end(self) -> bool:
+        """Leave the line as it is: what follows goes to the next one. Whether there was one."""
+        width, self._width = self._width, 0
+        if width:
+            print(file=sys.stderr, flush=True)
+        return width > 0
+
+
+LINE: Final = Line()
+"""There is one, as there is one terminal."""
+
+
 def say(text: str) -> None:
-    """Tell a person, on stderr."""
+    """Tell a person, on stderr, in a line of its own."""
+    if LINE.end():
+        text = text.removeprefix("\n")
     print(printable(text, keep="\n"), file=sys.stderr, flush=True)
 
 

@@ -1,8 +1,9 @@
 """How far long work is: one line on stderr that is written over."""
 
-import sys
 from time import monotonic
 from typing import Final
+
+from api.cli.output import LINE
 
 _SECONDS: Final = 0.2
 
@@ -13,7 +14,6 @@ class Meter:
     def __init__(self) -> None:
         self._what = ""
         self._began = self._shown = self._last = monotonic()
-        self._width = 0
 
     def tell(self, what: str, done: int, total: int, also: str = "") -> None:
         """`done` of `total` of `what` are done; `also` is added to the line."""
@@ -28,14 +28,8 @@ class Meter:
         rate = done / max(now - self._began, 1e-3)
         left = (total - done) / max(rate, 1e-9)
         line = f"{what}: {done:,} of {total:,}, {rate:,.0f}/s, {left:.0f} s left"
-        self._write(f"{line}; {also}" if also else line)
+        LINE.show(f"{line}; {also}" if also else line)
 
     def end(self) -> None:
         """Leave the line as it is: what follows goes to the next one."""
-        if self._width:
-            print(file=sys.stderr, flush=True)
-            self._width = 0
-
-    def _write(self, line: str) -> None:
-        print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
-        self._width = len(line)
+        LINE.end()

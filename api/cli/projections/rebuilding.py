@@ -1,13 +1,12 @@
 """`ticketbook projections rebuild`, and what follows from it."""
 
-import sys
 from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
 
 from api.cli.opened import opened
-from api.cli.output import Exit, Json, print_json, say
+from api.cli.output import LINE, Exit, Json, print_json, say
 from api.cli.projections.naming import DryRun, Name, named, where
 from api.cli.recorded import record
 from api.composition import holder
@@ -51,7 +50,7 @@ def rebuild_view(
         except KeyboardInterrupt:
             say("\nInterrupted. Run the command again: it goes on where it stopped.")
             raise typer.Exit(Exit.INTERRUPTED) from None
-    say("")
+    LINE.end()
     if json:
         print_json(asdict(found))
     else:
@@ -111,4 +110,4 @@ def _progress(step: Step) -> None:
     line = f"{step.phase}: position {step.position} of {step.head}"
     if step.events_per_second:
         line += f", {step.events_per_second:,.0f} events/s, {left:.0f} s left"
-    print(f"\r{line:<70}", end="", file=sys.stderr, flush=True)
+    LINE.show(line)
