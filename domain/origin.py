@@ -1,7 +1,11 @@
 """Where a change comes from: who asked, why, in which conversation, and when."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+MILLISECOND: Final = timedelta(milliseconds=1)
+"""The precision every store keeps of times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,6 @@ class Origin:
 
 
 def milliseconds(moment: datetime) -> datetime:
-    """The same moment in UTC, cut to milliseconds: the precision every store keeps."""
+    """The same moment in UTC, cut to milliseconds."""
     moment = moment.astimezone(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -118,7 +118,7 @@ def _grants(content: Content | None) -> dict[str, None]:
 AUDIT: Projection[AuditEntry] = Projection("audit", entry_of, every=True)
 
 
-_END: Final = 2**63 - 1
+END: Final = 2**63 - 1
 """Past every position."""
 
 SCAN: Final = 10_000
@@ -176,7 +176,7 @@ def bounds(
     """The positions that a search may answer with, past `beyond`. `first` tells the first position
     recorded at a moment or later: times grow with positions, so a range of times is one of
     positions, and needs no index together with each other filter."""
-    starts, ends = [0, where.since_position or 0], [_END]
+    starts, ends = [0, where.since_position or 0], [END]
     if where.since is not None:
         starts.append(first(where.since))
     if where.before is not None:

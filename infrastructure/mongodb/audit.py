@@ -1,7 +1,7 @@
 """The `audit` view on MongoDB: one document per event, its position as `_id`."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from pymongo import IndexModel, ReplaceOne
@@ -10,6 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from domain.errors import StoreCorrupt
+from domain.origin import MILLISECOND
 from infrastructure.mongodb.audit_as_of import (
     BY_FEATURE,
     BY_ORGANISATION,
@@ -22,13 +23,18 @@ from infrastructure.mongodb.client import Document, answering, is_duplicate
 from infrastructure.mongodb.exact import is_integer, same
 from infrastructure.mongodb.views import MongoDBView
 from projections.as_of import PastReader, Then, ThenPage
-from projections.audit import AUDIT, AuditEntry, AuditFilter, AuditReader, Content, Found, bounds
+from projections.audit import (
+    AUDIT,
+    END,
+    AuditEntry,
+    AuditFilter,
+    AuditReader,
+    Content,
+    Found,
+    bounds,
+)
 from projections.projection import Key
 from projections.tickets import TicketFilter
-
-_MILLISECOND: Final = timedelta(milliseconds=1)
-_END: Final = 2**63 - 1
-"""Past every position."""
 
 _KEYS: Final = (
     # each ends in the position, so each gives its page in order
@@ -62,8 +68,8 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
 
     def position_at(self, moment: datetime) -> int | None:
         with answering():
-            later = self._first(moment + _MILLISECOND)
-        return None if later == _END else later - 1
+            later = self._first(moment + MILLISECOND)
+        return None if later == END else later - 1
 
     def tickets_at(
         self, position: int, where: TicketFilter, *, beyond: str | None, limit: int
@@ -136,7 +142,7 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
         found = self._rows.find_one(
             {"recordedAt": {"$gte": moment}}, {"_id": 1}, sort=[("recordedAt", 1), ("_id", 1)]
         )
-        return int(found["_id"]) if found else _END
+        return int(found["_id"]) if found else END
 
 
 def _document(entry: AuditEntry) -> Document:

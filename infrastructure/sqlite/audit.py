@@ -1,26 +1,33 @@
 """The `audit` view on SQLite: one row per event, its position as the row id."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from json import JSONEncoder, loads
 from sqlite3 import Connection
 from typing import Any, Final
 
+from domain.origin import MILLISECOND
 from infrastructure.sqlite.audit_as_of import last_grant, last_positions
 from infrastructure.sqlite.audit_search import positions
 from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
 from projections.as_of import PastReader, Then, ThenPage
-from projections.audit import AUDIT, AuditEntry, AuditFilter, AuditReader, Content, Found, bounds
+from projections.audit import (
+    AUDIT,
+    END,
+    AuditEntry,
+    AuditFilter,
+    AuditReader,
+    Content,
+    Found,
+    bounds,
+)
 from projections.projection import Key
 from projections.tickets import TicketFilter
 
 _JSON: Final = JSONEncoder(ensure_ascii=False).encode
-_MILLISECOND: Final = timedelta(milliseconds=1)
-_END: Final = 2**63 - 1
-"""Past every position."""
 
 _COLUMNS: Final = (
     "a.position, a.ticket_id, a.version, a.org_id, a.system, a.action, a.actor, a.reason, "
@@ -112,7 +119,7 @@ _FILING: Final = (
         "ON j.value = f.feature WHERE a.position = f.position AND a.ticket_id = f.ticket_id), "
         "f.feature, f.position FROM {features} f "
         "WHERE (f.feature, f.position) > (?, ?) ORDER BY f.feature, f.position",
-        ("", -_END),
+        ("", -END),
     ),
 )
 
@@ -148,8 +155,8 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
 
     def position_at(self, moment: datetime) -> int | None:
         with self._database.reading() as connection:
-            later = self._first(connection, moment + _MILLISECOND)
-        return None if later == _END else later - 1
+            later = self._first(connection, moment + MILLISECOND)
+        return None if later == END else later - 1
 
     def tickets_at(
         self, position: int, where: TicketFilter, *, beyond: str | None, limit: int
@@ -232,7 +239,7 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
             "ORDER BY recorded_at, position LIMIT 1"
         )
         found = connection.execute(query, (to_milliseconds(moment),)).fetchone()
-        return int(found[0]) if found else _END
+        return int(found[0]) if found else END
 
     def _at(self, connection: Connection, found: Sequence[int]) -> list[AuditEntry]:
         query = f"SELECT {_COLUMNS} FROM {self._rows} a WHERE position = ?"
