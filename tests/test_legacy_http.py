@@ -198,6 +198,8 @@ def test_each_door_takes_its_own_tokens_only(backend: OldBackend) -> None:
         ("[]", "Send a JSON object"),
         ('"text"', "Send a JSON object"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"name": ' + "9" * 5_000 + "}", "The body holds a number with too many digits"),
+        ('{"name": "\\u00"}', "The body is not JSON"),
         ('{"system": 7}', "System must be text"),
         ('{"system": ""}', "System is required"),
         ('{"system": "workforce_2", "name": 7}', "Name must be text"),
@@ -239,8 +241,21 @@ def test_a_body_beyond_the_limit_is_refused_in_the_old_shape(backend: OldBackend
 
 def test_addresses_are_as_forgiving_as_they_were(backend: OldBackend) -> None:
     query = {"system": "revolution_counter_1"}
-    for path in ("/api/ticket/get_tickets/", "/api/ticket/Get_Tickets"):
-        assert backend.client.get(path, params=query, headers=bearer("ada")).status_code == 200
+    expected = backend.list()
+    for path in ("/api/ticket/get_tickets/", "/api/ticket/Get_Tickets", "/API/Ticket/GET_TICKETS"):
+        answer = backend.client.get(path, params=query, headers=bearer("ada"))
+        assert (answer.status_code, answer.content) == (200, expected.content)
+    head = backend.client.head(LIST, params=query, headers=bearer("ada"))
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["Content-Length"] == expected.headers["Content-Length"]
+    said = error(backend.client.get("/API/ticket/nope"), 404)
+    assert said == error(backend.client.get("/api/ticket/nope"), 404)
+
+
+def test_several_systems_at_once_are_none(backend: OldBackend) -> None:
+    asked = "?system=revolution_counter_1&system=workforce_2"
+    answer = backend.client.get(LIST + asked, headers=bearer("ada"))
+    assert error(answer, 400) == "System must be text"
 
 
 def test_every_answer_says_how_long_it_will_be_there(backend: OldBackend) -> None:
@@ -279,6 +294,9 @@ def test_sunset_and_origins_can_be_set(
         answer = backend.client.get(LIST, headers=bearer("ada") | {"Origin": page})
         assert answer.headers["Access-Control-Allow-Origin"] == page
         assert answer.headers["Sunset"] == "Tue, 29 Feb 2028 00:00:00 GMT"
+        answer = backend.client.post(WRITE, content=b" " * 1_048_577, headers={"Origin": page})
+        assert (answer.status_code, "Deprecation" in answer.headers) == (413, True)
+        assert answer.headers["Access-Control-Allow-Origin"] == page
         answer = backend.client.get(LIST, headers=bearer("ada") | {"Origin": "https://evil.org"})
         assert "Access-Control-Allow-Origin" not in answer.headers
 

@@ -52,7 +52,7 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(module.router)
     if service.legacy:
         door = Door(service, service.legacy, app.state.submitter, registry)
-        app.mount(routes.PREFIX, routes.application(door, service.settings))
+        app.router.routes.append(routes.mounted(routes.application(door, service.settings)))
         app.state.polls = sockets.application(door, service.settings)
         app.mount(sockets.PATH, app.state.polls)
     _document(app)

@@ -12,7 +12,6 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http import problems
@@ -26,14 +25,15 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a
 _METHODS: Final = frozenset(HTTPMethod)
 _log = structlog.get_logger()
 
-Shape = Callable[[int, str], Response]
+Shape = Callable[[int, str], ASGIApp]
 """Makes an answer of a status and a sentence."""
 
 
 class Envelope:
     """ASGI middleware. Puts `correlation_id` into the request's state and echoes it.
 
-    Below a path in `shapes`, its own refusals have that shape instead of a problem's.
+    Below a path in `shapes`, in any case of letters, its own refusals have that shape instead of a
+    problem's.
     """
 
     def __init__(
@@ -87,9 +87,9 @@ class Envelope:
             detail = f"The failure is in the service's log under {request_id}."
             await self._refusal(scope, "internal-error", detail)(scope, receive, answer)
 
-    def _refusal(self, scope: Scope, code: str, detail: str) -> Response:
+    def _refusal(self, scope: Scope, code: str, detail: str) -> ASGIApp:
         for path, shape in self._shapes:
-            if scope["path"].startswith(path):
+            if scope["path"].lower().startswith(path):
                 return shape(problems.KINDS[code].status, detail)
         return problems.response(code, detail)
 

@@ -1,6 +1,7 @@
 """The old backend's HTTP routes: all that there is below `/api/ticket`."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -11,6 +12,7 @@ from pydantic_core import to_json
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
@@ -30,22 +32,32 @@ _DEPRECATED: Final = datetime(2026, 11, 24, tzinfo=UTC)
 
 def application(door: Door, settings: Settings) -> ASGIApp:
     """The routes, for pages of the configured origins too."""
-    routes = _Routes(door, _lifetime(settings))
+    return _for_pages(_Routes(door, _lifetime(settings)), settings)
+
+
+def mounted(application: ASGIApp) -> Mount:
+    """As the old backend had them: in any case of letters."""
+    mount = Mount(PREFIX, application)
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.IGNORECASE)
+    return mount
+
+
+def refusals(settings: Settings) -> Callable[[int, str], ASGIApp]:
+    """Makes a refusal in the old shape, which pages of the configured origins can read too."""
+    headers = _lifetime(settings)
+    return lambda status, error: _for_pages(_response(status, {"error": error}, headers), settings)
+
+
+def _for_pages(application: ASGIApp, settings: Settings) -> ASGIApp:
     if not settings.legacy_origins:
-        return routes
+        return application
     return CORSMiddleware(
-        routes,
+        application,
         allow_origins=settings.legacy_origins,
         allow_credentials=True,  # the token may come in a cookie
         allow_methods=("GET", "POST"),
         allow_headers=("Authorization", "Content-Type"),
     )
-
-
-def refusals(settings: Settings) -> Callable[[int, str], Response]:
-    """Makes a refusal in the old shape."""
-    headers = _lifetime(settings)
-    return lambda status, error: _response(status, {"error": error}, headers)
 
 
 def _lifetime(settings: Settings) -> dict[str, str]:
@@ -87,21 +99,22 @@ class _Routes:
             await WebSocketClose()(scope, receive, send)
             return
         request = Request(scope, receive)
-        # as the old backend: in any case of letters, with or without a slash at the end
-        name = request.url.path.removeprefix(f"{PREFIX}/").removesuffix("/").lower()
-        route = self._routes.get((request.method, name))
+        # as the old backend: in any case of letters, with or without a slash at the end, and with
+        # the head of whatever can be got
+        name = request.url.path.lower().removeprefix(f"{PREFIX}/").removesuffix("/")
+        method = "GET" if request.method == "HEAD" else request.method
+        route = self._routes.get((method, name))
         if route is None:
             status, error = NOT_FOUND
             response = _response(status, {"error": error}, self._headers)
         else:
             scope["route"] = route
-            response = await self._answer(route, request)
+            response = await self._answer(route, f"{method} {route.path}", request)
         await response(scope, receive, send)
 
-    async def _answer(self, route: _Route, request: Request) -> Response:
+    async def _answer(self, route: _Route, called: str, request: Request) -> Response:
         correlation_id = request.state.correlation_id
         try:
-            called = f"{request.method} {route.path}"
             call = await self._door.call(_token(request), called, correlation_id)
             return _response(200, await route.answer(call, request), self._headers)
         except Exception as error:  # each has its place in the old contract
@@ -112,7 +125,9 @@ class _Routes:
         return await self._door.create_update_ticket(call, await _json(request))
 
     async def _list(self, call: LegacyCall, request: Request) -> Any:
-        return await self._door.get_tickets(call, request.query_params.get("system"))
+        systems = request.query_params.getlist("system")
+        # several are a list to the old backend too, and that names none
+        return await self._door.get_tickets(call, systems if systems[1:] else "".join(systems))
 
 
 def _response(status: int, body: Any, headers: dict[str, str]) -> Response:
@@ -139,5 +154,7 @@ async def _json(request: Request) -> Any:
         return json.loads(content)
     except RecursionError:
         raise LegacyRefusal(400, "The body is nested too deeply") from None
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise LegacyRefusal(400, f"The body is not JSON: {error}") from None
+    except ValueError:  # what is left is advice to programmers
+        raise LegacyRefusal(400, "The body holds a number with too many digits") from None
