@@ -17,7 +17,8 @@ State = Literal["current", "behind", "down", "building", "paused", "stopped"]
 class VersionStatus:
     """How one version stands.
 
-    - `lag_seconds`: how long the oldest event not yet applied has been waiting; 0.0 when none is.
+    - `lag_seconds`: how long the oldest event not yet applied has been waiting; 0.0 when none is,
+      and while a version is loaded in bulk: nobody waits for it.
     - `state` of one that follows the log: `current`, `behind` (it moves), `down` (no live runner
       holds the lease). Of one being built: `building`, `paused`, `stopped` (nobody is at it: to
       repeat the rebuild goes on with it).
@@ -91,7 +92,8 @@ def standing(projected: Projected[Any], version: int, role: Role) -> VersionStat
 def _building(projected: Projected[Any], build: Build) -> VersionStatus:
     loaded = projected.view.loaded()
     reached = min(loaded.get(number, 0) for number in range(build.shares))
-    position = projected.view.checkpoint() or reached
+    complete = projected.view.checkpoint()
+    position = complete or reached
     lease, head = projected.leases.current(projected.view.name), projected.log.head()
     state: State = "paused" if build.paused else "building"
     if lease is None or lease.expired:
@@ -103,7 +105,7 @@ def _building(projected: Projected[Any], build: Build) -> VersionStatus:
         position,
         head,
         max(head - position, 0),
-        _waiting(projected, position, head),
+        _waiting(projected, position, head) if complete else 0.0,
         lease,
         _parked(projected),
         build,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from domain.events import Recorded
+from domain.ports import Clock
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
 from projections.applier import Applier
@@ -90,11 +91,13 @@ class House:
         self.log, self.head = TicketLog(opened.log), Progress()
         self.writer = Writer(self.log, catalogue, lambda: START, lambda _: None)
 
-    def live(self, projection: Projection[Any]) -> LiveProjection[Any]:
+    def live(
+        self, projection: Projection[Any], clock: Clock = lambda: START
+    ) -> LiveProjection[Any]:
         stores = self.opened.stores
         versions: Any = stores.tickets if projection.name == "tickets" else stores.audit
         return LiveProjection(
-            projection, versions, self.log, stores.leases, lambda: START, self.head, str, run=False
+            projection, versions, self.log, stores.leases, clock, self.head, str, run=False
         )
 
     def fill(self) -> None:

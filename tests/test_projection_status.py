@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from projections.status import ProjectionStatus, VersionStatus, status
 from projections.tickets import TICKETS
 from tests.rebuilding import House, followed, rebuilt
 from tests.server import Client, serving, until
-from tests.stories import create, id_
+from tests.stories import START, create, id_
 from tests.test_health import metrics, readiness, ready
 from tests.view_rows import open_store
 
@@ -75,6 +76,15 @@ def test_a_build_has_come_as_far_as_its_last_share(house: House) -> None:
     house.writer.execute(create(id_(60)))
     done = building(projected, status(live))
     assert (done.position, done.progress, done.lag_events) == (head, 1.0, 1)
+
+
+def test_nobody_waits_for_what_is_loaded_in_bulk_however_old_the_log_is(house: House) -> None:
+    live = house.live(TICKETS, lambda: START + timedelta(days=900))
+    build = live.versions.begin(house.log.head(), 1)
+    found = status(live)
+    assert found.live.lag_seconds == timedelta(days=900).total_seconds()
+    assert building(live.projected(build.version), found).lag_seconds == 0.0
+    assert found.versions[-1].lag_events == house.log.head()
 
 
 def test_a_build_says_who_is_at_it_and_what_was_asked_of_it(house: House) -> None:
