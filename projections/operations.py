@@ -1,7 +1,8 @@
-"""What operators do to a version of a view: retry a parked ticket, repair what differs."""
+"""What operators do to a version of a view: retry a parked ticket, verify, repair what differs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Final
 
@@ -9,7 +10,7 @@ from domain.errors import Fenced, StoreUnavailable, TicketNotParked
 from projections.applier import Applier
 from projections.projection import Parked, Projected, Row
 from projections.runner import HEARTBEAT, LEASE_SECONDS
-from projections.verification import Difference, rows_at
+from projections.verification import Difference, Verification, rows_at, unreadable
 
 _MENDED: Final = 500
 """Rows that are put right in one transaction."""
@@ -55,6 +56,32 @@ def leading(
         ended.set()
         renewing.join()
         leases.release(name, holder)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was `found`, in how many places it was `mended`, and what remains."""
+
+    found: Verification
+    mended: int
+    remaining: Verification
+
+
+def check(
+    projected: Projected[Row],
+    verified: Callable[[], Verification],
+    holder: str,
+    mending: Callable[[int], None] | None,
+) -> Checked:
+    """Verify; and with `mending` repair what differs, once that was told in how many places, and
+    verify again. Raises `Fenced`."""
+    found = verified()
+    mendable = len(found.differences) - unreadable(found)
+    if mending is None or not mendable:
+        return Checked(found, 0, found)
+    mending(mendable)
+    mended = repair(projected, found.differences, holder)
+    return Checked(found, mended, verified())
 
 
 def repair(projected: Projected[Row], differences: Sequence[Difference], holder: str) -> int:

@@ -55,10 +55,12 @@ class Wanted:
 
     - `dry_run`: stop before the switch.
     - `accept_parked`: switch even if that parks tickets which the live version shows.
+    - `rate`: events a second, 0 for as fast as it goes; None for what was asked of it before.
     """
 
     dry_run: bool = False
     accept_parked: bool = False
+    rate: int | None = None
 
 
 SWITCH: Final = Wanted()
@@ -119,6 +121,8 @@ def rebuild(
     and then, and may raise to interrupt. Raises `Fenced` when somebody else rebuilds instead.
     """
     build = projection.versions.begin(head(), shares)
+    if wanted.rate is not None:
+        projection.versions.control(rate=wanted.rate)
     try:
         return _rebuilt(projection, build, head, holder, workers, tell, wanted, hand_over, stop)
     except TicketbookError:
@@ -293,6 +297,11 @@ def drop_old(projection: LiveProjection[Any], wait: Callable[[float], None] = sl
     return _drop(projection, kept, projection.versions.leftovers(), wait)
 
 
+def droppable(projection: LiveProjection[Any]) -> list[int]:
+    """The versions that `drop_old` would delete."""
+    return [*projection.versions.registry().kept, *projection.versions.leftovers()]
+
+
 def control(
     projection: LiveProjection[Any], *, paused: bool | None = None, rate: int | None = None
 ) -> Build:
@@ -309,9 +318,25 @@ def control(
 
 def cancel(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> int | None:
     """Give up the version that is being built, and delete it; its number, or None if there is
-    none."""
+    none, or it was switched to just now."""
     building = projection.versions.registry().building
-    return _drop(projection, [building.version], (), wait)[0] if building else None
+    if building is None:
+        return None
+    try:
+        return _drop(projection, [building.version], (), wait)[0]
+    except VersionUnknown:
+        return None
+
+
+def too_late(projection: LiveProjection[Any], build: Build) -> VersionUnknown:
+    """What to tell whoever wanted to cancel what is no longer being built."""
+    name, switched = projection.projection.name, build.version in droppable(projection)
+    if switched or projection.versions.registry().live == build.version:
+        return VersionUnknown(
+            f"Version {build.version} of {name} was switched to meanwhile; nothing is cancelled. "
+            f"ticketbook projections rollback {name} goes back."
+        )
+    return VersionUnknown(f"Somebody else cancelled version {build.version} of {name} meanwhile.")
 
 
 def _drop(

@@ -141,6 +141,7 @@ def test_what_differs_is_shown_and_put_right_when_asked(store: str) -> None:
     assert run(*verify, store=store)[0] == 0
     done = json.loads(run("audit", "reads", "--json", store=store)[1])
     assert "projection.repaired" in [entry["action"] for entry in done]
+    assert [entry["action"] for entry in done].count("projection.verified") == 3
 
 
 def test_a_rebuild_is_controlled_from_another_process(store: str) -> None:
@@ -153,6 +154,8 @@ def test_a_rebuild_is_controlled_from_another_process(store: str) -> None:
         )
         rate = ("throttle", "tickets", "--rate", "500")
         assert "paused, at most 500 events/s" in run("projections", *rate, store=store)[2]
+        fast = ("throttle", "tickets", "--rate", "1000000001")
+        assert run("projections", *fast, store=store)[0] == 2
         assert "running, at most 500" in run("projections", "resume", "tickets", store=store)[2]
         out = run("projections", "status", "--json", store=store)[1]
         build = {"target": 3, "progress": 0.0, "paused": False, "rate": 500}
@@ -225,6 +228,85 @@ def test_a_dry_run_changes_nothing(store: str) -> None:
     assert code == 0
     assert "audit: version 2 is ready; the live one stays." in err
     assert run("projections", "rollback", "audit", store=store)[0] == 2
+    harm(store, "DELETE FROM audit_1 WHERE position = 2")
+    code, out, _ = run("projections", "rebuild", "audit", "--dry-run", store=store)
+    assert (code, out[:27]) == (1, "missing in the live version")
+    done = json.loads(run("audit", "reads", "--json", store=store)[1])
+    assert [entry["action"] for entry in done] == ["journal.read"]
+
+
+def harm(store: str, statement: str) -> None:
+    """To the file itself."""
+    with closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute(statement)
+
+
+def test_an_event_that_can_not_be_read_reverts_no_ticket_and_is_settled_before_a_switch(
+    store: str,
+) -> None:
+    harm(store, "UPDATE events SET state = x'00' WHERE position = 2")
+    ticket, why = f"{1:024x}", "position 2: EventUnreadable: "
+    code, out, err = run("projections", "verify", "tickets", "--repair", store=store)
+    assert (code, out.startswith(f"unreadable: ticket {ticket}, {why}")) == (1, True)
+    assert "Repaired 0; 1 remain." in err and "Mend the cause" in err
+    code, out, err = run("projections", "rebuild", "tickets", store=store)
+    assert (code, out) == (1, f"parked in the new version: ticket {ticket}, position 2\n")
+    assert "version 2 parks 1 ticket(s) that the live one shows" in err
+    found = json.loads(run("projections", "parked", "list", "--json", store=store)[1])
+    assert ([one["ticketId"] for one in found["tickets"]], found["audit"]) == ([ticket], [])
+    skip = ("parked", "skip", "tickets", ticket, "--reason", "damaged")
+    assert run("projections", *skip, store=store)[0] == 0
+    code, _, err = run("projections", "rebuild", "tickets", store=store)
+    assert (code, "version 2 is live" in err) == (0, True)
+
+
+def test_without_a_name_all_projections_are_meant(store: str) -> None:
+    code, out, err = run("projections", "verify", "--json", store=store)
+    assert (code, err, list(json.loads(out))) == (0, "", ["tickets", "audit"])
+    code, _, err = run("projections", "rollback", store=store)
+    assert (code, "No projection has an earlier version" in err) == (2, True)
+    code, _, err = run("projections", "drop-old", store=store)
+    assert (code, "No projection has a version to drop" in err) == (0, True)
+
+
+def test_who_cancels_ends_the_rebuild_with_five_and_what_is_left_is_dropped(store: str) -> None:
+    with open_stores(load_settings({"TICKETBOOK_STORE": store})) as stores:
+        stores.tickets.begin(3, 1)
+        stores.tickets.control(paused=True)
+        rebuild = start("projections", "rebuild", "tickets", store=store)
+        said = told(rebuild, "resume tickets")
+        assert "paused: go on with ticketbook projections resume tickets" in said
+        cancel = start("projections", "cancel", "tickets", store=store)
+        told(cancel, "waiting 10 s until nobody reads it")
+        cancel.send_signal(signal.SIGINT)
+        assert "drop-old tickets deletes what is left" in cancel.communicate(timeout=30)[1]
+        rebuild.communicate(timeout=30)
+        assert (rebuild.returncode, cancel.returncode) == (5, 130)
+        err = run("projections", "drop-old", "--dry-run", store=store)[2]
+        assert err == "tickets: would drop versions: 2.\n"
+        assert stores.tickets.leftovers() == [2]
+
+
+def start(*arguments: str, store: str) -> "subprocess.Popen[str]":
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
+    return subprocess.Popen(
+        [COMMAND, *arguments],
+        env=kept | {"TICKETBOOK_STORE": store},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def told(process: "subprocess.Popen[str]", text: str) -> str:
+    """What it says on stderr until it has said this."""
+    assert process.stderr
+    said = ""
+    while text not in said:
+        read = process.stderr.read(1)
+        assert read, said
+        said += read
+    return said
 
 
 def test_a_rebuild_can_be_taken_back_and_the_old_version_dropped(store: str) -> None:

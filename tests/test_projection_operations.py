@@ -63,6 +63,12 @@ def traffic(client: Client) -> Iterator[list[str]]:
         thread.join()
 
 
+def deeds(client: Client) -> list[str]:
+    """What the journal says was done to projections, the latest first."""
+    entries = client.get("/v1/audit/reads").json()["items"]
+    return [one["action"] for one in entries if one["action"].startswith("projection.")]
+
+
 def test_a_rebuild_over_http_while_clients_write_and_read(served: Served) -> None:
     operator, writer = served.client("*"), served.client()
     first = writer.created()
@@ -84,9 +90,7 @@ def test_a_rebuild_over_http_while_clients_write_and_read(served: Served) -> Non
     page = operator.get("/v1/operations?limit=1").json()
     rest = operator.get("/v1/operations", params={"limit": 1, "cursor": page["next"]}).json()
     assert (page["items"], rest["items"], rest["next"]) == (listed[:1], listed[1:], None)
-    entries = operator.get("/v1/audit/reads").json()["items"]
-    actions = [one["action"] for one in entries if one["action"].startswith("projection.")]
-    assert actions == ["projection.rolled_back", "projection.rebuilt"]
+    assert deeds(operator) == ["projection.rolled_back", "projection.rebuilt"]
 
 
 def test_old_versions_are_dropped_over_http(
@@ -101,6 +105,7 @@ def test_old_versions_are_dropped_over_http(
     assert ended(operator, started(operator, "audit/drop-old"))["result"] == {"versions": [1]}
     assert len(operator.get("/v1/projections/audit").json()["versions"]) == 1
     refused(operator.post("/v1/projections/audit/rollback"), 409, "version-unknown")
+    assert deeds(operator) == ["projection.old_dropped", "projection.rebuilt"]
 
 
 def test_a_dry_run_compares_and_is_cancelled(
@@ -113,6 +118,8 @@ def test_a_dry_run_compares_and_is_cancelled(
     done = ended(operator, started(operator, "tickets/rebuild", dryRun=True))
     assert (done["result"]["state"], done["result"]["version"]) == ("compared", 2)
     assert operator.get("/v1/projections/tickets").json()["version"] == 1
+    tried = ended(operator, started(operator, "tickets/cancel", dryRun=True))
+    assert (tried["result"], deeds(operator)) == ({"version": 2}, [])
     assert ended(operator, started(operator, "tickets/cancel"))["result"] == {"version": 2}
     assert len(operator.get("/v1/projections/tickets").json()["versions"]) == 1
 
@@ -129,6 +136,8 @@ def test_what_differs_is_found_and_repaired_over_http(served: Served) -> None:
     assert found["differences"][0]["kind"] == "missing"
     mended = ended(operator, started(operator, "tickets/verify", repair=True))["result"]
     assert (mended["differing"], mended["remaining"]) == (1, 0)
+    verified = "projection.verified"
+    assert deeds(operator) == ["projection.repaired", verified, verified]
     assert client.get(f"/v1/tickets/{ticket['_id']}").json() == ticket
 
 

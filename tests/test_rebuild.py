@@ -16,7 +16,16 @@ from projections.build import ShareBuilder, build_share
 from projections.live import LiveProjection
 from projections.parking import parked_anywhere, parked_in, retry_everywhere, skip
 from projections.projection import Change, Projection
-from projections.rebuild import Step, Wanted, cancel, drop_old, rebuild, roll_back
+from projections.rebuild import (
+    Step,
+    Wanted,
+    cancel,
+    drop_old,
+    droppable,
+    rebuild,
+    roll_back,
+    too_late,
+)
 from projections.tickets import TICKETS
 from projections.verification import verify
 from tests.rebuilding import Here, House, followed, poisoned, rebuilt, rows
@@ -279,7 +288,13 @@ def test_cancelling_stops_the_builders_and_deletes_what_they_built(house: House)
     assert live.versions.view(build.version).loaded() == {}
     assert live.versions.registry().building is None
     assert cancel(live, lambda _: None) is None
+    assert "else cancelled version 2" in str(too_late(live, build))
     assert live.versions.begin(5, 1).version == build.version + 1
+    followed(live, 1)
+    later = live.versions.begin(5, 1)
+    assert rebuilt(live, house.log.head).state == "switched"
+    assert cancel(live, lambda _: None) is None
+    assert "Version 3 of tickets was switched to" in str(too_late(live, later))
 
 
 def test_a_builder_pauses_until_it_is_told_to_go_on(house: House) -> None:
@@ -372,7 +387,7 @@ def test_what_somebody_was_killed_at_deleting_is_deleted_with_the_next(house: Ho
     live.versions.forget(1)
     live.versions.begin(house.log.head(), 1)
     assert rows(live, 1)
-    assert live.versions.leftovers() == [1]
+    assert live.versions.leftovers() == droppable(live) == [1]
     assert drop_old(live, lambda _: None) == [1]
     assert (gone(live, 1), live.versions.leftovers()) == (True, [])
     assert drop_old(live, lambda _: None) == []

@@ -27,7 +27,9 @@ class Meter:
         self._shown = now
         rate = done / max(now - self._began, 1e-3)
         left = (total - done) / max(rate, 1e-9)
-        line = f"{what}: {done:,} of {total:,}, {rate:,.0f}/s, {left:.0f} s left"
+        line = f"{what}: {done:,} of {total:,}"
+        if done:  # before that, nobody can tell
+            line += f", {rate:,.0f}/s, {left:.0f} s left"
         LINE.show(f"{line}; {also}" if also else line)
 
     def end(self) -> None:

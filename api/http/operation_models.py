@@ -12,9 +12,9 @@ from projections.rebuild import Rebuilt
 SHOWN: Final = 100
 """Most differences in the result of an operation; `verify` on the command line prints all."""
 
-_FASTEST: Final = 10**9
+FASTEST: Final = 10**9
 
-Rate = Annotated[StrictInt, Field(ge=0, le=_FASTEST, description="Events a second; 0: no limit")]
+Rate = Annotated[StrictInt, Field(ge=0, le=FASTEST, description="Events a second; 0: no limit")]
 
 
 class OperationBody(Request):

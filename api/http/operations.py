@@ -3,6 +3,7 @@ operation to come back for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Annotated, Any, Final
 
@@ -29,20 +30,22 @@ from api.http.operation_models import (
 from api.http.problems import CALLER, Problem, documented
 from api.http.projection_models import ProjectionModel, status_json, verification_json
 from api.http.projections import named
-from api.http.recorded import record
+from api.http.recorded import entry, record
 from api.operating import Running
 from api.workers import Workers, shares
 from projections.live import LiveProjection
-from projections.operations import repair
+from projections.operations import check
 from projections.rebuild import (
     Step,
     Wanted,
     cancel,
     control,
     drop_old,
+    droppable,
     earlier,
     rebuild,
     roll_back,
+    too_late,
 )
 from projections.status import status
 
@@ -83,18 +86,14 @@ async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = N
     projection, service = named(call.service, name), call.service
 
     def work(running: Running) -> Mapping[str, Any]:
-        head = service.log.head
-        if asked.rate is not None:
-            projection.versions.begin(head(), shares())
-            projection.versions.control(rate=asked.rate)
         found = rebuild(
             projection,
-            head,
+            service.log.head,
             holder(),
             Workers(service.settings),
             shares(),
             running.tell,
-            Wanted(asked.dryRun, asked.acceptParked),
+            Wanted(asked.dryRun, asked.acceptParked, asked.rate),
             stop=running.check,
         )
         return rebuilt_json(found)
@@ -120,8 +119,7 @@ async def start_drop_old(call: Operating, name: str, body: OperationBody | None 
     asked, projection = body or OperationBody(), named(call.service, name)
 
     def work(_: Running) -> Mapping[str, Any]:
-        kept = projection.versions.registry().kept if asked.dryRun else drop_old(projection)
-        return {"versions": list(kept)}
+        return {"versions": (droppable if asked.dryRun else drop_old)(projection)}
 
     return await _started(call, "drop-old", "projection.old_dropped", name, asked, work)
 
@@ -140,11 +138,15 @@ async def start_verify(call: Operating, name: str, body: VerifyBody | None = Non
             rate = position / max(monotonic() - started, 1e-9)
             running.tell(Step("comparing", position, head, rate))
 
-        found = remaining = workers.verify(name, version, at)
-        if asked.repair and not asked.dryRun and found.differences:
-            repair(projection.projected(version), found.differences, holder())
-            remaining = workers.verify(name, version, at)
-        return shown(verification_json(found)) | {"remaining": len(remaining.differences)}
+        def before(places: int) -> None:
+            told = {"differences": places}
+            call.service.journal.append(entry(call, "projection.repaired", told))
+
+        mending = before if asked.repair and not asked.dryRun else None
+        verified = partial(workers.verify, name, version, at)
+        checked = check(projection.projected(version), verified, holder(), mending)
+        told = shown(verification_json(checked.found))
+        return told | {"remaining": len(checked.remaining.differences)}
 
     return await _started(call, "verify", "projection.verified", name, asked, work)
 
@@ -156,7 +158,9 @@ async def start_cancel(call: Operating, name: str, body: OperationBody | None = 
     building = await to_thread.run_sync(control, projection)
 
     def work(_: Running) -> Mapping[str, Any]:
-        return {"version": building.version if asked.dryRun else cancel(projection)}
+        if not asked.dryRun and cancel(projection) is None:
+            raise too_late(projection, building)
+        return {"version": building.version}
 
     return await _started(call, "cancel", "projection.rebuild_cancelled", name, asked, work)
 
@@ -214,8 +218,9 @@ async def get_operation(
 async def _started(
     call: Call, kind: str, action: str, name: str, asked: OperationBody, work: Work
 ) -> Response:
-    """Start it, once it is durable who asked."""
-    await record(call, action, asked.model_dump(exclude_none=True))
+    """Start it, once it is durable who asked; who only tries has done nothing."""
+    if not asked.dryRun:
+        await record(call, action, asked.model_dump(exclude_none=True))
     start, by = call.service.operator.start, call.caller.subject
     operation = await to_thread.run_sync(start, kind, name, by, asked.reason, work)
     headers = {"Location": f"/v1/operations/{operation.id}"}

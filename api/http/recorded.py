@@ -25,7 +25,12 @@ def record(
     call: Call, action: str, details: Mapping[str, Any] | None = None
 ) -> "asyncio.Future[None]":
     """Done once it is durable that the caller did this; `details` are what a body asked for."""
-    entry = JournalEntry(
+    return asyncio.wrap_future(call.service.journal.submit(entry(call, action, details)))
+
+
+def entry(call: Call, action: str, details: Mapping[str, Any] | None = None) -> JournalEntry:
+    """That the caller did this."""
+    return JournalEntry(
         at=milliseconds(call.service.clock()),
         actor=call.caller.subject,
         org_id=call.caller.org_id,
@@ -33,4 +38,3 @@ def record(
         details={**call.request.path_params, **call.request.query_params, **(details or {})},
         correlation_id=call.request.state.correlation_id,
     )
-    return asyncio.wrap_future(call.service.journal.submit(entry))

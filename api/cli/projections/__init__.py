@@ -4,8 +4,9 @@ import typer
 
 from api.cli.output import example
 from api.cli.projections.controlling import cancel_rebuild, pause, resume, throttle
+from api.cli.projections.dropping import drop_old_versions
 from api.cli.projections.parked import list_parked, retry_parked, skip_parked
-from api.cli.projections.rebuilding import drop_old_versions, rebuild_view, roll_back_view
+from api.cli.projections.rebuilding import rebuild_view, roll_back_view
 from api.cli.projections.standing import show_status
 from api.cli.projections.verifying import verify_view
 

@@ -6,11 +6,15 @@ import typer
 
 from api.cli.opened import opened
 from api.cli.output import say
+from api.cli.projections.dropping import until_unread
 from api.cli.projections.naming import DryRun, Name, named
 from api.cli.recorded import record
-from projections.rebuild import cancel, control
+from api.http.operation_models import FASTEST
+from projections.rebuild import cancel, control, too_late
 
-Rate = Annotated[int, typer.Option("--rate", min=0, help="Most events a second; 0: no limit.")]
+_LIMIT = typer.Option("--rate", min=0, max=FASTEST, help="Most events a second; 0: no limit.")
+Rate = Annotated[int, _LIMIT]
+RateIfAny = Annotated[int | None, _LIMIT]
 
 
 def pause(name: Name, dry_run: DryRun = False) -> None:
@@ -35,7 +39,8 @@ def cancel_rebuild(name: Name, dry_run: DryRun = False) -> None:
         building = control(projection)
         if not dry_run:
             record(service, "projection.rebuild_cancelled", {"projection": name})
-            cancel(projection)
+            if cancel(projection, until_unread(name)) is None:
+                raise too_late(projection, building)
     said = "would be" if dry_run else "is"
     say(f"{name}: version {building.version} {said} cancelled.")
 

@@ -1,5 +1,6 @@
 """How these commands are told which projection, and what they say of its rows."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from projections.live import LiveProjection
 from projections.verification import Difference
 
 Name = Annotated[str, typer.Argument(help="tickets or audit.")]
+Names = Annotated[str | None, typer.Argument(help="tickets or audit; both when left out.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 
 
@@ -18,6 +20,11 @@ def named(service: Service, name: str) -> LiveProjection[Any]:
         known = ", ".join(service.projections)
         raise typer.BadParameter(f"There is no projection {name!r}; there are {known}.")
     return service.projections[name]
+
+
+def chosen(service: Service, name: str | None) -> Mapping[str, LiveProjection[Any]]:
+    """The named projection, or every one. Raises `BadParameter`."""
+    return service.projections if name is None else {name: named(service, name)}
 
 
 def where(difference: Difference) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, print_json, print_table, say
-from api.cli.projections.naming import DryRun, Name, named
+from api.cli.projections.naming import DryRun, Name, Names, chosen, named
 from api.cli.recorded import operator, record
 from api.composition import Service, holder
 from api.http.models import iso
@@ -23,16 +23,23 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
 All = Annotated[bool, typer.Option("--all", help="Every parked ticket.")]
 
 
-def list_parked(name: Name, json: Json = False) -> None:
-    """Print the parked tickets, oldest first. Exits with 1 when there are any."""
+def list_parked(name: Names = None, json: Json = False) -> None:
+    """Print the parked tickets, oldest first; without NAME, of every projection. Exits with 1 when
+    there are any."""
     with opened() as service:
-        found = parked_anywhere(named(service, name))
+        found = {one: parked_anywhere(view) for one, view in chosen(service, name).items()}
     if json:
-        print_json([parked_json(parked) for parked in found])
-    elif found:
-        rows = [(one.ticket_id, one.position, iso(one.since), one.error) for one in found]
-        print_table(["ticket", "position", "since", "error"], rows)
-    if found:
+        told = {view: [parked_json(one) for one in parked] for view, parked in found.items()}
+        print_json(told[name] if name else told)
+    elif any(found.values()):
+        columns = ("projection", "ticket", "position", "since", "error")
+        rows = [
+            (view, one.ticket_id, one.position, iso(one.since), one.error)
+            for view, parked in found.items()
+            for one in parked
+        ]
+        print_table(columns[1:] if name else columns, [row[1:] if name else row for row in rows])
+    if any(found.values()):
         raise typer.Exit(Exit.DIFFERENT)
 
 

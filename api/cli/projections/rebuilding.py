@@ -1,17 +1,22 @@
 """`ticketbook projections rebuild`, and what follows from it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Final
+from functools import partial
+from typing import Annotated, Any, Final
 
 import typer
 
 from api.cli.opened import opened
 from api.cli.output import LINE, Exit, Json, print_json, say
-from api.cli.projections.naming import DryRun, Name, named, where
+from api.cli.projections.controlling import RateIfAny
+from api.cli.projections.naming import DryRun, Name, Names, chosen, named, where
 from api.cli.recorded import record
-from api.composition import holder
+from api.composition import Service, holder
 from api.workers import Workers, shares
-from projections.rebuild import Rebuilt, Step, Wanted, drop_old, rebuild, roll_back
+from domain.errors import VersionUnknown
+from projections.live import LiveProjection
+from projections.rebuild import Rebuilt, Step, Wanted, earlier, rebuild, roll_back
 
 AcceptParked = Annotated[
     bool, typer.Option("--accept-parked", help="Switch even if that parks tickets shown now.")
@@ -25,18 +30,24 @@ _PARKED: Final = (
 
 
 def rebuild_view(
-    name: Name, dry_run: DryRun = False, accept_parked: AcceptParked = False, json: Json = False
+    name: Name,
+    dry_run: DryRun = False,
+    accept_parked: AcceptParked = False,
+    rate: RateIfAny = None,
+    json: Json = False,
 ) -> None:
     """Build a new version of a view beside the live one, compare it, and switch to it.
 
     Readers and writers go on. With --dry-run it stops before the switch, and the same command
     without it goes on from there. Safe to interrupt: run it again. Exits with 1 when it did not
-    switch because the new version is not what the log says, or parks what the live one shows.
+    switch because the new version is not what the log says, or parks what the live one shows, and
+    when --dry-run found differences in the live one; with 5 when somebody cancelled it.
     """
     with opened() as service:
         projection = named(service, name)
         workers = Workers(service.settings)
-        record(service, "projection.rebuilt", {"projection": name, "dryRun": dry_run})
+        if not dry_run:
+            record(service, "projection.rebuilt", {"projection": name})
         try:
             found = rebuild(
                 projection,
@@ -44,8 +55,8 @@ def rebuild_view(
                 holder(),
                 workers,
                 shares(),
-                _progress,
-                Wanted(dry_run, accept_parked),
+                partial(_progress, name),
+                Wanted(dry_run, accept_parked, rate),
             )
         except KeyboardInterrupt:
             say("\nInterrupted. Run the command again: it goes on where it stopped.")
@@ -55,8 +66,10 @@ def rebuild_view(
         print_json(asdict(found))
     else:
         _tell(name, found)
-    if found.state == "refused":
+    if found.state == "refused" or (found.state == "compared" and found.live):
         raise typer.Exit(Exit.DIFFERENT)
+    if found.state == "cancelled":
+        raise typer.Exit(Exit.TAKEN_OVER)
 
 
 def _tell(name: str, found: Rebuilt) -> None:
@@ -81,33 +94,42 @@ def _tell(name: str, found: Rebuilt) -> None:
     )
 
 
-def roll_back_view(name: Name, dry_run: DryRun = False) -> None:
-    """Switch back at once to the version that was live before."""
+def roll_back_view(name: Names = None, dry_run: DryRun = False) -> None:
+    """Switch back at once to the version that was live before.
+
+    Without NAME, in every projection that keeps one.
+    """
     with opened() as service:
-        projection = named(service, name)
-        if dry_run:
-            kept = projection.versions.registry().kept
-            say(f"Would switch to version {kept[0]}." if kept else "There is none to go back to.")
-            return
-        record(service, "projection.rolled_back", {"projection": name})
-        say(f"{name}: version {roll_back(projection)} is live again.")
+        views = chosen(service, name)
+        kept = {one: view.versions.registry().kept for one, view in views.items()}
+        if name is None and not any(kept.values()):
+            raise VersionUnknown(
+                "No projection has an earlier version to go back to. "
+                "One is kept after each rebuild, until drop-old."
+            )
+        for one, view in views.items():
+            if kept[one] or name:
+                _roll_back(service, view, kept[one], dry_run)
 
 
-def drop_old_versions(name: Name, dry_run: DryRun = False) -> None:
-    """Delete the versions that are kept beside the live one."""
-    with opened() as service:
-        projection = named(service, name)
-        kept = projection.versions.registry().kept
-        if not dry_run:
-            record(service, "projection.old_dropped", {"projection": name, "versions": list(kept)})
-            drop_old(projection)
-    listed = ", ".join(map(str, kept)) or "none"
-    say(f"{name}: {'would drop' if dry_run else 'dropped'} versions: {listed}.")
+def _roll_back(
+    service: Service, projection: LiveProjection[Any], kept: Sequence[int], dry_run: bool
+) -> None:
+    name = projection.projection.name
+    if dry_run:
+        said = f"would switch to version {kept[0]}" if kept else "there is none to go back to"
+        say(f"{name}: {said}.")
+        return
+    earlier(projection)  # refused before it is recorded
+    record(service, "projection.rolled_back", {"projection": name})
+    say(f"{name}: version {roll_back(projection)} is live again.")
 
 
-def _progress(step: Step) -> None:
+def _progress(name: str, step: Step) -> None:
     left = (step.head - step.position) / max(step.events_per_second, 1e-9)
     line = f"{step.phase}: position {step.position} of {step.head}"
     if step.events_per_second:
         line += f", {step.events_per_second:,.0f} events/s, {left:.0f} s left"
+    if step.phase == "paused":
+        line = f"paused: go on with ticketbook projections resume {name}"
     LINE.show(line)
