@@ -36,7 +36,7 @@ TicketbookError
 ├── ProjectionBehind        a view did not reach the asked position in time
 └── ConfigurationError      a setting or the catalogue file is wrong; says what to do
 
-Errors know nothing of HTTP; `api/http/problems.py` maps them.
+Errors know nothing of HTTP; `api/http/failures.py` maps them.
 """
 
 from dataclasses import dataclass

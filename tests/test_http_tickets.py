@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from pymongo.database import Database
 from structlog.testing import capture_logs
 
-from api.http import problems, submission
+from api.http import failures, submission
 from api.http.envelope import Envelope
 from domain.errors import StoreUnavailable
 from infrastructure.mongodb.client import Document
@@ -728,7 +728,7 @@ def test_what_the_store_says_of_itself_is_for_the_log_alone(
 
 def test_a_store_that_does_not_answer_is_not_quoted_either() -> None:
     app = FastAPI()
-    problems.install(app)
+    failures.install(app)
 
     @app.get("/")
     async def fail() -> None:

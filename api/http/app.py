@@ -13,6 +13,7 @@ from api.http import (
     audit,
     diff,
     evidence,
+    failures,
     health,
     operations,
     problems,
@@ -47,7 +48,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(Express)
     shapes = {routes.PREFIX: routes.refusals(service.settings)} if service.legacy else {}
     app.add_middleware(Envelope, registry=registry, shapes=shapes)  # added last: around everything
-    problems.install(app)
+    failures.install(app)
     for module in (tickets, systems, audit, diff, evidence, projections, operations, health):
         app.include_router(module.router)
     if service.legacy:
