@@ -154,10 +154,13 @@ def test_there_is_nothing_to_roll_back_before_anything_was_adopted(
     assert "nothing to roll back" in err
 
 
-def test_an_empty_database_has_nothing_to_adopt(mongodb_url: str) -> None:
+def test_an_empty_database_has_nothing_to_adopt(
+    mongodb_database: Database[Document], mongodb_url: str
+) -> None:
     code, _, err = adopt(store=mongodb_url)
     assert code == 0
     assert "no collection tickets to adopt" in err
+    assert mongodb_database.list_collection_names() == []
 
 
 def test_a_sqlite_store_has_nothing_to_adopt(tmp_path: Any) -> None:

@@ -206,6 +206,28 @@ def test_a_dry_run_writes_nothing(target: str, tmp_path: Path) -> None:
     assert "Would take over 1,200 records" in err
 
 
+SOURCE = ("--source", str(DUMPS))
+
+
+def test_what_only_looks_makes_no_store(
+    store_url: str, mongodb_client: MongoClient[Document], tmp_path: Path
+) -> None:
+    for command, said in (
+        (("backup", *SOURCE, "--to", f"{tmp_path}/kept", "--dry-run"), "Would dump 1,200"),
+        (("run", *SOURCE, "--no-backup", "--dry-run"), "Would take over 1,200"),
+    ):
+        code, _, err = migrate(*command, store=store_url)
+        assert (code, said in err) == (0, True), err
+    code, _, err = migrate("run", *SOURCE, "--dry-run", store=store_url)
+    assert (code, "There is no backup" in err) == (1, True)
+    for look in (("verify", *SOURCE), ("quarantine", "list"), ("quarantine", "show", "1" * 24)):
+        code, _, err = migrate(*look, store=store_url)
+        assert (code, "There is no store" in err) == (3, True), err
+    assert list(tmp_path.iterdir()) == []
+    made = store_url.rpartition("/")[2].partition("?")[0]
+    assert made not in mongodb_client.list_database_names()
+
+
 def test_what_changed_in_the_source_since_is_taken_over_and_what_is_gone_is_noted(
     old: tuple[Database[Document], str], store_url: str
 ) -> None:

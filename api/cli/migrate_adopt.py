@@ -64,8 +64,8 @@ def adopt(context: typer.Context, dry_run: DryRun = False, json: Json = False) -
     """
     if context.invoked_subcommand:
         return
-    with _opened() as here:
-        adoption = here.adoption
+    with opened_to_read(), _database(load_settings()) as source:
+        adoption = adoption_of(source)
         if adoption.waiting is None and adoption.kept is None:
             say(f"There is no collection {GENERAL} to adopt.")
             return
@@ -73,6 +73,7 @@ def adopt(context: typer.Context, dry_run: DryRun = False, json: Json = False) -
             number = sum(1 for _ in raw(_standing(adoption)))
             say(f"Would adopt {number:,} documents. See ticketbook migrate adopt plan.")
             return
+    with _opened() as here:
         try:
             taken, kept = _adopt(here)
         except KeyboardInterrupt:
@@ -90,10 +91,12 @@ def rollback(dry_run: DryRun = False) -> None:
 
     Stop the service first, so that none is made meanwhile. The log keeps what was taken over.
     """
+    with opened_to_read(), _database(load_settings()) as source:
+        if adoption_of(source).kept is None:
+            raise NotProven(f"There is nothing to roll back: no collection {GENERAL} was adopted.")
     with _opened() as here:
         adoption = here.adoption
-        if adoption.kept is None:
-            raise NotProven(f"There is nothing to roll back: no collection {GENERAL} was adopted.")
+        assert adoption.kept is not None
         unchanged_here(here.service, GENERAL)
         if dry_run:
             say(f"Would rename {adoption.kept.name} to {GENERAL}.")
@@ -146,7 +149,7 @@ def verify(json: Summary = False) -> None:
 
 @contextmanager
 def _opened() -> Iterator[Opened]:
-    with opened() as service, _database(service.settings) as source:
+    with opened(make=True) as service, _database(service.settings) as source:
         yield Opened(service, source, adoption_of(source))
 
 

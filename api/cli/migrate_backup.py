@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from api.cli.migrating import DryRun, SourceOption
-from api.cli.opened import opened
+from api.cli.opened import opened, opened_to_read
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.progress import Meter
 from api.http.models import iso
@@ -28,12 +28,13 @@ def backup(
     The folder gets what mongodump would write, and a manifest with counts and SHA-256. It holds
     password hashes: it is made for its owner alone.
     """
-    with opened(make=not dry_run) as service, open_source(source) as opened_source:
-        if dry_run:
+    if dry_run:
+        with opened_to_read(), open_source(source) as opened_source:
             for collection in (TICKETS, USERS):
                 if collection == TICKETS or opened_source.has(collection):
                     say(f"Would dump {opened_source.count(collection):,} of {collection} to {to}.")
-            return
+        return
+    with opened(make=True) as service, open_source(source) as opened_source:
         meter = Meter()
         try:
             made = make_backup(opened_source, to, iso(milliseconds(service.clock())), meter.tell)

@@ -17,8 +17,9 @@ from api.cli.migrating import (
     intake,
     say_of_others,
     translation,
+    translation_of,
 )
-from api.cli.opened import opened
+from api.cli.opened import opened, opened_to_read
 from api.cli.output import LINE, Exit, Json, print_json, say
 from infrastructure.legacy.follow import Follower, Standing
 from infrastructure.legacy.provenance import Provenance
@@ -46,13 +47,17 @@ def follow(
     records came from another source as well. Safe to interrupt and to run again: it goes on where
     it was.
     """
-    with opened(make=not dry_run) as service, open_source(source) as opened_source:
+    if dry_run:
+        with opened_to_read() as (history, catalogue), open_source(source) as opened_source:
+            database = database_of(opened_source, "followed")
+            translation_of(catalogue, system)
+            there = history and Place(history.notes, database, TICKETS).find()
+            say("Would go on." if there else "Would compare every record first.")
+        return
+    with opened(make=True) as service, open_source(source) as opened_source:
         database = database_of(opened_source, "followed")
         place = Place(service.notes, database, TICKETS)
         meaning = translation(service, system)
-        if dry_run:
-            say("Would compare every record first." if not place.find() else "Would go on.")
-            return
         provenance = Provenance(service.notes, database.name, meaning, gone)
         say_of_others(provenance)
         taking = intake(service, database.collection(TICKETS), meaning)

@@ -16,7 +16,7 @@ from api.cli.migrating import (
     operator,
     translation,
 )
-from api.cli.opened import opened
+from api.cli.opened import opened, opened_to_look
 from api.cli.output import Exit, Json, example, print_json, print_table, say
 from api.composition import Service
 from api.http.models import iso
@@ -29,6 +29,7 @@ from infrastructure.legacy.lenient import id_of
 from infrastructure.legacy.quarantine import Kept, in_quarantine
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.source import TICKETS, DatabaseSource, open_source
+from infrastructure.ticket_log import TicketLog
 
 app = typer.Typer(help="Records that could not become tickets, kept whole.", no_args_is_help=True)
 
@@ -55,8 +56,8 @@ def group() -> None:
 @app.command("list", epilog=example("ticketbook migrate quarantine list --json"))
 def list_records(json: Json = False) -> None:
     """Print every record in quarantine, with its reason."""
-    with opened() as service:
-        kept = list(in_quarantine(service.log))
+    with opened_to_look() as history:
+        kept = list(in_quarantine(history.log))
     if json:
         print_json([_row(one) for one in kept])
     else:
@@ -67,8 +68,8 @@ def list_records(json: Json = False) -> None:
 @app.command("show", epilog=example("ticketbook migrate quarantine show 6480f1afd7db31e6c1a4a5bb"))
 def show(record_id: Annotated[str, typer.Argument(metavar="ID", help="As listed.")]) -> None:
     """Print one record in quarantine, all of it, as JSON."""
-    with opened() as service:
-        (kept,) = _wanted(service, [record_id])
+    with opened_to_look() as history:
+        (kept,) = _wanted(history.log, [record_id])
     print_json(_row(kept) | {"digest": kept.digest, "record": jsonlib.loads(kept.record)})
 
 
@@ -89,7 +90,7 @@ def retry(
     """
     with opened() as service:
         read_at = service.log.head()
-        kept = _wanted(service, ids)
+        kept = _wanted(service.log, ids)
         for collection in sorted({one.collection for one in kept}):
             meaning = translation(service, system if collection == TICKETS else None, collection)
             some = [one for one in kept if one.collection == collection]
@@ -107,8 +108,8 @@ def retry(
         raise typer.Exit(Exit.DIFFERENT)
 
 
-def _wanted(service: Service, ids: Sequence[str] | None) -> list[Kept]:
-    kept = {one.id: one for one in in_quarantine(service.log)}
+def _wanted(log: TicketLog, ids: Sequence[str] | None) -> list[Kept]:
+    kept = {one.id: one for one in in_quarantine(log)}
     if not ids:
         return list(kept.values())
     for one in ids:

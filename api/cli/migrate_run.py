@@ -18,8 +18,9 @@ from api.cli.migrating import (
     say_of_others,
     tally_rows,
     translation,
+    translation_of,
 )
-from api.cli.opened import opened
+from api.cli.opened import opened, opened_to_read
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.progress import Meter
 from api.composition import Service
@@ -33,6 +34,7 @@ from infrastructure.legacy.shape import tickets
 from infrastructure.legacy.source import TICKETS, DatabaseSource, FolderSource, open_source
 from infrastructure.legacy.tally import Tally
 from infrastructure.legacy.transfer import Transfer
+from infrastructure.stores import Notes
 
 NoBackup = Annotated[bool, typer.Option("--no-backup", help="Go on without a backup.")]
 
@@ -53,16 +55,16 @@ def run(
     since is noted, unless records came from another source as well. Refuses without a backup of
     the same source.
     """
-    with opened(make=not dry_run) as service, open_source(source) as opened_source:
-        if not no_backup and Evidence(service.notes, opened_source.name, TICKETS).backup() is None:
-            raise NotProven(
-                f"There is no backup of {opened_source.name} that this store knows of. Make one: "
-                "ticketbook migrate backup --source … --to DIR. Or say --no-backup."
-            )
-        meaning, total = translation(service, system), opened_source.count(TICKETS)
-        if dry_run:
+    if dry_run:
+        with opened_to_read() as (history, catalogue), open_source(source) as opened_source:
+            _check_backup(history.notes if history else None, opened_source.name, no_backup)
+            translation_of(catalogue, system)
+            total = opened_source.count(TICKETS)
             say(f"Would take over {total:,} records. What of each: ticketbook migrate plan.")
-            return
+        return
+    with opened(make=True) as service, open_source(source) as opened_source:
+        _check_backup(service.notes, opened_source.name, no_backup)
+        meaning, total = translation(service, system), opened_source.count(TICKETS)
         meter, done = Meter(), 0
 
         def tell(tally: Tally) -> None:
@@ -88,6 +90,15 @@ def run(
     else:
         print_table(["what", "records"], tally_rows(tally))
     say(f"Took over {opened_source.name}: {tally.written:,} events, up to position {reached}.")
+
+
+def _check_backup(notes: Notes | None, source: str, no_backup: bool) -> None:
+    if no_backup or (notes and Evidence(notes, source, TICKETS).backup()):
+        return
+    raise NotProven(
+        f"There is no backup of {source} that this store knows of. Make one: "
+        "ticketbook migrate backup --source … --to DIR. Or say --no-backup."
+    )
 
 
 def _take(

@@ -13,22 +13,19 @@ from domain.catalogue import Catalogue
 from domain.errors import ConfigurationError
 from infrastructure.addresses import SQLiteStore
 from infrastructure.catalogue_file import CatalogueFile
-from infrastructure.settings import load_settings
+from infrastructure.settings import Settings, load_settings
 
 
 @contextmanager
 def opened(*, make: bool = False) -> Iterator[Service]:
-    """The configured service, running nothing in the background. A SQLite file that is not there
-    is told, unless it is to be made: it is more likely a slip than an empty store."""
+    """The configured service, running nothing in the background. A store that is not there is
+    told, unless it is to be made: it is more likely a slip than an empty one."""
     log_for_people()
     with reporting():
         settings = load_settings()
-        store = settings.store
-        if isinstance(store, SQLiteStore) and not store.path.exists() and not make:
-            raise ConfigurationError(
-                f"There is no store at {store.path}. Name yours in TICKETBOOK_STORE, "
-                "or start ticketbook serve first: it makes one."
-            )
+        if not make:
+            with open_history(settings) as history:
+                _there(history, settings)
         with open_service(settings, run_projections=False) as service:
             yield service
 
@@ -43,6 +40,27 @@ def opened_to_read() -> Iterator[tuple[History | None, Catalogue]]:
         catalogue = CatalogueFile(settings.catalogue, time.monotonic).current()
         with open_history(settings) as history:
             yield history, catalogue
+
+
+@contextmanager
+def opened_to_look() -> Iterator[History]:
+    """The configured store, which must be there. Nothing is made, and nothing is written."""
+    log_for_people()
+    with reporting():
+        settings = load_settings()
+        with open_history(settings) as history:
+            yield _there(history, settings)
+
+
+def _there(history: History | None, settings: Settings) -> History:
+    if history:
+        return history
+    store = settings.store
+    where = f"at {store.path}" if isinstance(store, SQLiteStore) else f"in {store.database}"
+    raise ConfigurationError(
+        f"There is no store {where}. Name yours in TICKETBOOK_STORE, "
+        "or start ticketbook serve first: it makes one."
+    )
 
 
 def hexadecimal(value: str | None) -> str | None:
