@@ -64,9 +64,19 @@ def _waiting(
         if (parked := one.view.parked().get(ticket_id)) is not None
     ]
     if not found:
-        name = projection.projection.name
-        raise TicketNotParked(f"{name} has no parked ticket {ticket_id}.")
+        raise not_parked(projection, ticket_id)
     return found
+
+
+def not_parked(projection: LiveProjection[Any], ticket_id: str) -> TicketNotParked:
+    """What to tell whoever wants to do something about a ticket that does not wait."""
+    name = projection.projection.name
+    if any(ticket_id in one.view.parked() for one in _building(projection)):
+        return TicketNotParked(
+            f"Only the version of {name} that is being built parks ticket {ticket_id}: "
+            f"ticketbook projections rebuild {name} tries it again."
+        )
+    return TicketNotParked(f"{name} has no parked ticket {ticket_id}.")
 
 
 def _all(projection: LiveProjection[Any]) -> Sequence[Projected[Any]]:

@@ -77,6 +77,7 @@ def test_a_rebuild_over_http_while_clients_write_and_read(served: Served) -> Non
         assert (done["state"], done["error"]) == ("done", None), done
         assert (done["result"]["state"], done["result"]["version"]) == ("switched", 2)
         assert (done["result"]["wrongInLive"], done["result"]["new"]["differing"]) == (0, 0)
+        assert (done["result"]["newlyParked"], done["result"]["parked"]) == (0, [])
         assert (done["phase"], done["reason"]) == ("switched", "new shape")
         assert done["startedAt"] <= done["finishedAt"]
         assert operator.get("/v1/projections/tickets").json()["version"] == 2

@@ -226,7 +226,7 @@ def test_a_new_version_that_parks_what_the_live_one_shows_is_refused_until_that_
         assert (found.state, found.version, found.live) == ("refused", 2, [])
         assert [(one.ticket_id, one.position) for one in found.parked] == [(id_(6), at)]
         assert (live.versions.registry().live, parked_in(older)) == (1, [])
-    with pytest.raises(TicketNotParked):
+    with pytest.raises(TicketNotParked, match=r"rebuild .+ tries it again"):
         retry_everywhere(older, id_(6), "operator")
 
     mended = rebuilt(live, head, wanted=Wanted(dry_run=True))

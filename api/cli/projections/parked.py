@@ -13,9 +13,8 @@ from api.cli.recorded import operator, record
 from api.composition import Service, holder
 from api.http.models import iso
 from api.http.projection_models import parked_json
-from domain.errors import TicketNotParked
 from projections.live import LiveProjection
-from projections.parking import parked_anywhere, parked_in, retry_everywhere, skip
+from projections.parking import not_parked, parked_anywhere, parked_in, retry_everywhere, skip
 from projections.projection import Parked
 
 Ticket = Annotated[str, typer.Argument(help="The parked ticket.")]
@@ -104,4 +103,4 @@ def _one(projection: LiveProjection[Any], found: Sequence[Parked], ticket_id: st
     for parked in found:
         if parked.ticket_id == ticket_id:
             return parked
-    raise TicketNotParked(f"{projection.projection.name} has no parked ticket {ticket_id}.")
+    raise not_parked(projection, ticket_id)
