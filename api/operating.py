@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from threading import Event, Thread
+from time import sleep
 from typing import Any, Final
 
 import structlog
@@ -132,6 +133,12 @@ class Running:
         """Raises when the process ends."""
         if self._stop.is_set():
             raise _Stopped
+
+    def wait(self, seconds: float) -> None:
+        """Until nobody reads what is to be deleted."""
+        self.check()
+        self.operation = replace(self.operation, phase="waiting until nobody reads it")
+        sleep(seconds)
 
     def tell(self, step: Step) -> None:
         """Note how far it has come. Raises when the process ends."""

@@ -118,8 +118,9 @@ async def start_drop_old(call: Operating, name: str, body: OperationBody | None 
     """Delete the versions that are kept beside the live one; with `dryRun`, say only which."""
     asked, projection = body or OperationBody(), named(call.service, name)
 
-    def work(_: Running) -> Mapping[str, Any]:
-        return {"versions": (droppable if asked.dryRun else drop_old)(projection)}
+    def work(running: Running) -> Mapping[str, Any]:
+        found = droppable(projection) if asked.dryRun else drop_old(projection, running.wait)
+        return {"versions": found}
 
     return await _started(call, "drop-old", "projection.old_dropped", name, asked, work)
 
@@ -157,8 +158,8 @@ async def start_cancel(call: Operating, name: str, body: OperationBody | None = 
     asked, projection = body or OperationBody(), named(call.service, name)
     building = await to_thread.run_sync(control, projection)
 
-    def work(_: Running) -> Mapping[str, Any]:
-        if not asked.dryRun and cancel(projection) is None:
+    def work(running: Running) -> Mapping[str, Any]:
+        if not asked.dryRun and cancel(projection, running.wait) is None:
             raise too_late(projection, building)
         return {"version": building.version}
 
