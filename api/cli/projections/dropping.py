@@ -35,8 +35,8 @@ def until_unread(name: str) -> Callable[[float], None]:
     """Waits, and says what for, and what to do when it is interrupted."""
 
     def wait(seconds: float) -> None:
-        say(f"{name}: waiting {seconds:.0f} s until nobody reads it.")
         try:
+            say(f"{name}: waiting {seconds:.0f} s until nobody reads it.")
             sleep(seconds)
         except KeyboardInterrupt:
             say(f"Interrupted. ticketbook projections drop-old {name} deletes what is left.")
