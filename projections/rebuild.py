@@ -1,23 +1,19 @@
 """Rebuilding a view online: a new version is built beside the live one, compared, and switched to
 in one step. Readers and writers go on all the while."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any, Final, Literal, Protocol
 
-from domain.errors import Fenced, ProjectionBehind, TicketbookError, VersionUnknown
+from domain.errors import Fenced, ProjectionBehind, TicketbookError
 from projections.applier import BATCH, Applier
-from projections.live import FRESH, LiveProjection
+from projections.live import LiveProjection
 from projections.operations import leading
-from projections.projection import Parked, View
+from projections.projection import Parked
 from projections.verification import At, Difference, Verification
 from projections.versions import Build
-
-DROP_AFTER: Final = 5 * FRESH
-"""Seconds between taking a version out of the registry and deleting it: every process has looked
-again by then, and the reads that had begun are over."""
 
 HAND_OVER: Final = 1.0
 """Seconds for which a new version is kept current from here after the switch: until then every
@@ -25,8 +21,6 @@ process has seen it and has a runner standing by, and readers notice no gap."""
 
 _BREATH: Final = 0.01
 _LOOK: Final = 0.2
-_PATIENCE: Final = 30.0
-"""Seconds that a switch waits for a version to catch up."""
 
 
 class Builders(Protocol):
@@ -66,11 +60,14 @@ class Wanted:
 SWITCH: Final = Wanted()
 
 
+Phase = Literal["building", "paused", "catching up", "comparing", "switched"]
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """How far a rebuild has come. `phase` says what it is at."""
 
-    phase: Literal["building", "paused", "catching up", "comparing", "switched"]
+    phase: Phase
     position: int
     head: int
     events_per_second: float
@@ -124,101 +121,167 @@ def rebuild(
     if wanted.rate is not None:
         projection.versions.control(rate=wanted.rate)
     try:
-        return _rebuilt(projection, build, head, holder, workers, tell, wanted, hand_over, stop)
+        with leading(projection.projected(build.version), holder) as (applier, held):
+
+            def check() -> None:
+                held()
+                stop()
+
+            found = _Rebuild(projection, build, applier, head, workers, tell, check).end(wanted)
+            if found.state == "switched":
+                with suppress(Fenced):  # then somebody leads it already
+                    _hand_over(applier, hand_over)
+        return found
     except TicketbookError:
         if build.version in projection.versions.registry().versions:
             raise
-        return Rebuilt("cancelled", build.version, 0, (), None)  # it was pulled from under us
+        return _cancelled(build)  # it was pulled from under us
 
 
-def _rebuilt(
-    projection: LiveProjection[Any],
-    build: Build,
-    head: Callable[[], int],
-    holder: str,
-    workers: Workers,
-    tell: Tell,
-    wanted: Wanted,
-    hand_over: float,
-    stop: Callable[[], None],
-) -> Rebuilt:
-    name, versions = projection.projection.name, projection.versions
-    projected = projection.projected(build.version)
-    with leading(projected, holder) as (applier, held):
+class _Rebuild:
+    """One rebuild, by whoever holds the lease of the new version. `check` may raise, and is called
+    all the while."""
 
-        def check() -> None:
-            held()
-            stop()
+    def __init__(
+        self,
+        projection: LiveProjection[Any],
+        build: Build,
+        applier: Applier[Any],
+        head: Callable[[], int],
+        workers: Workers,
+        tell: Tell,
+        check: Callable[[], None],
+    ) -> None:
+        self._projection = projection
+        self._name = projection.projection.name
+        self._versions = projection.versions
+        self._build = build
+        self._view = projection.versions.view(build.version)
+        self._applier = applier
+        self._head = head
+        self._workers = workers
+        self._tell = tell
+        self._check = check
 
-        begun = bool(projected.view.loaded())
-        if not _build(projection, build, head, workers, check, tell):
-            return Rebuilt("cancelled", build.version, 0, (), None)
-        applier.resume()
-        for waiting in _newly_parked(projection, projected.view) if begun else ():
-            check()
-            applier.go_on(waiting.ticket_id)
-        started, began = monotonic(), applier.position
-
-        def catch_up() -> None:
-            behind = True
-            while behind:  # not until nothing is left: more may come all the time
-                behind = applier.step() == BATCH
-                check()
-                rate = (applier.position - began) / max(monotonic() - started, 1e-9)
-                tell(Step("catching up", applier.position, max(head(), applier.position), rate))
-
-        catch_up()
-        compared_since = monotonic()
-
-        def comparing(position: int) -> None:
-            check()
-            rate = position / max(monotonic() - compared_since, 1e-9)
-            tell(Step("comparing", position, applier.position, rate))
-
-        comparing(0)
-        new = workers.verify(name, build.version, comparing)
-        comparing(applier.position)
-        shown = versions.registry().live
-        differing = workers.compare(name, shown, build.version, lambda _: check())
-
-        def ended(state: State) -> Rebuilt:
-            unshown = {one.ticket_id for one in parked}  # that is what differs of those
-            live = [one for one in differing if one.ticket_id not in unshown]
-            return Rebuilt(state, build.version, applier.position, live, new, parked)
-
+    def end(self, wanted: Wanted) -> Rebuilt:
+        """Go on from wherever it stands to its end."""
+        begun = bool(self._view.loaded())
+        if not self._is_built():
+            return _cancelled(self._build)
+        self._applier.resume()
+        if begun:
+            self._try_parked_again()
+        self._catch_up()
+        new, differing = self._compared()
         if not wanted.dry_run:
-            catch_up()
+            self._catch_up()
         while True:
-            parked = _newly_parked(projection, projected.view)
+            parked = self._newly_parked()
             if new.differences or (parked and not wanted.accept_parked):
-                return ended("refused")
+                return self._ended("refused", new, differing, parked)
             if wanted.dry_run:
-                return ended("compared")
+                return self._ended("compared", new, differing, parked)
             try:
-                versions.switch(build.version)
+                self._versions.switch(self._build.version)
                 break
             except ProjectionBehind:
-                catch_up()  # the live version has taken in more meanwhile
-        found = ended("switched")
-        tell(Step("switched", found.position, found.position, 0.0))
-        projection.look()
-        with suppress(Fenced):  # then somebody leads it already
-            _hand_over(applier, hand_over)
-    return found
+                self._catch_up()  # the live version has taken in more meanwhile
+        found = self._ended("switched", new, differing, parked)
+        self._tell(Step("switched", found.position, found.position, 0.0))
+        self._projection.look()
+        return found
+
+    def _is_built(self) -> bool:
+        """Have every share built; False when an operator gave the build up."""
+        if self._view.checkpoint():
+            return True  # it was complete already
+        build, pace = self._build, _Pace(self._reached())
+        with self._workers.build(self._name, build) as builders:
+            while True:
+                self._check()
+                asked = self._versions.registry().building
+                if asked is None or asked.version != build.version:
+                    return False
+                position = self._reached()
+                phase: Phase = "paused" if asked.paused else "building"
+                self._tell(Step(phase, position, self._head(), pace.at(position)))
+                if position >= build.target:
+                    break
+                builders.check()
+                sleep(_LOOK)
+        self._view.complete(build.target)
+        return True
+
+    def _reached(self) -> int:
+        """How far the share is that is furthest behind."""
+        loaded = self._view.loaded()
+        return min(int(loaded.get(number, 0)) for number in range(self._build.shares))
+
+    def _try_parked_again(self) -> None:
+        for waiting in self._newly_parked():
+            self._check()
+            self._applier.go_on(waiting.ticket_id)
+
+    def _catch_up(self) -> None:
+        behind, pace = True, _Pace(self._applier.position)
+        while behind:  # not until nothing is left: more may come all the time
+            behind = self._applier.step() == BATCH
+            self._check()
+            position = self._applier.position
+            head = max(self._head(), position)
+            self._tell(Step("catching up", position, head, pace.at(position)))
+
+    def _compared(self) -> tuple[Verification, Sequence[Difference]]:
+        """The new version held against the log, and the live one against the new."""
+        pace, end, version = _Pace(0), self._applier.position, self._build.version
+
+        def at(position: int) -> None:
+            self._check()
+            self._tell(Step("comparing", position, end, pace.at(position)))
+
+        at(0)
+        new = self._workers.verify(self._name, version, at)
+        at(end)
+        live = self._versions.registry().live
+        return new, self._workers.compare(self._name, live, version, lambda _: self._check())
+
+    def _newly_parked(self) -> Sequence[Parked]:
+        """The tickets that the new version parks where the live one went on. What the live one has
+        yet to come to, it may park as well."""
+        found = self._view.parked()
+        live = self._versions.view(self._versions.registry().live)
+        position, there = live.checkpoint(), live.parked()
+        return [
+            parked
+            for ticket_id, parked in found.items()
+            if parked.position <= position
+            and (ticket_id not in there or there[ticket_id].position > parked.position)
+        ]
+
+    def _ended(
+        self,
+        state: State,
+        new: Verification,
+        differing: Sequence[Difference],
+        parked: Sequence[Parked],
+    ) -> Rebuilt:
+        unshown = {one.ticket_id for one in parked}  # that is what differs of those
+        live = [one for one in differing if one.ticket_id not in unshown]
+        return Rebuilt(state, self._build.version, self._applier.position, live, new, parked)
 
 
-def _newly_parked(projection: LiveProjection[Any], new: View[Any]) -> Sequence[Parked]:
-    """The tickets that the new version parks where the live one went on. What the live one has yet
-    to come to, it may park as well."""
-    found = new.parked()
-    live = projection.versions.view(projection.versions.registry().live)
-    position, there = live.checkpoint(), live.parked()
-    return [
-        parked
-        for ticket_id, parked in found.items()
-        if parked.position <= position
-        and (ticket_id not in there or there[ticket_id].position > parked.position)
-    ]
+class _Pace:
+    """Positions a second, from where it began."""
+
+    def __init__(self, position: int) -> None:
+        self._began, self._started = position, monotonic()
+
+    def at(self, position: int) -> float:
+        return (position - self._began) / max(monotonic() - self._started, 1e-9)
+
+
+def _cancelled(build: Build) -> Rebuilt:
+    return Rebuilt("cancelled", build.version, 0, (), None)
 
 
 def _hand_over(applier: Applier[Any], seconds: float) -> None:
@@ -226,131 +289,3 @@ def _hand_over(applier: Applier[Any], seconds: float) -> None:
     while monotonic() < until:
         applier.step()
         sleep(_BREATH)
-
-
-def _build(
-    projection: LiveProjection[Any],
-    build: Build,
-    head: Callable[[], int],
-    workers: Workers,
-    check: Callable[[], None],
-    tell: Tell,
-) -> bool:
-    """Have every share built; False when an operator gave the build up."""
-    view = projection.versions.view(build.version)
-    if view.checkpoint():
-        return True  # it was complete already
-    began, started = min(_reached(view.loaded(), build)), monotonic()
-    with workers.build(projection.projection.name, build) as builders:
-        while True:
-            check()
-            asked = projection.versions.registry().building
-            if asked is None or asked.version != build.version:
-                return False
-            position = min(_reached(view.loaded(), build))
-            rate = (position - began) / max(monotonic() - started, 1e-9)
-            tell(Step("paused" if asked.paused else "building", position, head(), rate))
-            if position >= build.target:
-                break
-            builders.check()
-            sleep(_LOOK)
-    view.complete(build.target)
-    return True
-
-
-def _reached(loaded: Mapping[int, int], build: Build) -> list[int]:
-    return [loaded.get(number, 0) for number in range(build.shares)]
-
-
-def earlier(projection: LiveProjection[Any]) -> int:
-    """The version that was live before. Raises `VersionUnknown` when none is kept."""
-    kept = projection.versions.registry().kept
-    if not kept:
-        raise VersionUnknown(
-            f"{projection.projection.name} has no earlier version to go back to. "
-            "One is kept after each rebuild, until drop-old."
-        )
-    return int(kept[0])
-
-
-def roll_back(projection: LiveProjection[Any]) -> int:
-    """Switch back to the version that was live before; returns its number. Raises
-    `VersionUnknown` when none is kept, `ProjectionBehind` when it does not catch up."""
-    kept = earlier(projection)
-    deadline = monotonic() + _PATIENCE
-    while True:
-        try:
-            projection.versions.switch(kept)
-            break
-        except ProjectionBehind:
-            if monotonic() > deadline:
-                raise
-            sleep(0.01)  # its own runner is catching up
-    projection.look()
-    return kept
-
-
-def drop_old(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> list[int]:
-    """Delete every version that is kept beside the live one, and what is left of those that
-    somebody was killed at deleting; which those were."""
-    kept = list(projection.versions.registry().kept)
-    return _drop(projection, kept, projection.versions.leftovers(), wait)
-
-
-def droppable(projection: LiveProjection[Any]) -> list[int]:
-    """The versions that `drop_old` would delete."""
-    return [*projection.versions.registry().kept, *projection.versions.leftovers()]
-
-
-def control(
-    projection: LiveProjection[Any], *, paused: bool | None = None, rate: int | None = None
-) -> Build:
-    """Ask something of whoever builds, where given, and tell what is asked of him now. Raises
-    `VersionUnknown` when nothing is being built."""
-    build = projection.versions.control(paused=paused, rate=rate)
-    if build is None:
-        raise VersionUnknown(
-            f"No version of {projection.projection.name} is being built. "
-            "See ticketbook projections status."
-        )
-    return build
-
-
-def cancel(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> int | None:
-    """Give up the version that is being built, and delete it; its number, or None if there is
-    none, or it was switched to just now."""
-    building = projection.versions.registry().building
-    if building is None:
-        return None
-    try:
-        return _drop(projection, [building.version], (), wait)[0]
-    except VersionUnknown:
-        return None
-
-
-def too_late(projection: LiveProjection[Any], build: Build) -> VersionUnknown:
-    """What to tell whoever wanted to cancel what is no longer being built."""
-    name, switched = projection.projection.name, build.version in droppable(projection)
-    if switched or projection.versions.registry().live == build.version:
-        return VersionUnknown(
-            f"Version {build.version} of {name} was switched to meanwhile; nothing is cancelled. "
-            f"ticketbook projections rollback {name} goes back."
-        )
-    return VersionUnknown(f"Somebody else cancelled version {build.version} of {name} meanwhile.")
-
-
-def _drop(
-    projection: LiveProjection[Any],
-    registered: list[int],
-    left: Sequence[int],
-    wait: Callable[[float], None],
-) -> list[int]:
-    for version in registered:
-        projection.versions.forget(version)
-    projection.look()
-    numbers = [*registered, *left]
-    if numbers:
-        wait(DROP_AFTER)
-    for version in numbers:
-        projection.versions.drop(version)
-    return numbers

@@ -34,7 +34,7 @@ from projections.audit import AUDIT, AuditFilter
 from projections.live import LiveProjection
 from projections.progress import Progress
 from projections.projection import Projection
-from projections.rebuild import roll_back
+from projections.steering import roll_back
 from projections.tickets import TICKETS, TicketFilter
 from projections.verification import verify
 from projections.versions import Versions

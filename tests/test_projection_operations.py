@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from projections import rebuild as rebuild_module
+from projections import steering
 from tests.server import Client, Served, refused, seen, serving, serving_apart
 
 SLOW = 20
@@ -97,7 +97,7 @@ def test_a_rebuild_over_http_while_clients_write_and_read(served: Served) -> Non
 def test_old_versions_are_dropped_over_http(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rebuild_module, "DROP_AFTER", 0.1)
+    monkeypatch.setattr(steering, "DROP_AFTER", 0.1)
     operator = served.client("*")
     refused(operator.post("/v1/projections/audit/rollback"), 409, "version-unknown")
     assert ended(operator, started(operator, "audit/rebuild"))["state"] == "done"
@@ -114,7 +114,7 @@ def test_old_versions_are_dropped_over_http(
 def test_a_dry_run_compares_and_is_cancelled(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rebuild_module, "DROP_AFTER", 0.1)
+    monkeypatch.setattr(steering, "DROP_AFTER", 0.1)
     operator = served.client("*")
     served.client().created()
     refused(operator.post("/v1/projections/tickets/cancel"), 409, "version-unknown")

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from api.http import freshness
-from projections.rebuild import roll_back
+from projections.steering import roll_back
 from tests.rebuilding import rebuilt
 from tests.server import (
     TICKET,

@@ -16,16 +16,8 @@ from projections.build import ShareBuilder, build_share
 from projections.live import LiveProjection
 from projections.parking import parked_anywhere, parked_in, retry_everywhere, skip
 from projections.projection import Change, Projection
-from projections.rebuild import (
-    Step,
-    Wanted,
-    cancel,
-    drop_old,
-    droppable,
-    rebuild,
-    roll_back,
-    too_late,
-)
+from projections.rebuild import Step, Wanted, rebuild
+from projections.steering import cancel, drop_old, droppable, roll_back, too_late
 from projections.tickets import TICKETS
 from projections.verification import verify
 from tests.rebuilding import Here, House, followed, poisoned, rebuilt, rows

@@ -50,12 +50,17 @@ def killed_over_and_over(store_url: str, name: str, kills: int) -> None:
     with open_stores(load_settings(environment(store_url))) as stores:
         fill(stores.log, 15_000)
     done(operate(store_url, "rebuild", name))  # version 2, undisturbed
-    dice = random.Random(kills)
+    dice, interrupted = random.Random(kills), 0
     for _ in range(kills):
         operator = operate(store_url, "rebuild", name)
-        sleep(dice.uniform(0.4, 2.0))
+        assert operator.stderr and operator.stderr.read(1), "it ended before it began"
+        sleep(dice.uniform(0.0, 3.0))
         operator.kill()
         operator.communicate()
+        with open_stores(load_settings(environment(store_url))) as stores:
+            versions = stores.tickets if name == "tickets" else stores.audit
+            interrupted += versions.registry().building is not None
+    assert interrupted, "every rebuild was done by then: this proved nothing"
     done(operate(store_url, "rebuild", name))
 
     with open_service(load_settings(environment(store_url)), run_projections=False) as service:

@@ -35,19 +35,9 @@ from api.operating import Running
 from api.workers import Workers, shares
 from projections.live import LiveProjection
 from projections.operations import check
-from projections.rebuild import (
-    Step,
-    Wanted,
-    cancel,
-    control,
-    drop_old,
-    droppable,
-    earlier,
-    rebuild,
-    roll_back,
-    too_late,
-)
+from projections.rebuild import Step, Wanted, rebuild
 from projections.status import status
+from projections.steering import cancel, control, drop_old, droppable, earlier, roll_back, too_late
 
 router = APIRouter(prefix="/v1", tags=["Operations"])
 

@@ -10,7 +10,7 @@ from api.cli.projections.dropping import until_unread
 from api.cli.projections.naming import DryRun, Name, named
 from api.cli.recorded import record
 from api.http.operation_models import FASTEST
-from projections.rebuild import cancel, control, too_late
+from projections.steering import cancel, control, too_late
 
 _LIMIT = typer.Option("--rate", min=0, max=FASTEST, help="Most events a second; 0: no limit.")
 Rate = Annotated[int, _LIMIT]

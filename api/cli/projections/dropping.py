@@ -9,7 +9,7 @@ from api.cli.opened import opened
 from api.cli.output import Exit, say
 from api.cli.projections.naming import DryRun, Names, chosen
 from api.cli.recorded import record
-from projections.rebuild import drop_old, droppable
+from projections.steering import drop_old, droppable
 
 
 def drop_old_versions(name: Names = None, dry_run: DryRun = False) -> None:

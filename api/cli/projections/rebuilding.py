@@ -16,7 +16,8 @@ from api.composition import Service, holder
 from api.workers import Workers, shares
 from domain.errors import VersionUnknown
 from projections.live import LiveProjection
-from projections.rebuild import Rebuilt, Step, Wanted, earlier, rebuild, roll_back
+from projections.rebuild import Rebuilt, Step, Wanted, rebuild
+from projections.steering import earlier, roll_back
 
 AcceptParked = Annotated[
     bool, typer.Option("--accept-parked", help="Switch even if that parks tickets shown now.")
