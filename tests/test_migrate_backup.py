@@ -81,13 +81,15 @@ def test_what_a_killed_backup_left_is_written_again(target: str, tmp_path: Path)
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     target = f"sqlite:///{tmp_path}/new.db"
-    assert migrate("backup", "--source", str(DUMPS), "--to", "x", "--dry-run", store=target)[0] == 3
-    migrated("backup", "--source", str(DUMPS), "--to", f"{tmp_path}/kept", store=target)
     arguments = ("backup", "--source", str(DUMPS), "--to", f"{tmp_path}/again", "--dry-run")
-    code, _, err = migrate(*arguments, store=target)
-    assert code == 0
-    assert "Would dump 1,200 of ticket_1" in err and "Would dump 3,000 of users" in err
-    assert not (tmp_path / "again").exists()
+    for backed_up in (False, True):  # as the very first command, and later
+        if backed_up:
+            migrated("backup", "--source", str(DUMPS), "--to", f"{tmp_path}/kept", store=target)
+        code, _, err = migrate(*arguments, store=target)
+        assert code == 0
+        assert "Would dump 1,200 of ticket_1" in err and "Would dump 3,000 of users" in err
+        assert not (tmp_path / "again").exists()
+        assert (tmp_path / "new.db").exists() is backed_up
 
 
 def damaged(folder: Path, case: str) -> str:
