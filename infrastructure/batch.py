@@ -1,7 +1,7 @@
 """Submissions, and deciding a batch of them: no I/O, no clock, no threads."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.catalogue import Catalogue
@@ -47,7 +47,7 @@ class Outcome:
     position: int
     appended: int
     replayed: bool = False
-    before: Stream | None = None
+    before: Stream | None = field(default=None, compare=False)
 
 
 Answered = tuple[Answer, Outcome | Refusal]

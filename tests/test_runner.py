@@ -570,7 +570,7 @@ def test_a_projection_that_no_longer_computes_shows_in_what_is_found(house: Hous
     catch_up(lead(house.audit))
     broken = house.projected(Poison(id_(3), once_renamed=True).of(AUDIT))
     (found,) = verify(broken).differences
-    assert (found.kind, found.ticket_id) == ("extra", id_(3))
+    assert (found.kind, found.ticket_id) == ("unreadable", id_(3))
 
 
 @BOTH

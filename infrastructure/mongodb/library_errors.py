@@ -7,7 +7,7 @@ from bson.errors import BSONError
 from eventsourcing.persistence import DatabaseError, DataError, IntegrityError, OperationalError
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, PyMongoError
 
-from domain.errors import Overloaded, StoreUnavailable, VersionConflict
+from domain.errors import EventTooLarge, Overloaded, StoreUnavailable, VersionConflict
 from infrastructure.mongodb.client import answering
 from infrastructure.ordered_log import StreamTaken
 
@@ -23,7 +23,7 @@ def translating_errors() -> Iterator[None]:
         raise IntegrityError(str(error)) from error
     except (StoreUnavailable, Overloaded) as error:
         raise OperationalError(str(error)) from error
-    except (BSONError, DocumentTooLarge, OverflowError) as error:
+    except (BSONError, DocumentTooLarge, EventTooLarge, OverflowError) as error:
         raise DataError(str(error)) from error
     except PyMongoError as error:
         raise DatabaseError(str(error)) from error
