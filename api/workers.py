@@ -28,8 +28,9 @@ T = TypeVar("T")
 Work = Callable[[Stores, At], T]
 """What a process does. What it is given to call raises in it once nobody waits any more."""
 
-_NICENESS: Final = 19
-"""The lowest priority there is: they take what nobody else wants of the processors."""
+_NICENESS: Final = 10
+"""A tenth of what others get of a processor that all of them want: clients notice little of that,
+and where the processors are never idle a rebuild comes to its end all the same."""
 
 _LOOK: Final = 0.2
 """Seconds between looks at whether somebody wants to interrupt."""

@@ -44,7 +44,7 @@ def test_a_worker_that_is_killed_is_told_and_one_that_is_interrupted_leaves_nobo
 
     with pytest.raises(StoreUnavailable, match="ended early: exit code -9"):
         Workers(settings).verify("tickets", 2, kill)
-    assert niceness == [19]
+    assert niceness == [10]
 
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
