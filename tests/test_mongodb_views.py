@@ -14,8 +14,14 @@ from bson import Int64, ObjectId
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from domain.errors import ConfigurationError, StoreCorrupt, StoreTooNew, StoreTooOld
-from infrastructure.mongodb.client import Document, connect, database
+from domain.errors import (
+    ConfigurationError,
+    StoreCorrupt,
+    StoreTooNew,
+    StoreTooOld,
+    StoreUnavailable,
+)
+from infrastructure.mongodb.client import Document, answering, connect, database
 from infrastructure.mongodb.exact import Stranger
 from infrastructure.mongodb.schema import SCHEMA, check_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
@@ -259,3 +265,15 @@ def test_a_writer_killed_inside_a_transaction_holds_nobody_up(
 
     assert monotonic() - started < 10  # MongoDB itself would give up after 60
     assert tickets.get(id_(1)) == ticket(1)
+
+
+def test_a_cursor_that_is_gone_half_way_is_a_store_that_does_not_answer(
+    mongodb_database: Database[Document],
+) -> None:
+    rows = mongodb_database["rows"]
+    rows.insert_many([{"_id": number} for number in range(300)])
+    cursor = rows.find(batch_size=10)
+    next(cursor)
+    mongodb_database.command("killCursors", "rows", cursors=[cursor.cursor_id])
+    with pytest.raises(StoreUnavailable, match="MongoDB does not answer"), answering():
+        list(cursor)

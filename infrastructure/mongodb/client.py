@@ -43,6 +43,7 @@ _TRANSIENT_CODES: Final = frozenset(
         50,  # MaxTimeMSExpired, while waiting for a majority
         6,  # HostUnreachable
         7,  # HostNotFound
+        43,  # CursorNotFound: its server, or a pause of ten minutes, ended it half way
         89,  # NetworkTimeout
         91,  # ShutdownInProgress
         112,  # WriteConflict
