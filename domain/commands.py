@@ -7,13 +7,12 @@ the old system was asked for a record: a stream that has moved on since is left 
 read may be out of date. None says that nobody else takes records over at the same time.
 """
 
-from dataclasses import dataclass
-
 from domain.events import LegacyRecordQuarantined, LegacyRecordRemoved, TicketImported
 from domain.origin import Origin
+from domain.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CreateTicket:
     ticket_id: str
     origin: Origin
@@ -23,7 +22,7 @@ class CreateTicket:
     features: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RenameTicket:
     ticket_id: str
     origin: Origin
@@ -32,7 +31,7 @@ class RenameTicket:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChangeFeatures:
     """Make the ticket hold exactly `features`."""
 
@@ -43,7 +42,7 @@ class ChangeFeatures:
     features: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RetireTicket:
     ticket_id: str
     origin: Origin
@@ -51,7 +50,7 @@ class RetireTicket:
     expected_version: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RestoreTicket:
     ticket_id: str
     origin: Origin
@@ -59,7 +58,7 @@ class RestoreTicket:
     expected_version: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ImportTicket:
     """Take a legacy record over, already translated. The same record twice changes nothing, nor
     does one that is older than what was changed here."""
@@ -69,7 +68,7 @@ class ImportTicket:
     read_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class QuarantineRecord:
     """Keep a legacy record that can not be a ticket, with the reason; the same record once."""
 
@@ -78,7 +77,7 @@ class QuarantineRecord:
     read_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RemoveRecord:
     """Note that a record which was taken over is gone from the old system: one of that `system`,
     or of any."""

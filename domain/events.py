@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import ClassVar, Final
 
 from domain.origin import Origin
+from domain.value import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Recorded:
     """An event in its place in the log.
 

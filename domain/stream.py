@@ -1,7 +1,6 @@
 """Where one stream of events ends: all that is needed to decide what may happen next."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from domain.events import (
@@ -12,12 +11,13 @@ from domain.events import (
     TicketImported,
 )
 from domain.ticket import Ticket, evolve
+from domain.value import value
 
 FROM_RECORDS: Final = (TicketImported, LegacyRecordQuarantined, LegacyRecordRemoved)
 """Events that repeat what happened in the old system; every other is a change made here."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stream:
     """A stream's end.
 
@@ -54,9 +54,13 @@ class Stream:
                 return Stream(ticket, version, position, self.record, self.quarantined, True)
 
 
+UNBEGUN: Final = Stream()
+"""The end of a stream without events."""
+
+
 def stream_of(history: Iterable[Recorded]) -> Stream:
     """The end of a stream of events, oldest first."""
-    stream = Stream()
+    stream = UNBEGUN
     for recorded in history:
         stream = stream.after(recorded)
     return stream

@@ -1,7 +1,7 @@
 """The state of one ticket, folded from its events."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from domain.events import (
@@ -15,9 +15,10 @@ from domain.events import (
     TicketRestored,
     TicketRetired,
 )
+from domain.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ticket:
     """What a ticket holds after its event number `version`, which stands at `position` in the log.
 

@@ -12,6 +12,7 @@ from domain.handlers import decide
 from domain.ports import Answer
 from domain.stream import Stream
 from domain.ticket import Ticket, fold
+from domain.value import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Key:
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Submission:
     """Commands that are accepted or refused as one. `key` makes repeating them harmless."""
 
@@ -30,7 +31,7 @@ class Submission:
     key: Key | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """What became of a submission.
 
