@@ -48,16 +48,26 @@ _ENVELOPES: Final[dict[str, TypeAdapter[_Envelope[Event]]]] = {
 }
 
 
-def encode(recorded: Recorded) -> StoredEvent:
+_EVENTS: Final[dict[str, TypeAdapter[Event]]] = {
+    event_type.TOPIC: TypeAdapter(event_type) for event_type in EVENT_TYPES
+}
+
+
+def encode_event(event: Event) -> bytes:
+    """What is stored of an event whatever its place in the log."""
+    return _EVENTS[event.TOPIC].dump_json(event)
+
+
+def encode(recorded: Recorded, event: bytes | None = None) -> StoredEvent:
+    """`event` is what `encode_event` makes of the event, where that is known already."""
     topic = recorded.event.TOPIC
-    envelope: dict[str, Any] = {"recorded_at": recorded.recorded_at, "data": recorded.event}
-    if topic in SHAPES:
-        envelope["shape"] = SHAPES[topic]
+    data = event or encode_event(recorded.event)
+    shape = b',"shape":%d' % SHAPES[topic] if topic in SHAPES else b""
     return StoredEvent(
         originator_id=recorded.ticket_id,
         originator_version=recorded.version,
         topic=topic,
-        state=to_json(envelope),
+        state=b'{"recorded_at":%b,"data":%b%b}' % (to_json(recorded.recorded_at), data, shape),
     )
 
 

@@ -1,14 +1,14 @@
 """The domain's `EventLog` on top of a store's `OrderedLog`."""
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from threading import Lock
 from typing import Final
 
 from domain.chain import Head, Link
 from domain.errors import EventUnreadable
-from domain.events import Recorded
+from domain.events import Event, Recorded
 from domain.ports import Answer, Share, Stretch
 from infrastructure import codec
 from infrastructure.ordered_log import Chained, OrderedLog
@@ -27,6 +27,7 @@ class TicketLog:
     def __init__(self, store: OrderedLog, tail: int = TAIL) -> None:
         self._store = store
         self._tail: deque[Recorded] = deque(maxlen=tail)
+        self._prepared: dict[int, tuple[Event, bytes]] = {}  # by identity: hashing takes as long
         self._lock = Lock()
 
     def head(self) -> int:
@@ -107,13 +108,28 @@ class TicketLog:
         stored = self._store.answers(keys)
         return {key: codec.decode_answer(key, body) for key, body in stored.items()}
 
+    def prepare(self, events: Iterable[tuple[Event, bytes]]) -> None:
+        """Keep what `codec.encode_event` makes of these very objects until they are forgotten:
+        whoever commits them need not do it then."""
+        self._prepared.update((id(event), (event, encoded)) for event, encoded in events)
+
+    def forget(self, events: Iterable[Event]) -> None:
+        """They are committed, or will not be."""
+        for event in events:
+            self._prepared.pop(id(event), None)
+
     def commit(self, after: int, events: Sequence[Recorded], answers: Sequence[Answer]) -> None:
         hashes = self._store.commit(
             after,
-            [codec.encode(recorded) for recorded in events],
+            [codec.encode(recorded, self._encoded(recorded.event)) for recorded in events],
             [codec.encode_answer(answer) for answer in answers],
         )
-        self._remember([_hashed(*pair) for pair in zip(events, hashes, strict=True)])
+        if self._tail.maxlen:
+            self._remember([_hashed(*pair) for pair in zip(events, hashes, strict=True)])
+
+    def _encoded(self, event: Event) -> bytes | None:
+        prepared = self._prepared.get(id(event))
+        return prepared and prepared[1]
 
     def _remember(self, events: Sequence[Recorded]) -> None:
         with self._lock:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from domain.catalogue import Catalogue
-from domain.commands import Command, CreateTicket
+from domain.commands import Command, CreateTicket, ImportTicket, QuarantineRecord
 from domain.errors import EventUnreadable, HeadMoved, StoreUnavailable
 from domain.events import Recorded
 from domain.origin import milliseconds
 from domain.ports import Clock, EventLog
-from domain.stream import Stream, stream_of
+from domain.stream import UNBEGUN, Stream, stream_of
 from infrastructure.batch import (
     Answered,
     Batch,
@@ -29,6 +29,7 @@ REMEMBERED: Final = 50_000
 """Most tickets whose state is kept in memory between batches, unless told otherwise."""
 
 _CATCH_UP: Final = 1_000
+_IMPORTS: Final = (ImportTicket, QuarantineRecord)
 
 
 class Writer:
@@ -59,6 +60,7 @@ class Writer:
         self._head: int | None = None
         self._last_recorded = datetime.min.replace(tzinfo=UTC)
         self._states: OrderedDict[str, Stream] = OrderedDict()
+        self._imports_are_new = False
         self._remembered = remembered
         self._group = GroupCommit(self._settle, name="writer", batch=batch)
 
@@ -118,17 +120,24 @@ class Writer:
 
     def _decide(self, submissions: Sequence[Submission], presuming: bool) -> Batch:
         """When `presuming`, a ticket to be created is taken not to exist, without asking: the log
-        refuses its first event if it does, and then it is loaded."""
+        refuses its first event if it does, and then it is loaded. So is one to be imported, if
+        the last ones that were asked for did not: a migration imports many, mostly new ones."""
         assert self._head is not None
         commands = [command for submission in submissions for command in submission.commands]
         wanted = {command.ticket_id for command in commands}
-        new = {c.ticket_id for c in commands if presuming and isinstance(c, CreateTicket)}
-        presumed = {ticket_id for ticket_id in new if ticket_id not in self._states}
+        imported = {c.ticket_id for c in commands if isinstance(c, _IMPORTS)}
+        new = {c.ticket_id for c in commands if isinstance(c, CreateTicket)}
+        if self._imports_are_new:
+            new |= imported
+        presumed = {one for one in new if one not in self._states} if presuming else set[str]()
+        states = self._load(wanted, presumed)
+        if asked := [one for one in imported - presumed if one not in self._states]:
+            self._imports_are_new = all(states[one] is UNBEGUN for one in asked)
         batch = Batch(
             after=self._head,
             now=max(milliseconds(self._clock()), self._last_recorded),
             catalogue=self._catalogue(),
-            states=self._load(wanted, presumed),
+            states=states,
             presumed=presumed,
         )
         answered = self._answered(submissions)
@@ -140,12 +149,10 @@ class Writer:
         """The states the batch starts from, read from the log unless known or presumed new."""
         # not `wanted - self._states.keys()`: that walks all the states, for every batch
         unknown = {ticket_id for ticket_id in wanted - presumed if ticket_id not in self._states}
+        states = {ticket_id: self._states.get(ticket_id, UNBEGUN) for ticket_id in wanted}
         histories = self._log.histories(unknown)
-        states = {ticket_id: self._states.get(ticket_id) for ticket_id in wanted}
-        return {
-            ticket_id: state or stream_of(histories.get(ticket_id, ()))
-            for ticket_id, state in states.items()
-        }
+        states.update((ticket_id, stream_of(history)) for ticket_id, history in histories.items())
+        return states
 
     def _answered(self, submissions: Sequence[Submission]) -> dict[str, Answered]:
         """What earlier submissions with the batch's keys were told."""

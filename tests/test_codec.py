@@ -111,6 +111,8 @@ def test_an_event_of_the_current_shape_is_stored_as_exactly_the_golden_bytes(nam
     if int(shape) == codec.SHAPES.get(topic, 1):
         expected = StoredEvent(FOREMAN, 3, topic, golden(name))
         assert codec.encode(recorded(EVENTS[name])) == expected
+        encoded = codec.encode_event(EVENTS[name])
+        assert codec.encode(recorded(EVENTS[name]), encoded) == expected
 
 
 @pytest.mark.parametrize(

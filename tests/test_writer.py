@@ -30,7 +30,7 @@ from domain.ticket import fold
 from infrastructure import group_commit
 from infrastructure import writer as writer_module
 from infrastructure.batch import Key, Outcome, Submission
-from infrastructure.codec import encode
+from infrastructure.codec import encode, encode_event
 from infrastructure.ordered_log import OrderedLog
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
@@ -47,6 +47,7 @@ from tests.stories import (
     rename,
     restore,
     retire,
+    take_over,
 )
 
 
@@ -745,6 +746,72 @@ def test_submissions_handed_in_together_are_answered_in_their_order(
     outcomes = [outcome for outcome in told if isinstance(outcome, Outcome)]
     assert [outcome.position for outcome in outcomes] == list(range(1, 10))
     assert isinstance(told[9], TicketExists)
+
+
+class Asked:
+    """A log that counts the streams it is asked for."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.streams: list[int] = []
+        self.head, self.read = log.head, log.read
+        self.answers, self.commit = log.answers, log.commit
+
+    def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
+        self.streams.append(len(ticket_ids))
+        return self._log.histories(ticket_ids)
+
+
+def taking_over(numbers: range) -> list[Submission]:
+    return [one(take_over(ticket_id=id_(number))) for number in numbers]
+
+
+def test_a_log_is_not_asked_for_records_that_are_new_as_those_before_them_were(
+    open_writer: Opens, ordered_log: OrderedLog
+) -> None:
+    asked = Asked(TicketLog(ordered_log))
+    writer = open_writer(asked, batch=10)
+    writer.hand_in_all(taking_over(range(40)), lambda _: None)
+    writer.close()
+    assert [count for count in asked.streams if count] == [10]
+    assert len(everything(ordered_log)) == 40
+
+
+def test_records_that_are_here_already_are_found_wherever_they_come(
+    open_writer: Opens, ordered_log: OrderedLog
+) -> None:
+    first = open_writer()
+    for submission in taking_over(range(40, 50)):
+        first.submit(submission).result()
+    first.execute(quarantine(id_(55)))
+    first.execute(rename("Chief", ticket_id=id_(45)))
+    asked = Asked(TicketLog(ordered_log))
+    writer = open_writer(asked, batch=10)
+    told: list[Outcome | Exception] = []
+    writer.hand_in_all(taking_over(range(70)), told.append)
+    writer.close()
+    outcomes = [outcome for outcome in told if isinstance(outcome, Outcome)]
+    appended = [number for number, outcome in enumerate(outcomes) if outcome.appended]
+    assert appended == [*range(40), *range(50, 70)]
+    assert {len(outcomes), len(told)} == {70}
+    assert outcomes[45].ticket and outcomes[45].ticket.name == "Chief"
+    assert (outcomes[55].version, outcomes[54].version) == (2, 1)
+    assert len([count for count in asked.streams if count]) < 7
+    assert len(everything(ordered_log)) == 12 + 60
+
+
+def test_what_was_encoded_beforehand_is_stored_as_if_it_had_not_been(
+    ordered_log: OrderedLog,
+) -> None:
+    log, event = TicketLog(ordered_log), imported(name="„Süd“ 🧶")
+    log.prepare([(event, encode_event(event))])
+    log.commit(0, [Recorded(1, id_(1), 1, START, event)], [])
+    log.commit(1, [Recorded(2, id_(2), 1, START, imported(name="Other"))], [])
+    log.forget([event])
+    log.commit(2, [Recorded(3, id_(3), 1, START, event)], [])
+    first, _, third = ordered_log.read(0, 3)
+    assert first.state == third.state == encode(Recorded(1, id_(1), 1, START, event)).state
+    assert [one.event for one in TicketLog(ordered_log).read(0, 3)][::2] == [event, event]
 
 
 def test_what_was_just_committed_is_read_without_asking_the_store(
