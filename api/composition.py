@@ -107,11 +107,16 @@ def holder() -> str:
 
 @contextmanager
 def open_service(
-    settings: Settings, *, clock: Clock = now, run_projections: bool = True
+    settings: Settings,
+    *,
+    clock: Clock = now,
+    run_projections: bool = True,
+    watch: bool = True,
 ) -> Iterator[Service]:
     """Open the store, start what runs in the background, and close it all in order.
 
-    With `run_projections=False` views are read but not kept current: for operators' commands.
+    With `run_projections=False` views are read but not kept current: for operators' commands; with
+    `watch=False` also nothing is heard of what other processes do: for those that read no view.
     Raises `ConfigurationError`, `StoreUnavailable`, `StoreTooNew`, `StoreTooOld`.
     """
     with ExitStack() as stack:
@@ -140,7 +145,8 @@ def open_service(
             projections[projection.name] = live
         operator = Operator(stores.operations, stores.leases, clock)
         stack.callback(operator.close)
-        _watch(stores, log, head, projections, stack)
+        if watch:
+            _watch(stores, log, head, projections, stack)
         yield Service(
             settings,
             catalogue,
