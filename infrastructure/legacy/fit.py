@@ -1,7 +1,8 @@
 """Whether records are of the system that was named, by the features that they list."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from domain.catalogue import Catalogue
 from domain.events import Event, TicketImported
@@ -17,11 +18,12 @@ class Fit:
         self._listed = 0
         self._named = Counter[str]()  # only what some system has: a record may list anything
 
-    def add(self, event: Event | None) -> None:
-        if isinstance(event, TicketImported):
-            names = event.features + event.unknown_features
-            self._listed += len(names)
-            self._named.update(name for name in names if name in self._any)
+    def add(self, events: Sequence[Event | None]) -> None:
+        """Records that led to those events, or to none."""
+        imported = [event for event in events if isinstance(event, TicketImported)]
+        listed = [one.features for one in imported] + [one.unknown_features for one in imported]
+        self._listed += sum(map(len, listed))
+        self._named.update(filter(self._any.__contains__, chain.from_iterable(listed)))
 
     def doubt(self) -> str | None:
         """What speaks against the system; None when it knows at least half of what is listed."""

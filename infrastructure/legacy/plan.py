@@ -36,12 +36,14 @@ def plan(
     for some in chunks(records, _SOME):
         commands = [(record, translation.command(record, origin)) for record in some]
         known = histories({command.ticket_id for _, command in commands})
+        events: list[Event | None] = []
         kept: list[tuple[str, Target]] = []
         for record, command in commands:
             stream = stream_of(known.get(command.ticket_id, ()))
             event = _event(record, command, stream, translation)
-            tally.add(event)
+            events.append(event)
             kept.append((command.ticket_id, _target(command, event, stream)))
+        tally.add(events)
         targets.keep(kept)
         tell(tally)
     return tally

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import filterfalse
 from typing import Any, Final, TypeGuard
 
 import bson
@@ -28,9 +29,9 @@ from infrastructure.legacy.whole import as_text
 _KNOWN: Final = frozenset(
     ("_id", "name", "orgId", "system", "features", "createdAt", "updatedAt", "__v")
 )
-_AWARE: Final = CodecOptions[dict[str, Any]](
-    tz_aware=True, tzinfo=UTC, datetime_conversion=DatetimeConversion.DATETIME_AUTO
-)
+_NAIVE: Final = CodecOptions[dict[str, Any]](datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+"""Times in UTC without saying so: that takes two thirds of the time of saying it."""
+
 _HEXADECIMAL: Final = re.compile("[0-9a-fA-F]{24}")
 _ISO: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
@@ -67,7 +68,7 @@ class Translation:
     ) -> ImportTicket | QuarantineRecord:
         """What to do with a record that was read when the log ended at `read_at`."""
         try:
-            fields = bson.decode(record, _AWARE)
+            fields = bson.decode(record, _NAIVE)
         except BSONError as error:
             reason = f"it is no readable BSON document ({error})"
             return self.quarantine(record, reason, origin, read_at)
@@ -99,20 +100,21 @@ class Translation:
         created = _moment(fields, "createdAt", repairs) or record_id.generation_time
         updated = _moment(fields, "updatedAt", repairs) or created
         revision = _revision(fields, repairs)
-        left_out = [name for name in fields if name not in _KNOWN]
-        if left_out:
+        if not _KNOWN.issuperset(fields):
+            left_out = [name for name in fields if name not in _KNOWN]
             repairs.append(f"left out: {', '.join(left_out)}")
+        unknown = tuple(filterfalse(known.__contains__, features))
         return TicketImported(
             origin=origin,
             org_id=org_id,
             system=system,
             name=_name(fields.get("name")),
-            features=tuple(feature for feature in features if feature in known),
+            features=tuple(f for f in features if f in known) if unknown else features,
             created_at=created,
             updated_at=updated,
             source=SourceRecord(self.collection, digest, revision),
             repairs=tuple(repairs),
-            unknown_features=tuple(feature for feature in features if feature not in known),
+            unknown_features=unknown,
         )
 
     def _system(self, fields: Mapping[str, Any]) -> str:
@@ -160,7 +162,7 @@ def _features(fields: Mapping[str, Any], repairs: list[str]) -> tuple[str, ...]:
         repairs.append("features were missing: none")
         return ()
     listed = fields["features"]
-    if not isinstance(listed, list) or not all(map(_is_text, listed)):
+    if not isinstance(listed, list) or not {str}.issuperset(map(type, listed)):
         raise Unusable("its features are not a list of names")
     features = unique(listed)
     if len(features) != len(listed):
@@ -169,9 +171,10 @@ def _features(fields: Mapping[str, Any], repairs: list[str]) -> tuple[str, ...]:
 
 
 def _moment(fields: Mapping[str, Any], name: str, repairs: list[str]) -> datetime | None:
-    value, otherwise = fields.get(name), "createdAt" if name == "updatedAt" else "from _id"
+    value = fields.get(name)
     if isinstance(value, datetime):
-        return value
+        return value.replace(tzinfo=UTC)
+    otherwise = "createdAt" if name == "updatedAt" else "from _id"
     if name not in fields:
         repairs.append(f"{name} was missing: {otherwise}")
     elif isinstance(value, DatetimeMS):

@@ -71,7 +71,10 @@ class DatabaseSource:
     def records(self, collection: str) -> Iterator[bytes]:
         empty = True
         with asking(self.name), up_to_date(self.database.client) as session:
-            batches: Iterable[Any] = self.collection(collection).find_raw_batches(
+            # with `_RAW` pymongo makes an object of each record in them first
+            plain: CodecOptions[Any] = CodecOptions()
+            found = self.collection(collection).with_options(codec_options=plain)
+            batches: Iterable[Any] = found.find_raw_batches(
                 sort=[("$natural", 1)], batch_size=_BATCH, session=session
             )
             for batch in batches:

@@ -1,6 +1,7 @@
 """What became of records, or would: counted by kind."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -32,10 +33,14 @@ class Tally:
     repairs: Counter[str] = field(default_factory=Counter)
     unknown_features: Counter[str] = field(default_factory=Counter)
 
-    def add(self, event: Event | None) -> None:
-        """One record more, which led to that event, or to none."""
-        self.records += 1
-        self.fit.add(event)
+    def add(self, events: Sequence[Event | None]) -> None:
+        """So many records more, each of which led to that event, or to none."""
+        self.records += len(events)
+        self.fit.add(events)
+        for event in events:
+            self._add(event)
+
+    def _add(self, event: Event | None) -> None:
         match event:
             case TicketImported(repairs=repairs, unknown_features=unknown):
                 if repairs or unknown:

@@ -1,33 +1,36 @@
 """Taking all records of a source over: many at a time, none remembered."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from threading import Event
+from concurrent.futures import BrokenExecutor, Future
+from threading import Event as Signal
 from typing import Any, Final
 
 from bson import ObjectId
 
 from domain.commands import ImportTicket, QuarantineRecord
-from domain.errors import EventTooLarge, SourceUnusable, TicketExists
+from domain.errors import EventTooLarge, SourceUnusable, StoreUnavailable, TicketExists
+from domain.events import Event
 from domain.origin import Origin
-from domain.ports import EventLog
 from infrastructure.batch import Outcome, Submission
-from infrastructure.legacy.chunks import chunks
+from infrastructure.legacy.chunks import ahead, chunks
 from infrastructure.legacy.fit import Fit
 from infrastructure.legacy.lenient import id_of
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.tally import Tally
+from infrastructure.legacy.translators import Translate, Translated, event_of
+from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
 
 _TOGETHER: Final = 1_000
 
 _AHEAD: Final = 3
-"""Batches that are translated while the first of them is being committed."""
+"""Most batches that are being translated, and as many that are being committed."""
 
 Command = ImportTicket | QuarantineRecord
 
 
 class Transfer:
-    """Translates records and has them written, batch by batch.
+    """Has records translated and written, batch by batch.
 
     `again` takes over, as they stand by then, the records of these ids: those that somebody else
     took over since they were read, because the old system is still at work and may be followed
@@ -37,14 +40,16 @@ class Transfer:
     def __init__(
         self,
         writer: Writer,
-        log: EventLog,
+        log: TicketLog,
         translation: Translation,
+        translate: Translate,
         origin: Callable[[], Origin],
         again: Callable[[Sequence[Any]], object] | None,
     ) -> None:
         self._writer = writer
         self._log = log
         self._translation = translation
+        self._translate = translate
         self._origin = origin
         self._again = again
         self.tally = Tally(Fit(translation.catalogue, translation.system))
@@ -54,33 +59,42 @@ class Transfer:
     def take(self, records: Iterable[bytes], tell: Callable[[Tally], None]) -> Tally:
         """Take all over. Safe to interrupt anywhere, and to do again: what was taken over already
         changes nothing. Raises what the source raises, and `StoreUnavailable`."""
-        pending: list[_Batch] = []
         read_at = self._log.head()
-        for some in chunks(records, _TOGETHER):
-            pending.append(self._hand_in(some, read_at))
-            if len(pending) == _AHEAD:
-                self._settle(pending.pop(0), read_at)
-                tell(self.tally)
-        for batch in pending:
+        since = read_at if self._again else None
+        begun = (
+            (some, self._translate(some, self._origin(), since))
+            for some in chunks(records, _TOGETHER)
+        )
+        handed_in = (self._hand_in(*one) for one in ahead(begun, _AHEAD))
+        for batch in ahead(handed_in, _AHEAD):
             self._settle(batch, read_at)
-        tell(self.tally)
+            tell(self.tally)
         return self.tally
 
-    def _hand_in(self, records: Sequence[bytes], read_at: int) -> "_Batch":
-        origin = self._origin()
-        since = read_at if self._again else None
-        commands = [self._translation.command(record, origin, since) for record in records]
-        self.odd.update(c.ticket_id for c in commands if not ObjectId.is_valid(c.ticket_id))
-        batch = _Batch(records, commands)
+    def _hand_in(self, records: Sequence[bytes], translated: Future[Translated]) -> "_Batch":
+        try:
+            found = translated.result()
+        except BrokenExecutor as error:
+            raise StoreUnavailable(
+                "The process that translates the records was ended. Run the same command again: "
+                "what was taken over stays, and is skipped."
+            ) from error
+        commands = [command for command, _ in found]
+        events = list(map(event_of, commands))
+        self._log.prepare(zip(events, (encoded for _, encoded in found), strict=True))
+        aside = (c.ticket_id for c in commands if isinstance(c, QuarantineRecord))
+        self.odd.update(ticket_id for ticket_id in aside if not ObjectId.is_valid(ticket_id))
+        batch = _Batch(records, commands, events)
         self._writer.hand_in_all([Submission((command,)) for command in commands], batch.answered)
         return batch
 
     def _settle(self, batch: "_Batch", read_at: int) -> None:
+        written: list[Event | None] = []
         overtaken: list[Any] = []
-        for record, command, outcome in batch.outcomes():
+        for record, command, event, outcome in batch.outcomes():
             if isinstance(outcome, TicketExists):
-                command = self._translation.quarantine(record, str(outcome), self._origin())
-                outcome = self._writer.execute(command)
+                aside = self._translation.quarantine(record, str(outcome), self._origin())
+                event, outcome = aside.quarantined, self._writer.execute(aside)
             if isinstance(outcome, EventTooLarge):
                 raise SourceUnusable(
                     f"The record {command.ticket_id} is too large to be kept. {outcome} Take it "
@@ -91,7 +105,9 @@ class Transfer:
                 raise outcome
             if not outcome.appended and self._again and outcome.position > read_at:
                 overtaken.append(id_of(record))
-            self.tally.add(_event(command) if outcome.appended else None)
+            written.append(event if outcome.appended else None)
+        self._log.forget(batch.events)
+        self.tally.add(written)
         if overtaken and self._again:
             self._again(overtaken)
 
@@ -99,22 +115,21 @@ class Transfer:
 class _Batch:
     """Commands in the writer's hands, and what became of them, in the order they were handed in."""
 
-    def __init__(self, records: Sequence[bytes], commands: Sequence[Command]) -> None:
+    def __init__(
+        self, records: Sequence[bytes], commands: Sequence[Command], events: Sequence[Event]
+    ) -> None:
+        self.events = events
         self._records = records
         self._commands = commands
         self._answers: list[Outcome | Exception] = []
-        self._done = Event()
+        self._done = Signal()
 
     def answered(self, answer: Outcome | Exception) -> None:
         self._answers.append(answer)
         if len(self._answers) == len(self._commands):
             self._done.set()
 
-    def outcomes(self) -> Iterator[tuple[bytes, Command, Outcome | Exception]]:
+    def outcomes(self) -> Iterator[tuple[bytes, Command, Event, Outcome | Exception]]:
         """Waits for all of them."""
         self._done.wait()
-        yield from zip(self._records, self._commands, self._answers, strict=True)
-
-
-def _event(command: Command) -> Any:
-    return command.imported if isinstance(command, ImportTicket) else command.quarantined
+        yield from zip(self._records, self._commands, self.events, self._answers, strict=True)

@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -23,14 +24,10 @@ RATE: Final = 10_000
 """Records a second that are promised."""
 
 MEMORY: Final = 200
-"""MB of the migrating process that are promised at a million records."""
+"""MB that are promised at a million records, of all processes of a migration together."""
 
-_LAUNCH: Final = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-"""A process counts the memory of the one that started it as its own: so a small one does."""
+_LOOK: Final = 0.1
+"""Seconds between looks at how much memory was used."""
 
 _TOGETHER: Final = 1_000
 _START: Final = datetime(2024, 1, 1, tzinfo=UTC)
@@ -93,15 +90,27 @@ def _run(source: str, target: str) -> tuple[float, float]:
     }
     ticketbook = str(Path(sys.executable).with_name("ticketbook"))
     command = [ticketbook, "migrate", "run", "--source", source, "--no-backup"]
-    began = perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", _LAUNCH, *command],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
-    return perf_counter() - began, int(done.stdout) / 1024
+    began, peaks = perf_counter(), dict[int, int]()
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while process.poll() is None:
+            peaks |= dict(_peaks(process.pid))
+            sleep(_LOOK)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return perf_counter() - began, sum(peaks.values()) / 1024
+
+
+def _peaks(process: int) -> Iterator[tuple[int, int]]:
+    """The KB that a process, and each one it started, had at most so far."""
+    with suppress(OSError):  # it ended just now
+        folder = Path(f"/proc/{process}")
+        for child in (folder / "task" / str(process) / "children").read_text().split():
+            yield from _peaks(int(child))
+        for line in (folder / "status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                yield process, int(line.split()[1])
 
 
 def _copy(client: MongoClient[Document], old: str, copy: str) -> float:

@@ -1,0 +1,133 @@
+"""Translating records beside committing them: in a process of its own, where that is worth it.
+
+The process is started afresh and loads no more than it needs; it ends with whoever started it.
+"""
+
+import copyreg
+import gc
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from operator import attrgetter
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Final
+
+from domain.commands import ImportTicket, QuarantineRecord
+from domain.events import LegacyRecordQuarantined, SourceRecord, TicketImported
+from domain.origin import Origin
+from infrastructure.codec import encode_event
+from infrastructure.legacy.records import Translation
+
+Translated = list[tuple[ImportTicket | QuarantineRecord, bytes]]
+"""Commands, each with its event as `codec.encode_event` writes it."""
+
+Translate = Callable[[Sequence[bytes], Origin, int | None], Future[Translated]]
+"""Records, who takes them over, and where the log ended when they were read: to their commands, in
+that order. The future raises `BrokenExecutor` if whoever was at it was killed."""
+
+_MANY: Final = 10_000
+"""Records from which on a process is started, which takes half a second."""
+
+_PROGRAM: Final = "import sys; from {0} import serve; serve(int(sys.argv[1]))"
+
+
+@contextmanager
+def translating(translation: Translation, records: int) -> Iterator[Translate]:
+    """Somebody who translates about that many records. At the end, what was not begun is not
+    done."""
+    if records < _MANY:
+        with ThreadPoolExecutor(1) as threads:
+            yield lambda *asked: threads.submit(_translate, translation, *asked)
+        return
+    process = _Process()
+    try:
+        yield lambda *asked: process.submit((translation, *asked))
+    finally:
+        process.close()
+
+
+def event_of(command: ImportTicket | QuarantineRecord) -> TicketImported | LegacyRecordQuarantined:
+    """The event that the command asks for."""
+    return command.imported if isinstance(command, ImportTicket) else command.quarantined
+
+
+def _translate(
+    translation: Translation, records: Sequence[bytes], origin: Origin, read_at: int | None
+) -> Translated:
+    commands = (translation.command(record, origin, read_at) for record in records)
+    return [(command, encode_event(event_of(command))) for command in commands]
+
+
+class _Process:
+    """Not one of `multiprocessing`: those load all that the command has loaded, which takes a
+    second and twice the memory."""
+
+    def __init__(self) -> None:
+        self._pipe, theirs = Pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _PROGRAM.format(__name__), str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            process_group=0,  # Ctrl-C is for whoever started it, who decides when to stop
+        )
+        theirs.close()
+        self._asked = SimpleQueue[Future[Translated] | None]()
+        self._thread = Thread(target=self._hear, name="translated", daemon=True)
+        self._thread.start()
+
+    def submit(self, asked: tuple[Any, ...]) -> Future[Translated]:
+        future: Future[Translated] = Future()
+        try:
+            self._pipe.send(asked)
+        except OSError as error:
+            future.set_exception(BrokenExecutor(str(error)))
+        else:
+            self._asked.put(future)
+        return future
+
+    def close(self) -> None:
+        self._asked.put(None)
+        self._process.kill()
+        self._process.wait()
+        self._thread.join()
+        self._pipe.close()
+
+    def _hear(self) -> None:
+        while future := self._asked.get():
+            try:
+                answer = self._pipe.recv()
+            except (EOFError, OSError) as error:
+                answer = BrokenExecutor(f"{type(error).__name__}: {error}")
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+
+def serve(pipe: int) -> None:
+    """What the process does: answer until nobody is there to ask."""
+    gc.disable()  # many objects without a cycle: looking for one takes a fifth of the time
+    for kind in (ImportTicket, TicketImported, SourceRecord):
+        _pickle_as_call(kind)
+    connection: Connection[Translated | Exception, tuple[Any, ...]] = Connection(pipe)
+    answer: Translated | Exception
+    with suppress(EOFError, OSError):  # nobody asks any more
+        while True:
+            asked = connection.recv()
+            try:
+                answer = _translate(*asked)
+            except Exception as error:
+                answer = error
+            connection.send(answer)
+
+
+def _pickle_as_call(kind: type[Any]) -> None:
+    """Have it pickled as a call with its fields. As frozen dataclasses do it themselves, reading
+    takes three times as long: as long as translating."""
+    values = attrgetter(*(field.name for field in fields(kind)))
+    copyreg.pickle(kind, lambda one: (kind, values(one)))
