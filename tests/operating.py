@@ -18,6 +18,8 @@ from tests.traffic import Seen, traffic
 COMMAND: Final = str(Path(sys.executable).with_name("ticketbook"))
 PHASE_SECONDS: Final = 1.0
 """Between one thing that an operator does and the next."""
+_PATIENCE: Final = 3_600.0
+"""Seconds that a rebuild may take which stands back behind traffic without pause."""
 
 
 def operate(store_url: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -32,8 +34,8 @@ def operate(store_url: str, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def done(operator: "subprocess.Popen[str]") -> str:
-    out, err = operator.communicate(timeout=600)
+def done(operator: "subprocess.Popen[str]", seconds: float = 600) -> str:
+    out, err = operator.communicate(timeout=seconds)
     assert operator.returncode == 0, err
     return out
 
@@ -52,7 +54,8 @@ def used_while_operated(
             clients.look()  # the first moments are slower
             sleep(quiet)
             before = clients.look()
-            found = json.loads(done(operate(store_url, "rebuild", "tickets", "--json")))
+            rebuilding = operate(store_url, "rebuild", "tickets", "--json")
+            found = json.loads(done(rebuilding, seconds=_PATIENCE))
             assert (found["state"], found["live"]) == ("switched", [])
             assert found["position"] > events
             sleep(PHASE_SECONDS)

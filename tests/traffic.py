@@ -19,8 +19,16 @@ class Seen:
     reads: int = 0
 
     def p99(self) -> float:
-        """Seconds."""
-        return sorted(self.writes)[int(len(self.writes) * 0.99)]
+        """Seconds that a write takes."""
+        return _at(self.writes, 0.99)
+
+    def late(self, share: float) -> float:
+        """Seconds for which that share of the reads was out of date at most."""
+        return _at(self.out_of_date, share)
+
+
+def _at(values: list[float], share: float) -> float:
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
 
 
 class Traffic:
