@@ -108,7 +108,7 @@ class Batch:
                     state = state.after(recorded)
                 states[command.ticket_id] = state
         except Refusal as refusal:
-            return refusal
+            return refusal.with_traceback(None)  # which would hold this batch, and be held by it
         before = self.states[command.ticket_id]
         self.states.update(states)
         self.events.extend(events)

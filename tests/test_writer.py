@@ -1,5 +1,6 @@
 """The one writer of a process, on each real store."""
 
+import gc
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -7,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from threading import Barrier, Event
+from weakref import ref
 
 import pytest
 
@@ -26,10 +28,11 @@ from domain.errors import (
 )
 from domain.events import Recorded, TicketRenamed
 from domain.ports import Answer, EventLog, Share, Stretch
+from domain.stream import UNBEGUN
 from domain.ticket import fold
 from infrastructure import group_commit
 from infrastructure import writer as writer_module
-from infrastructure.batch import Key, Outcome, Submission
+from infrastructure.batch import Batch, Key, Outcome, Submission
 from infrastructure.codec import encode, encode_event
 from infrastructure.ordered_log import OrderedLog
 from infrastructure.ticket_log import TicketLog
@@ -748,6 +751,18 @@ def test_submissions_handed_in_together_are_answered_in_their_order(
     assert isinstance(told[9], TicketExists)
 
 
+def test_a_refusal_keeps_nothing_of_its_batch_alive() -> None:
+    batch = Batch(0, START, catalogue(), {FOREMAN: UNBEGUN}, set())
+    batch.take(one(rename("Chief")), {})
+    (refusal,), kept = batch.results, ref(batch)
+    gc.disable()
+    try:
+        del batch
+        assert isinstance(refusal, TicketNotFound) and kept() is None
+    finally:
+        gc.enable()
+
+
 class Asked:
     """A log that counts the streams it is asked for."""
 
@@ -803,15 +818,16 @@ def test_records_that_are_here_already_are_found_wherever_they_come(
 def test_what_was_encoded_beforehand_is_stored_as_if_it_had_not_been(
     ordered_log: OrderedLog,
 ) -> None:
-    log, event = TicketLog(ordered_log), imported(name="„Süd“ 🧶")
-    log.prepare([(event, encode_event(event))])
-    log.commit(0, [Recorded(1, id_(1), 1, START, event)], [])
-    log.commit(1, [Recorded(2, id_(2), 1, START, imported(name="Other"))], [])
-    log.forget([event])
-    log.commit(2, [Recorded(3, id_(3), 1, START, event)], [])
-    first, _, third = ordered_log.read(0, 3)
-    assert first.state == third.state == encode(Recorded(1, id_(1), 1, START, event)).state
-    assert [one.event for one in TicketLog(ordered_log).read(0, 3)][::2] == [event, event]
+    log, event, other = TicketLog(ordered_log), imported(name="„Süd“ 🧶"), imported(name="Other")
+    log.prepare([(event, encode_event(event)), (other, b'{"seen": true}')])
+    places = [Recorded(n, id_(n), 1, START, one) for n, one in enumerate((event, other), start=1)]
+    log.commit(0, places, [])
+    log.forget([event, other])
+    log.commit(2, [Recorded(3, id_(3), 1, START, other)], [])
+    first, second, third = (one.state for one in ordered_log.read(0, 3))
+    assert first == encode(places[0]).state
+    assert second.endswith(b',"data":{"seen": true}}')
+    assert third == encode(places[1]).state
 
 
 def test_what_was_just_committed_is_read_without_asking_the_store(
