@@ -48,7 +48,7 @@ _PAUSE: Final = 0.02
 _HELD: Final = 1_000
 """Positions looked for in one document at once."""
 
-_PLACES: Final = {"events.id": 1, "events.version": 1}
+_PLACE: Final = ("id", "version")
 
 Alongside = Callable[[ClientSession], None]
 """More to write in the transaction of a commit. It may run again; an exception stops it all."""
@@ -139,7 +139,7 @@ class MongoDBLog:
 
     def streams(self, originator_ids: Collection[Any]) -> list[Chained]:
         ids = list(originator_ids)
-        return self._select({"id": {"$in": ids}}, {"$in": ["$$this.id", {"$literal": ids}]})
+        return self._select({"id": {"$in": ids}}, _among(ids))
 
     def stream(
         self, originator_id: Any, *, gt: int | None = None, lte: int | None = None
@@ -235,7 +235,9 @@ class MongoDBLog:
             ids = list({event.originator_id for event in events})
             keys = [answer.key for answer in answers]
             others = {"by": {"$ne": by}}
-            streams = self._commits.find({"events.id": {"$in": ids}, **others}, _PLACES)
+            of_ids = {"$filter": {"input": "$events", "cond": _among(ids)}}
+            places = {"$map": {"input": of_ids, "in": {name: f"$$this.{name}" for name in _PLACE}}}
+            streams = self._commits.find({"events.id": {"$in": ids}, **others}, {"events": places})
             standing = {(e["id"], e["version"]) for commit in streams for e in commit["events"]}
             answered = self._commits.find_one({"answers.key": {"$in": keys}, **others}, {"_id": 1})
         if taken := {(e.originator_id, e.originator_version) for e in events} & standing:
@@ -277,3 +279,8 @@ class MongoDBLog:
             return []
         commit = self._commits.find_one({"_id": holder["_id"]}, {"events": 1})
         return list(commit["events"]) if commit else []
+
+
+def _among(ids: Sequence[Any]) -> Document:
+    """Whether an event is of one of these streams, as an expression."""
+    return {"$in": ["$$this.id", {"$literal": ids}]}
