@@ -88,6 +88,11 @@ class RemoveRecord:
     system: str | None = None
 
 
+def event_of(command: ImportTicket | QuarantineRecord) -> TicketImported | LegacyRecordQuarantined:
+    """The event that a command to take a record over asks for."""
+    return command.imported if isinstance(command, ImportTicket) else command.quarantined
+
+
 Command = (
     CreateTicket
     | RenameTicket

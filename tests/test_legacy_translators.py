@@ -3,16 +3,25 @@
 import os
 import signal
 import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from shutil import copytree
 from typing import Final
 
 import bson
 import pytest
 
 from api.composition import open_stores
+from domain.commands import ImportTicket, QuarantineRecord, event_of
+from infrastructure.catalogue_file import BUNDLED
+from infrastructure.catalogue_toml import parse_catalogue
+from infrastructure.codec import encode_event
+from infrastructure.legacy import translators
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.source import documents
 from infrastructure.legacy.translators import translating
@@ -21,10 +30,14 @@ from infrastructure.ticket_log import TicketLog
 from tests.migrating import DUMPS, migrate, migrated
 from tests.old_system import record
 from tests.server import environment, until
-from tests.stories import CATALOGUE, origin
+from tests.stories import origin
 from tests.test_command_line import COMMAND
 
 MANY: Final = 25_000
+HOUSE: Final = Path(__file__).parent.parent
+OF_SAMPLE: Final = Translation(
+    "ticket_1", "revolution_counter_1", parse_catalogue(BUNDLED.read_text(), "catalogue.toml")
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,16 +97,64 @@ def check_once(source: str, store: str) -> None:
 
 
 def test_a_process_translates_as_the_command_itself_does() -> None:
-    translation = Translation("ticket_1", "revolution_counter_1", CATALOGUE)
     records, by = [*documents(DUMPS / "ticket_1.bson"), b"no BSON"], origin()
-    with (
-        translating(translation, len(records)) as here,
-        translating(translation, 1_000_000) as elsewhere,
-    ):
-        assert elsewhere(records, by, 7).result() == here(records, by, 7).result()
-        with pytest.raises(TypeError):
-            elsewhere([None], by, None).result()  # type: ignore[list-item]
-        assert elsewhere([], by, None).result() == []
+    with translating(OF_SAMPLE, 1) as here, translating(OF_SAMPLE, MANY) as elsewhere:
+        found = elsewhere(records, by, 7).result()
+        assert found == here(records, by, 7).result()
+    kinds = Counter(type(command) for command, _ in found)
+    assert kinds == {ImportTicket: 1_194, QuarantineRecord: 7}
+    assert all(encoded == encode_event(event_of(command)) for command, encoded in found)
+
+
+def test_what_fails_in_the_process_is_told_and_the_next_is_translated() -> None:
+    with translating(OF_SAMPLE, MANY) as elsewhere:
+        with pytest.raises(RuntimeError, match="TypeError"):
+            elsewhere([None], origin(), None).result()  # type: ignore[list-item]
+        assert elsewhere([], origin(), None).result() == []
+
+
+def test_a_process_that_can_not_begin_says_so_of_all_it_was_asked(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(translators, "_PROGRAM", "raise SystemExit('no module')")
+    with translating(OF_SAMPLE, MANY) as elsewhere:
+        asked = [elsewhere([b""], origin(), None) for _ in range(3)]
+        for future in asked:
+            with pytest.raises(BrokenExecutor, match="exit code 1"):
+                future.result()
+    assert "no module" in capfd.readouterr().err
+
+
+def test_the_process_runs_what_the_command_itself_runs(tmp_path: Path) -> None:
+    """Also when that is no installed one: here a copy in which a reason is worded differently."""
+    for name in ("domain", "infrastructure"):
+        copytree(HOUSE / name, tmp_path / name)
+    records = tmp_path / "infrastructure" / "legacy" / "records.py"
+    records.write_text(records.read_text().replace("no readable BSON", "NO READABLE BSON"))
+    program = (
+        "from tests.test_legacy_translators import *\n"
+        "with translating(OF_SAMPLE, MANY) as elsewhere:\n"
+        "    ((command, _),) = elsewhere([b'no BSON'], origin(), None).result()\n"
+        "    print(event_of(command).reason)"
+    )
+    paths = os.pathsep.join([str(tmp_path), str(HOUSE)])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": paths},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "it is NO READABLE BSON document" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("records", [1, MANY])
+def test_what_was_not_begun_is_not_waited_for(records: int) -> None:
+    much = [*documents(DUMPS / "ticket_1.bson")] * 20
+    with translating(OF_SAMPLE, records) as translate:
+        asked = [translate(much, origin(), None) for _ in range(3)]
+        asked[0].result()
+    assert not asked[2].done() or asked[2].cancelled() or asked[2].exception()
 
 
 def test_when_the_translating_process_is_killed_the_command_says_how_to_go_on(
@@ -102,7 +163,8 @@ def test_when_the_translating_process_is_killed_the_command_says_how_to_go_on(
     with running(source, store, tmp_path / "said.txt") as (process, translator):
         os.kill(translator, signal.SIGKILL)
     assert process.returncode == 4
-    assert "Run the same command again" in (tmp_path / "said.txt").read_text()
+    said = (tmp_path / "said.txt").read_text()
+    assert "ended (signal 9). Run the same command again" in said
     check_once(source, store)
 
 

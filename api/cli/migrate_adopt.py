@@ -149,7 +149,7 @@ def verify(json: Summary = False) -> None:
 
 @contextmanager
 def _opened() -> Iterator[Opened]:
-    with opened(make=True, watch=False) as service, _database(service.settings) as source:
+    with opened(make=True) as service, _database(service.settings) as source:
         yield Opened(service, source, adoption_of(source))
 
 

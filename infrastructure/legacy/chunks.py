@@ -15,9 +15,23 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield some
 
 
+def parts(records: Iterable[bytes], count: int, length: int) -> Iterator[list[bytes]]:
+    """The records in lists of at most that many, which have at most that many bytes together; one
+    that has more comes alone."""
+    some, size = list[bytes](), 0
+    for record in records:
+        if some and (len(some) == count or size + len(record) > length):
+            yield some
+            some, size = [], 0
+        some.append(record)
+        size += len(record)
+    if some:
+        yield some
+
+
 def ahead(items: Iterable[Item], size: int) -> Iterator[Item]:
-    """The same items; each is handed on when it is the first of that many that were taken, or
-    there are no more: work begins by taking it, and is waited for once it is handed on."""
+    """The same items, `size` of them begun before the first is handed on: for items that are work
+    which begins when it is taken and is waited for afterwards."""
     taken = deque[Item]()
     for item in items:
         taken.append(item)

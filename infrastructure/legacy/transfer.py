@@ -1,27 +1,31 @@
 """Taking all records of a source over: many at a time, none remembered."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from threading import Event as Signal
 from typing import Any, Final
 
 from bson import ObjectId
 
-from domain.commands import ImportTicket, QuarantineRecord
+from domain.commands import ImportTicket, QuarantineRecord, event_of
 from domain.errors import EventTooLarge, SourceUnusable, StoreUnavailable, TicketExists
 from domain.events import Event
 from domain.origin import Origin
 from infrastructure.batch import Outcome, Submission
-from infrastructure.legacy.chunks import ahead, chunks
+from infrastructure.legacy.chunks import ahead, parts
 from infrastructure.legacy.fit import Fit
 from infrastructure.legacy.lenient import id_of
 from infrastructure.legacy.records import Translation
 from infrastructure.legacy.tally import Tally
-from infrastructure.legacy.translators import Translate, Translated, event_of
+from infrastructure.legacy.translators import Translate, Translated
 from infrastructure.ticket_log import TicketLog
 from infrastructure.writer import Writer
 
 _TOGETHER: Final = 1_000
+"""Most records in a batch."""
+
+_LENGTH: Final = 2 * 1024 * 1024
+"""Most bytes in a batch, unless a record alone has more."""
 
 _AHEAD: Final = 3
 """Most batches that are being translated, and as many that are being committed."""
@@ -63,7 +67,7 @@ class Transfer:
         since = read_at if self._again else None
         begun = (
             (some, self._translate(some, self._origin(), since))
-            for some in chunks(records, _TOGETHER)
+            for some in parts(records, _TOGETHER, _LENGTH)
         )
         handed_in = (self._hand_in(*one) for one in ahead(begun, _AHEAD))
         for batch in ahead(handed_in, _AHEAD):
@@ -76,28 +80,28 @@ class Transfer:
             found = translated.result()
         except BrokenExecutor as error:
             raise StoreUnavailable(
-                "The process that translates the records was ended. Run the same command again: "
-                "what was taken over stays, and is skipped."
+                f"The process that translates the records ended ({error}). Run the same command "
+                "again: what was taken over stays, and is skipped. If that happens again, see "
+                "whether the machine has memory enough."
             ) from error
         commands = [command for command, _ in found]
         events = list(map(event_of, commands))
         self._log.prepare(zip(events, (encoded for _, encoded in found), strict=True))
         aside = (c.ticket_id for c in commands if isinstance(c, QuarantineRecord))
         self.odd.update(ticket_id for ticket_id in aside if not ObjectId.is_valid(ticket_id))
-        batch = _Batch(records, commands, events)
+        batch = _Batch(records, events)
         self._writer.hand_in_all([Submission((command,)) for command in commands], batch.answered)
         return batch
 
     def _settle(self, batch: "_Batch", read_at: int) -> None:
+        events, outcomes = list(batch.events), batch.outcomes()
+        self._keep_aside(batch.records, events, outcomes)
         written: list[Event | None] = []
         overtaken: list[Any] = []
-        for record, command, event, outcome in batch.outcomes():
-            if isinstance(outcome, TicketExists):
-                aside = self._translation.quarantine(record, str(outcome), self._origin())
-                event, outcome = aside.quarantined, self._writer.execute(aside)
+        for record, event, outcome in zip(batch.records, events, outcomes, strict=True):
             if isinstance(outcome, EventTooLarge):
                 raise SourceUnusable(
-                    f"The record {command.ticket_id} is too large to be kept. {outcome} Take it "
+                    f"The record {id_of(record)} is too large to be kept. {outcome} Take it "
                     "out of the source, where a backup keeps it, and run again; or take over into "
                     "a SQLite store, which holds it."
                 )
@@ -111,25 +115,38 @@ class Transfer:
         if overtaken and self._again:
             self._again(overtaken)
 
+    def _keep_aside(
+        self, records: Sequence[bytes], events: list[Event], outcomes: list[Outcome | Exception]
+    ) -> None:
+        """Put records whose id belongs to somebody else's ticket into quarantine instead, and note
+        what became of them."""
+        origin = self._origin()
+        aside = {
+            number: self._translation.quarantine(records[number], str(outcome), origin)
+            for number, outcome in enumerate(outcomes)
+            if isinstance(outcome, TicketExists)
+        }
+        pending = [self._writer.submit(Submission((command,))) for command in aside.values()]
+        for (number, command), future in zip(aside.items(), pending, strict=True):
+            events[number], outcomes[number] = command.quarantined, future.result()
+
 
 class _Batch:
-    """Commands in the writer's hands, and what became of them, in the order they were handed in."""
+    """Records in the writer's hands, the events they are to become, and what came of them, in the
+    order they were handed in."""
 
-    def __init__(
-        self, records: Sequence[bytes], commands: Sequence[Command], events: Sequence[Event]
-    ) -> None:
+    def __init__(self, records: Sequence[bytes], events: Sequence[Event]) -> None:
+        self.records = records
         self.events = events
-        self._records = records
-        self._commands = commands
         self._answers: list[Outcome | Exception] = []
         self._done = Signal()
 
     def answered(self, answer: Outcome | Exception) -> None:
         self._answers.append(answer)
-        if len(self._answers) == len(self._commands):
+        if len(self._answers) == len(self.events):
             self._done.set()
 
-    def outcomes(self) -> Iterator[tuple[bytes, Command, Event, Outcome | Exception]]:
+    def outcomes(self) -> list[Outcome | Exception]:
         """Waits for all of them."""
         self._done.wait()
-        yield from zip(self._records, self._commands, self.events, self._answers, strict=True)
+        return self._answers

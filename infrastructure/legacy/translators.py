@@ -14,12 +14,14 @@ from dataclasses import fields
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from operator import attrgetter
+from os.path import abspath
 from queue import SimpleQueue
 from threading import Thread
+from traceback import format_exc
 from typing import Any, Final
 
-from domain.commands import ImportTicket, QuarantineRecord
-from domain.events import LegacyRecordQuarantined, SourceRecord, TicketImported
+from domain.commands import ImportTicket, QuarantineRecord, event_of
+from domain.events import SourceRecord, TicketImported
 from domain.origin import Origin
 from infrastructure.codec import encode_event
 from infrastructure.legacy.records import Translation
@@ -29,12 +31,16 @@ Translated = list[tuple[ImportTicket | QuarantineRecord, bytes]]
 
 Translate = Callable[[Sequence[bytes], Origin, int | None], Future[Translated]]
 """Records, who takes them over, and where the log ended when they were read: to their commands, in
-that order. The future raises `BrokenExecutor` if whoever was at it was killed."""
+that order. The future raises `BrokenExecutor`, which says how, if whoever was at it has ended."""
 
 _MANY: Final = 10_000
 """Records from which on a process is started, which takes half a second."""
 
-_PROGRAM: Final = "import sys; from {0} import serve; serve(int(sys.argv[1]))"
+_PROGRAM: Final = (
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    f"from {__name__} import translate_until_closed; translate_until_closed(int(sys.argv[1]))"
+)
+"""Finds its modules where whoever started it found them."""
 
 
 @contextmanager
@@ -42,19 +48,17 @@ def translating(translation: Translation, records: int) -> Iterator[Translate]:
     """Somebody who translates about that many records. At the end, what was not begun is not
     done."""
     if records < _MANY:
-        with ThreadPoolExecutor(1) as threads:
+        threads = ThreadPoolExecutor(1)
+        try:
             yield lambda *asked: threads.submit(_translate, translation, *asked)
+        finally:
+            threads.shutdown(cancel_futures=True)
         return
     process = _Process()
     try:
         yield lambda *asked: process.submit((translation, *asked))
     finally:
         process.close()
-
-
-def event_of(command: ImportTicket | QuarantineRecord) -> TicketImported | LegacyRecordQuarantined:
-    """The event that the command asks for."""
-    return command.imported if isinstance(command, ImportTicket) else command.quarantined
 
 
 def _translate(
@@ -71,7 +75,7 @@ class _Process:
     def __init__(self) -> None:
         self._pipe, theirs = Pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM.format(__name__), str(theirs.fileno())],
+            [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), *map(abspath, sys.path)],
             pass_fds=[theirs.fileno()],
             process_group=0,  # Ctrl-C is for whoever started it, who decides when to stop
         )
@@ -82,47 +86,53 @@ class _Process:
 
     def submit(self, asked: tuple[Any, ...]) -> Future[Translated]:
         future: Future[Translated] = Future()
-        try:
+        self._asked.put(future)
+        with suppress(OSError):  # it has ended: whoever listens to it hears that too, and says how
             self._pipe.send(asked)
-        except OSError as error:
-            future.set_exception(BrokenExecutor(str(error)))
-        else:
-            self._asked.put(future)
         return future
 
     def close(self) -> None:
         self._asked.put(None)
         self._process.kill()
-        self._process.wait()
         self._thread.join()
+        self._process.wait()
         self._pipe.close()
 
     def _hear(self) -> None:
         while future := self._asked.get():
             try:
                 answer = self._pipe.recv()
-            except (EOFError, OSError) as error:
-                answer = BrokenExecutor(f"{type(error).__name__}: {error}")
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
+            except (EOFError, OSError):
+                future.set_exception(BrokenExecutor(self._end()))
+            except Exception as error:  # what comes next would answer another question
+                self._process.kill()
+                future.set_exception(error)
             else:
-                future.set_result(answer)
+                if isinstance(answer, str):
+                    future.set_exception(RuntimeError(f"Translating failed: {answer}"))
+                else:
+                    future.set_result(answer)
+
+    def _end(self) -> str:
+        code = self._process.wait()
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def serve(pipe: int) -> None:
-    """What the process does: answer until nobody is there to ask."""
-    gc.disable()  # many objects without a cycle: looking for one takes a fifth of the time
+def translate_until_closed(pipe: int) -> None:
+    """What the process does: answer until nobody is there to ask. What went wrong is told as text:
+    not every exception can be sent."""
+    gc.disable()  # nothing stays, and nothing is in a cycle: looking takes a fifth of the time
     for kind in (ImportTicket, TicketImported, SourceRecord):
         _pickle_as_call(kind)
-    connection: Connection[Translated | Exception, tuple[Any, ...]] = Connection(pipe)
-    answer: Translated | Exception
+    connection: Connection[Translated | str, tuple[Any, ...]] = Connection(pipe)
+    answer: Translated | str
     with suppress(EOFError, OSError):  # nobody asks any more
         while True:
             asked = connection.recv()
             try:
                 answer = _translate(*asked)
-            except Exception as error:
-                answer = error
+            except Exception:
+                answer = format_exc()
             connection.send(answer)
 
 
