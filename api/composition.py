@@ -116,7 +116,8 @@ def open_service(
     """Open the store, start what runs in the background, and close it all in order.
 
     With `run_projections=False` views are read but not kept current: for operators' commands; with
-    `watch=False` also nothing is heard of what other processes do: for those that read no view.
+    `watch=False` also nothing is heard of what other processes do: how far the views are is only
+    known as of now.
     Raises `ConfigurationError`, `StoreUnavailable`, `StoreTooNew`, `StoreTooOld`.
     """
     with ExitStack() as stack:

@@ -54,7 +54,7 @@ def follow(
             there = history and Place(history.notes, database, TICKETS).find()
             say("Would go on." if there else "Would compare every record first.")
         return
-    with opened(make=True, watch=False) as service, open_source(source) as opened_source:
+    with opened(make=True) as service, open_source(source) as opened_source:
         database = database_of(opened_source, "followed")
         place = Place(service.notes, database, TICKETS)
         meaning = translation(service, system)

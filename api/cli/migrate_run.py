@@ -69,7 +69,7 @@ def run(
             say(f"Would take over {total:,} records. What of each: ticketbook migrate plan.")
         return
     with (
-        opened(make=True, watch=False) as service,
+        opened(make=True) as service,
         open_source(source) as opened_source,
         _rarely_collecting(),
     ):

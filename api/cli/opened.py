@@ -17,10 +17,10 @@ from infrastructure.settings import Settings, load_settings
 
 
 @contextmanager
-def opened(*, make: bool = False, watch: bool = True) -> Iterator[Service]:
-    """The configured service, keeping no view current. A store that is not there is told, unless
-    it is to be made: it is more likely a slip than an empty one. A command that writes much and
-    reads no view need not `watch` what becomes of the views meanwhile."""
+def opened(*, make: bool = False, watch: bool = False) -> Iterator[Service]:
+    """The configured service, running nothing in the background. A store that is not there is
+    told, unless it is to be made: it is more likely a slip than an empty one. A command that waits
+    for views which others keep current has to `watch` them."""
     log_for_people()
     with reporting():
         settings = load_settings()

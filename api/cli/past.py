@@ -51,7 +51,7 @@ def at(
     where = TicketFilter(org, system, name, feature)
     asked = {"at": moment, "org": org, "system": system, "name": name, "feature": feature}
     then = when(moment)
-    with opened() as service:
+    with opened(watch=True) as service:
         position = _position(service, then)
         _refuse_if_parked(service, position, org)
         record(service, "tickets.asked_as_of", asked | {"limit": limit})
@@ -78,7 +78,7 @@ def diff(
     where = AuditFilter(org, system, ticket)
     asked = {"from": start, "to": end, "org": org, "system": system, "ticket": ticket}
     first, last = when(start), when(end) if end is not None else None
-    with opened() as service:
+    with opened(watch=True) as service:
         after, upto = _position(service, first), _position(service, last)
         if after > upto:
             raise typer.BadParameter("FROM is later than TO.")
