@@ -43,6 +43,7 @@ def told(before: Seen, during: Seen) -> None:
     print(f"p99 of a write: {before.p99() * 1e3:.1f} ms before, {during.p99() * 1e3:.1f} ms during")
     late = max(before.out_of_date), max(during.out_of_date)
     print(f"a read was at most {late[0] * 1e3:.0f} ms old before, {late[1] * 1e3:.0f} ms during")
+    print(f"reads that went back: {before.went_back} before, {during.went_back} during")
 
 
 def killed_over_and_over(store_url: str, name: str, kills: int) -> None:

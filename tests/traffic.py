@@ -12,10 +12,12 @@ from tests.server import TICKET, Answer, Wire, new_id, token_for
 @dataclass
 class Seen:
     """What the clients saw since the last look: seconds per write, the seconds for which a read
-    without a position had been out of date, and reads."""
+    without a position had been out of date, how many of those showed less than a read before them
+    had shown, and reads."""
 
     writes: list[float] = field(default_factory=list)
     out_of_date: list[float] = field(default_factory=list)
+    went_back: int = 0
     reads: int = 0
 
     def p99(self) -> float:
@@ -73,7 +75,7 @@ class Traffic:
 
     def _read(self, headers: dict[str, str], path: str, times: list[float]) -> None:
         with closing(Wire(self._url, headers)) as wire:
-            number = 0
+            number = latest = 0
             while not self._stop.is_set():
                 number += 1
                 known = self.written[path]
@@ -82,20 +84,23 @@ class Traffic:
                     answer = wire.ask("GET", path, Min_Event_Position=position)
                     assert answer.status == 200, answer
                     assert _version(answer) >= _version(known)
+                    latest = max(latest, _version(answer))
                 else:
                     asked = monotonic()
                     answer = wire.ask("GET", path)
                     if answer.status == 200:
-                        self._note(_version(answer), asked, times)
+                        self._note(_version(answer), latest, asked, times)
+                        latest = max(latest, _version(answer))
                     else:  # not there yet, in the first moment
                         assert (answer.status, number) == (404, 2), answer
                 with self._lock:
                     self._seen.reads += 1
 
-    def _note(self, version: int, asked: float, times: list[float]) -> None:
+    def _note(self, version: int, latest: int, asked: float, times: list[float]) -> None:
         newer = times[version] if version < len(times) else asked
         with self._lock:
             self._seen.out_of_date.append(max(asked - newer, 0.0))
+            self._seen.went_back += version < latest
 
     def guarded(self, work: Callable[..., None], *arguments: object) -> None:
         try:

@@ -28,6 +28,11 @@ def use_while_rebuilding(uri: str, plan: Plan) -> Part:
         (
             at_most(f"{what}, p99", during.p99() * 1e3, before.p99() * 1e3, 2),
             *(_late(share, during, before) for share in (0.5, 0.99, 0.999, 1)),
+            Row(
+                "the same, reads that named no position and showed less than one before them",
+                f"{during.went_back:,} of {len(during.out_of_date):,}",
+                f"{before.went_back:,} of {len(before.out_of_date):,}",
+            ),
         ),
         ("During: rebuild, switch, rollback, switch; four writers and four readers, no pause.",),
     )
