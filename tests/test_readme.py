@@ -1,10 +1,11 @@
 """The README is true: its session runs, and everything there is to know of stands in it."""
 
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,19 +113,30 @@ def test_its_migration_goes_as_it_says(
     with old_database(mongodb_client, mongodb_uri) as (old, source), _serving(tmp_path) as url:
         script = re.sub(r"mongodb://[^']+", lambda _: source, script)
         script = f"set -e\n{preparing}\n{script}".replace("http://127.0.0.1:8000", url)
-        done = subprocess.run(
-            ["bash", "-c", script],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stdout
+        code, printed = _on_a_terminal(script, tmp_path)
+        assert code == 0, printed
         name = source.partition("//")[2].partition("?")[0]
-        printed = done.stdout.decode().replace(name, "127.0.0.1:27017/old")
+        printed = printed.replace(name, "127.0.0.1:27017/old")
         printed = printed.replace(str(tmp_path), "/srv/ticketbook")
         assert sorted(_settled(printed)) == sorted(_settled(expected))
         assert old.list_collection_names() == ["users"]
+
+
+def _on_a_terminal(script: str, folder: Path) -> tuple[int, str]:
+    """The exit code, and what it prints when what is not data goes to a terminal."""
+    terminal, stderr = os.openpty()
+    said = folder / "said"
+    with said.open("wb") as stdout, os.fdopen(terminal, "rb", buffering=0) as screen:
+        running = subprocess.Popen(
+            ["timeout", "60", "bash", "-c", script], cwd=folder, stdout=stdout, stderr=stderr
+        )
+        os.close(stderr)
+        shown = b""
+        with suppress(OSError):  # it ends so when nobody has the terminal open any more
+            while read := screen.read(1_000):
+                shown += read
+        code = running.wait()
+    return code, shown.decode() + said.read_text()
 
 
 def _commands(path: str, command: Any) -> Iterator[str]:
@@ -145,7 +157,7 @@ def _script(session: str) -> tuple[str, str]:
 
 def _settled(text: str) -> list[str]:
     """The lines as they stand on a terminal in the end, without rates."""
-    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
     lines = [re.sub(r"[\d,]+/s", "<rate>", re.sub(r" +", " ", line)).strip() for line in lines]
     return [line for line in lines if line]
 

@@ -6,13 +6,14 @@ import typer
 from typer.core import TyperGroup
 
 from api.cli import audit, catalogue, evidence, legacy, migrate, past, projections
-from api.cli.output import Exit, example, say
+from api.cli.output import LINE, Exit, example, say
 from api.cli.serve import serve
 from api.cli.token import EXAMPLE_ORG, token
 
 
 class Commands(TyperGroup):
-    """Says of any command that it was interrupted, where that does not say it better itself."""
+    """Says of any command that it was interrupted, where that does not say it better itself, and
+    leaves the line that showed how far it was."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -20,6 +21,8 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:  # left to typer, the command would end without a word
             say("\nInterrupted.")
             raise typer.Exit(Exit.INTERRUPTED) from None
+        finally:
+            LINE.end()
 
 
 app = typer.Typer(

@@ -1,9 +1,11 @@
 """How commands speak: exit codes, tables, JSON, and errors that say what to do next."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from time import monotonic
 from typing import Annotated, Any, Final
 
 import typer
@@ -59,6 +61,8 @@ _CODES: dict[type[TicketbookError], Exit] = {
 }
 
 _WIDE: Final = 10_000
+_APART: Final = 10.0
+_NUMBER: Final = re.compile(r"\d")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -69,21 +73,49 @@ def log_for_people() -> None:
 
 
 class Line:
-    """The line on stderr that is written over, until something else is said."""
+    """How far work is: a line on stderr that is written over, until something else is said. Where
+    stderr is no terminal, lines of their own: the first and the last of a kind, and one every ten
+    seconds. What stands before the first number is a line's kind."""
 
     def __init__(self) -> None:
+        self._shown = False
         self._width = 0
+        self._kind: str | None = None
+        self._told = ""
+        self._untold = ""
+        self._told_at = 0.0
 
     def show(self, text: str) -> None:
-        print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
-        self._width = len(text)
+        if sys.stderr.isatty():
+            print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(text)
+        else:
+            self._tell(text)
+        self._shown = True
 
     def end(self) -> bool:
         """Leave the line as it is: what follows goes to the next one. Whether there was one."""
-        width, self._width = self._width, 0
-        if width:
+        shown, self._shown = self._shown, False
+        if self._width:
             print(file=sys.stderr, flush=True)
-        return width > 0
+        self._flush()
+        self._width, self._kind = 0, None
+        return shown
+
+    def _tell(self, text: str) -> None:
+        kind, now = _NUMBER.split(text, maxsplit=1)[0], monotonic()
+        if kind == self._kind and now - self._told_at < _APART:
+            self._untold = text if text != self._told else ""
+            return
+        if kind != self._kind:
+            self._flush()
+        print(text, file=sys.stderr, flush=True)
+        self._kind, self._told, self._untold, self._told_at = kind, text, "", now
+
+    def _flush(self) -> None:
+        if self._untold:
+            print(self._untold, file=sys.stderr, flush=True)
+        self._untold = ""
 
 
 LINE: Final = Line()
