@@ -1,10 +1,12 @@
 """Moments, and positions of the log, as people write them: the same in queries and in commands."""
 
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
+
+from domain.origin import MILLISECOND
 
 LARGEST: Final = 2**53
 """Of the positions that may be asked for: JSON numbers are exact up to there."""
@@ -43,6 +45,23 @@ def when_of(text: str, zone: tzinfo | None = None) -> int | datetime:
     if not _DAY.match(text):
         raise ValueError(f"That is neither a position nor a moment. Write it like {EXAMPLE}.")
     return moment_of(text, zone)
+
+
+def day_of(text: str) -> date:
+    """The day. Raises `ValueError` when it is none."""
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise ValueError("That is not a day. Write it like 2025-10-28.")
+
+
+def stretch_of(day: date) -> tuple[datetime | None, datetime]:
+    """The last moment before the day, None where there is none, and its own last one, in UTC."""
+    begin = datetime.combine(day, time(), UTC)
+    before = begin - MILLISECOND if day > date.min else None
+    return before, begin + (timedelta(days=1) - MILLISECOND)
 
 
 def no_position(position: int, head: int) -> str:

@@ -1,6 +1,6 @@
 """What changed between two positions of the log, ticket by ticket, and what did it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -61,9 +61,9 @@ def differences(
     looked = 0
     while looked < _LOOKED_AT:
         page = reader.page(between, beyond=beyond, limit=limit, newest_first=False)
-        lives = _lives(reader, page.entries, after, upto)
+        told = lives(reader, {entry.ticket_id for entry in page.entries}, after, upto)
         for entry in page.entries:
-            life = lives[entry.ticket_id]
+            life = told[entry.ticket_id]
             beyond = entry.position
             first = next(one for one in life if _chosen(one, where))
             if first.position == entry.position and (changed := difference(life)).is_any:
@@ -111,14 +111,14 @@ def _chosen(entry: AuditEntry, where: AuditFilter) -> bool:
     return where.org_id in (None, entry.org_id) and where.system in (None, entry.system)
 
 
-def _lives(
-    reader: PastReader, entries: Sequence[AuditEntry], after: int, upto: int
+def lives(
+    reader: PastReader, ticket_ids: Collection[str], after: int, upto: int
 ) -> dict[str, list[AuditEntry]]:
-    """All that happened in between to the tickets of these entries."""
-    lives: dict[str, list[AuditEntry]] = {}
-    for entry in reader.between({entry.ticket_id for entry in entries}, after, upto):
-        lives.setdefault(entry.ticket_id, []).append(entry)
-    return lives
+    """All that happened to these tickets at positions above `after`, up to `upto`, in order."""
+    told: dict[str, list[AuditEntry]] = {}
+    for entry in reader.between(ticket_ids, after, upto):
+        told.setdefault(entry.ticket_id, []).append(entry)
+    return told
 
 
 def _in_force(content: Content | None) -> Sequence[str]:

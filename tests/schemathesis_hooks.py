@@ -76,9 +76,10 @@ def _name_one_time(query: MutableMapping[str, Any]) -> None:
 
 def _stay_in_the_past(query: MutableMapping[str, Any]) -> None:
     """What is to come is refused."""
-    at = query.get("at")
-    if isinstance(at, str) and _DAY.match(at) and at[:4] >= "2020":
-        query["at"] = f"2020{at[4:]}"
+    for name in ("at", "on"):
+        at = query.get(name)
+        if isinstance(at, str) and _DAY.match(at) and at[:4] >= "2020":
+            query[name] = f"2020{at[4:]}"
     for name in ("position", "from", "to"):
         _name_a_position_in(query, name)
     if all(re.fullmatch(_WHEN, str(query.get(name, "0"))) for name in ("from", "to")):

@@ -200,6 +200,23 @@ def test_commands_tell_the_past_and_what_has_changed_since(tmp_path: Path) -> No
     lines = run("audit", "diff", "0", "2", store=address)[1].splitlines()
     assert [line.split()[2] for line in lines[1:]] == ["shift", "shift"]
 
+    asked = ("audit", "grants", "get_all", moment[:10], "--org", ada.org)
+    code, out, err = run(*asked, "--json", store=address)
+    assert (code, err) == (0, "")
+    (item,) = json.loads(out)
+    assert item["ticketId"] == ticket["_id"]
+    (grant,) = item["grants"]
+    assert (grant["granted"]["position"], grant["revoked"]["position"]) == (1, 2)
+    _, line = run(*asked, store=address)[1].splitlines()
+    assert "ada at 1, " in line and "ada at 2, " in line
+    assert (
+        json.loads(run("audit", "grants", "get_all", "2020-02-29", "--json", store=address)[1])
+        == []
+    )
+
+    for wrong in ("3", "9999-12-31", "yesterday", "2025-02-30"):
+        code, out, _ = run("audit", "grants", "get_all", wrong, store=address)
+        assert (code, out) == (2, "")
     for wrong in ("3", "9999-01-01", "yesterday"):
         code, out, _ = run("audit", "at", wrong, store=address)
         assert (code, out) == (2, "")

@@ -608,6 +608,7 @@ SCOPE_OF: Final = {
     ("get", "/v1/systems/{system}"): "tickets:read",
     ("get", "/v1/audit"): "audit:read",
     ("get", "/v1/audit/reads"): "audit:read",
+    ("get", "/v1/grants"): "audit:read",
     ("get", "/v1/diff"): "audit:read",
     ("get", "/v1/audit/head"): "audit:read",
     ("get", "/v1/audit/export"): "audit:read",

@@ -1,11 +1,11 @@
 """Moments and positions in options and arguments. Whoever names no time zone means UTC."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Final
 
 import typer
 
-from api.moments import EXAMPLE, LARGEST, moment_of, when_of
+from api.moments import EXAMPLE, LARGEST, day_of, moment_of, when_of
 
 ZONE: Final = f"like 2025-10-28 or {EXAMPLE}; UTC unless it says otherwise"
 
@@ -22,6 +22,14 @@ def when(text: str) -> int | datetime:
     """For arguments that take a position or a moment."""
     try:
         return when_of(text, UTC)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}") from None
+
+
+def day(text: str) -> date:
+    """For arguments that take a day."""
+    try:
+        return day_of(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r}: {error}") from None
 

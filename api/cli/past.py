@@ -1,23 +1,25 @@
-"""`ticketbook audit at | diff`: what was true then, and what has changed since."""
+"""`ticketbook audit at | grants | diff`: what was true then, and what has changed since."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from api.cli.moments import ZONE, when
+from api.cli.moments import ZONE, day, when
 from api.cli.opened import hexadecimal, opened
 from api.cli.output import Json, example, print_json, print_table
 from api.cli.recorded import record
 from api.composition import Service
+from api.http.grant_models import granting_json
 from api.http.models import difference_json, iso, then_json
-from api.moments import no_position
+from api.moments import no_position, stretch_of
 from api.parked import hidden
 from domain.errors import ProjectionBehind
 from projections.as_of import Then, ticket_at
 from projections.audit import AUDIT, AuditEntry, AuditFilter
 from projections.diff import Difference, differences
+from projections.granting import Granting, Place, Question, granting
 from projections.tickets import TicketFilter
 
 app = typer.Typer()
@@ -27,7 +29,6 @@ _PAGE: Final = 1_000
 _WHEN: Final = f"A position of the log, or a moment {ZONE}."
 
 Item = TypeVar("Item")
-Place = TypeVar("Place")
 
 Organisation = Annotated[str | None, typer.Option(help="Organisation.", callback=hexadecimal)]
 System = Annotated[str | None, typer.Option(help="System.")]
@@ -62,6 +63,39 @@ def at(
     else:
         columns = ["ticket", "organisation", "system", "name", "features", "granted by"]
         print_table(columns, [_held(one) for one in found])
+
+
+@app.command(
+    "grants",
+    epilog=example("ticketbook audit grants delete_area 2025-10-28 --system workforce_2"),
+)
+def grants(
+    feature: Annotated[str, typer.Argument(help="The feature.")],
+    on: Annotated[
+        date, typer.Argument(metavar="DAY", parser=day, help="A day of UTC, like 2025-10-28.")
+    ],
+    org: Organisation = None,
+    system: System = None,
+    limit: Limit = 50,
+    json: Json = False,
+) -> None:
+    """Print the tickets that granted a feature at any time of a day, and who granted it."""
+    asked = {"feature": feature, "on": on.isoformat(), "org": org, "system": system}
+    before, last = stretch_of(on)
+    with opened(watch=True) as service:
+        now = service.clock()
+        if before is not None and before >= now:
+            raise typer.BadParameter(f"{on} is still to come.")
+        after = 0 if before is None else _position(service, before)
+        upto = _position(service, min(last, now))
+        _refuse_if_parked(service, upto, org)
+        record(service, "grants.asked", asked | {"limit": limit})
+        found = _granting(service, Question(feature, org, system), after, upto, limit)
+    if json:
+        print_json([granting_json(one) for one in found])
+    else:
+        columns = ["ticket", "organisation", "system", "name", "granted by", "revoked by"]
+        print_table(columns, [row for one in found for row in _granted(one)])
 
 
 @app.command("diff", epilog=example("ticketbook audit diff 2025-10-01 2025-11-01 --json"))
@@ -131,6 +165,16 @@ def _tickets(service: Service, position: int, where: TicketFilter, limit: int) -
     return _read_through(page, limit)
 
 
+def _granting(
+    service: Service, question: Question, after: int, upto: int, limit: int
+) -> list[Granting]:
+    def page(beyond: Place | None, wanted: int) -> tuple[Sequence[Granting], Place | None]:
+        found = granting(service.audit, question, after, upto, beyond=beyond, limit=wanted)
+        return found.tickets, found.beyond
+
+    return _read_through(page, limit)
+
+
 def _differences(
     service: Service, where: AuditFilter, after: int, upto: int, limit: int
 ) -> list[Difference]:
@@ -141,12 +185,10 @@ def _differences(
     return _read_through(page, limit)
 
 
-def _read_through(
-    page: Callable[[Place | None, int], tuple[Sequence[Item], Place | None]], limit: int
-) -> list[Item]:
+def _read_through(page: Callable[[Any, int], tuple[Sequence[Item], Any]], limit: int) -> list[Item]:
     """Page after page, until there are `limit` items or no more."""
     found: list[Item] = []
-    beyond: Place | None = None
+    beyond = None
     while len(found) < limit:
         items, beyond = page(beyond, min(limit - len(found), _PAGE))
         found += items
@@ -163,9 +205,20 @@ def _held(one: Then) -> tuple[object, ...]:
     entry, grant = one.entry, one.granted_by
     held = entry.after
     assert held is not None  # it was in use
-    by = f"{grant.actor} at {grant.position}, {iso(grant.recorded_at)}" if grant else "-"
     features = " ".join(held.features)
-    return (entry.ticket_id, entry.org_id, entry.system, held.name, features, by)
+    return (entry.ticket_id, entry.org_id, entry.system, held.name, features, _by(grant))
+
+
+def _by(entry: AuditEntry | None) -> str:
+    return f"{entry.actor} at {entry.position}, {iso(entry.recorded_at)}" if entry else "-"
+
+
+def _granted(one: Granting) -> list[tuple[object, ...]]:
+    """A row for each while that it granted the feature."""
+    entry = one.entry
+    name = entry.after.name if entry.after else "-"
+    ticket = (entry.ticket_id, entry.org_id, entry.system, name)
+    return [(*ticket, _by(grant.granted), _by(grant.revoked)) for grant in one.grants]
 
 
 def _changes(one: Difference) -> list[tuple[object, ...]]:

@@ -14,6 +14,7 @@ from api.http import (
     diff,
     evidence,
     failures,
+    grants,
     health,
     operations,
     problems,
@@ -49,7 +50,17 @@ def create_app(service: Service) -> FastAPI:
     shapes = {routes.PREFIX: routes.refusals(service.settings)} if service.legacy else {}
     app.add_middleware(Envelope, registry=registry, shapes=shapes)  # added last: around everything
     failures.install(app)
-    for module in (tickets, systems, audit, diff, evidence, projections, operations, health):
+    for module in (
+        tickets,
+        systems,
+        audit,
+        grants,
+        diff,
+        evidence,
+        projections,
+        operations,
+        health,
+    ):
         app.include_router(module.router)
     if service.legacy:
         door = Door(service, service.legacy, app.state.submitter, registry)

@@ -243,7 +243,7 @@ def ticket_json(ticket: Ticket) -> dict[str, Any]:
 
 def then_json(ticket: Ticket, granted_by: AuditEntry | None = None) -> dict[str, Any]:
     then = ticket_json(ticket) | {"retired": ticket.retired, "position": ticket.position}
-    return then | ({"grantedBy": _cause_json(granted_by)} if granted_by else {})
+    return then | ({"grantedBy": cause_json(granted_by)} if granted_by else {})
 
 
 def difference_json(difference: Difference) -> dict[str, Any]:
@@ -253,16 +253,16 @@ def difference_json(difference: Difference) -> dict[str, Any]:
         "system": difference.system,
         "before": _content_json(difference.before),
         "after": _content_json(difference.after),
-        "added": _cause_json(difference.added),
-        "retired": _cause_json(difference.retired),
-        "restored": _cause_json(difference.restored),
-        "renamed": _cause_json(difference.renamed),
-        "granted": [{"feature": f, "by": _cause_json(by)} for f, by in difference.granted],
-        "revoked": [{"feature": f, "by": _cause_json(by)} for f, by in difference.revoked],
+        "added": cause_json(difference.added),
+        "retired": cause_json(difference.retired),
+        "restored": cause_json(difference.restored),
+        "renamed": cause_json(difference.renamed),
+        "granted": [{"feature": f, "by": cause_json(by)} for f, by in difference.granted],
+        "revoked": [{"feature": f, "by": cause_json(by)} for f, by in difference.revoked],
     }
 
 
-def _cause_json(entry: AuditEntry | None) -> dict[str, Any] | None:
+def cause_json(entry: AuditEntry | None) -> dict[str, Any] | None:
     if entry is None:
         return None
     return {
