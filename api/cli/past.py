@@ -70,7 +70,7 @@ def at(
     epilog=example("ticketbook audit grants delete_area 2025-10-28 --system workforce_2"),
 )
 def grants(
-    feature: Annotated[str, typer.Argument(help="The feature.")],
+    feature: Annotated[str, typer.Argument(metavar="FEATURE", help="Its name.")],
     on: Annotated[
         date, typer.Argument(metavar="DAY", parser=day, help="A day of UTC, like 2025-10-28.")
     ],
