@@ -21,7 +21,7 @@ that.
 
 from hashlib import sha256
 from struct import Struct, error
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 START: Final = bytes(32)
 """The hash before the first event."""
@@ -30,14 +30,15 @@ _HEAD: Final = Struct(">qqQQQ")
 
 
 class Link(NamedTuple):
-    """One event as it is stored, with the hash that is stored with it."""
+    """One event as it is stored, with the hash that is stored with it: anything, if somebody
+    changed it."""
 
-    position: int
+    position: object
     originator_id: object
-    version: int
-    topic: str
-    state: bytes
-    hash: bytes
+    version: object
+    topic: object
+    state: object
+    hash: object
 
 
 def next_hash(
@@ -53,6 +54,11 @@ def next_hash(
     return sha256(previous + sha256(head + who + what + state).digest()).digest()
 
 
+def is_number(value: object) -> TypeGuard[int]:
+    """Whether this is an integer, as all positions and versions are: not 3.0, not true."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 class Head(NamedTuple):
     """An end of the log: a position, and the hash of the event there."""
 
@@ -61,8 +67,8 @@ class Head(NamedTuple):
 
 
 def head_of(position: int, hash_: object) -> Head:
-    """The head that a store holds. Where somebody damaged the hash the chain begins anew: the log
-    goes on, and whoever computes the chain finds that position."""
+    """The head that a store holds. Where somebody damaged the hash, or removed the event, the chain
+    begins anew: the log goes on, and whoever computes the chain finds that position."""
     return Head(position, hash_ if isinstance(hash_, bytes) else START)
 
 

@@ -63,10 +63,10 @@ class OrderedLog(Protocol):
     def at(self, positions: Collection[int]) -> Sequence[Chained]:
         """The events at these positions, in order; those that are not there are left out."""
 
-    def scan(self, upto: int) -> Iterator[Link]:
-        """Everything that is stored up to a position, as it is stored and in that order: also what
-        stands twice, in a wrong place, or makes no sense. Raises `ChainBroken` where the store's
-        own bookkeeping contradicts it."""
+    def scan(self) -> Iterator[Link]:
+        """Everything that is stored, as it is stored and in order of position: also what stands
+        twice, in a wrong place, beyond the end, or makes no sense. Raises `ChainBroken` where the
+        store's own bookkeeping contradicts it. At least up to the end at the time of the call."""
 
     def streams(self, originator_ids: Collection[Any]) -> Sequence[Chained]:
         """Every event of these streams, by position."""

@@ -45,9 +45,9 @@ class TicketLog:
         """The events in `after < position <= upto`, as they are stored."""
         return {stored.id: stored for stored in self._store.read(after, upto - after, upto=upto)}
 
-    def scan(self, upto: int) -> Iterator[Link]:
+    def scan(self) -> Iterator[Link]:
         """As `OrderedLog.scan`."""
-        return self._store.scan(upto)
+        return self._store.scan()
 
     def read(self, after: int, limit: int) -> Sequence[Recorded]:
         remembered = self._remembered(after, limit)

@@ -9,7 +9,7 @@ from typing import Final
 
 from domain.catalogue import Catalogue
 from domain.commands import Command, CreateTicket, ImportTicket, QuarantineRecord
-from domain.errors import EventUnreadable, HeadMoved, StoreUnavailable
+from domain.errors import EventUnreadable, HeadMoved, StoreCorrupt, StoreUnavailable
 from domain.events import Recorded
 from domain.origin import milliseconds
 from domain.ports import Clock, EventLog
@@ -183,18 +183,26 @@ class Writer:
     def _find_head(self) -> None:
         self._head = self._log.head()
         if self._head:
-            with suppress(EventUnreadable):  # only its time was wanted
+            with suppress(EventUnreadable, IndexError):  # only its time was wanted; or it is gone
                 self._last_recorded = self._log.read(self._head - 1, 1)[0].recorded_at
 
     def _rebase(self) -> None:
         """Take in what others appended, or a commit of ours whose acknowledgement got lost."""
         assert self._head is not None
+        end = self._log.head()  # before reading: all up to there can be read by now
         try:
             foreign = self._log.read(self._head, _CATCH_UP)
         except EventUnreadable as error:
             self._states.pop(error.ticket_id, None)
             self._head = error.position
             return
+        if not foreign and end != self._head:
+            raise StoreCorrupt(
+                f"The log ends at {end} and this process knows of events up to {self._head}: they "
+                "were removed, or its end was changed. Nothing was stored. Stop the service, run "
+                "ticketbook audit verify, and restore the log from a backup where it names a "
+                "position."
+            )
         if len(foreign) == _CATCH_UP:  # far behind: start from the head again
             self._head = None
             self._states.clear()

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, Protocol
 
-from domain.chain import EMPTY, START, Head, Link, next_hash
+from domain.chain import EMPTY, START, Head, Link, is_number, next_hash
 from domain.errors import ChainBroken
 
 _TOLD: Final = 5_000
-_SHAPES: Final = (str, str, bytes)
 
 
 class ChainedLog(Protocol):
@@ -16,55 +15,54 @@ class ChainedLog(Protocol):
     def ending(self) -> Head:
         """The position of the last event, with its hash."""
 
-    def scan(self, upto: int) -> Iterator[Link]:
-        """Everything that is stored up to a position, as it is stored."""
+    def scan(self) -> Iterator[Link]:
+        """Everything that is stored, as it is stored."""
 
 
 def check_chain(
     log: ChainedLog, signed: Collection[Head], tell: Callable[[int, int], None]
 ) -> Head:
-    """The head that all events up to now add up to. `signed` are heads kept
-    elsewhere that must lie on the chain; `tell` hears the position reached and the last one.
+    """The head that all stored events add up to, wherever the store says that they end. `signed`
+    are heads kept elsewhere that must lie on the chain; `tell` hears the position reached and the
+    last one.
 
     Raises `ChainBroken` at the first position where something is wrong. No event is decoded.
     """
-    end = log.ending()
+    end = log.ending().position
     head = EMPTY
     heads: dict[int, set[bytes]] = {0: {START}}
     for one in signed:
         heads.setdefault(one.position, set()).add(one.hash)
     _compare(head, heads)
-    for link in log.scan(end.position):
+    for link in log.scan():
         head = _follow(head, link)
         if head.position in heads:
             _compare(head, heads)
         if head.position % _TOLD == 0:
-            tell(head.position, end.position)
-    if head.position < end.position:
-        raise ChainBroken(
-            head.position + 1, f"nothing from here on, but the log went to {end.position}."
-        )
+            tell(head.position, max(head.position, end))
+    if head.position < end:
+        raise ChainBroken(head.position + 1, f"nothing from here on, but the log went to {end}.")
     beyond = min((position for position in heads if position > head.position), default=None)
     if beyond is not None:
         raise ChainBroken(
             head.position + 1, f"the log ends before it; a head of position {beyond} was signed."
         )
-    tell(head.position, end.position)
+    tell(head.position, head.position)
     return head
 
 
 def _follow(head: Head, link: Link) -> Head:
     position = head.position + 1
-    if link.position != position:
+    if not is_number(link.position) or link.position != position:
         raise ChainBroken(position, f"here should be an event; there is one of {link.position!r}.")
+    _, who, version, topic, state, _ = link
     # the type too: an id that only looks the same is not found any more
-    shapes = (type(link.originator_id), type(link.topic), type(link.state))
-    if shapes != _SHAPES or not isinstance(link.version, int):
+    if type(who) is not str or type(topic) is not str or type(state) is not bytes:
+        raise ChainBroken(position, "the event is no event any more.")
+    if not is_number(version):
         raise ChainBroken(position, "the event is no event any more.")
     try:
-        computed = next_hash(
-            head.hash, position, link.originator_id, link.version, link.topic, link.state
-        )
+        computed = next_hash(head.hash, position, who, version, topic, state)
     except (OverflowError, UnicodeError):
         raise ChainBroken(position, "the event is no event any more.") from None
     if computed != link.hash:

@@ -1,190 +1,29 @@
-"""Whatever somebody with access to the store changes shows, and where it begins."""
+"""What auditors compare and keep: entries, signed heads, keys."""
 
 import json
 import sqlite3
 import subprocess
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
 
 import pytest
-from bson import ObjectId
-from pymongo.database import Database
 
-from api.composition import Service, open_service
+from api.composition import Service
 from api.evidence.heads import head_text, read_head, signed_head
-from domain.chain import EMPTY, Head, next_hash
-from domain.errors import ChainBroken, ConfigurationError
-from infrastructure.mongodb.client import Document
+from domain.errors import ConfigurationError
 from infrastructure.settings import load_settings
 from infrastructure.signing_key import read_public_key, signing_key_of
-from projections.chain_check import check_chain
 from projections.verification import verify
-from tests.stories import create, id_, rename
+from tests.chronicle import SECRET, TICKETS, chronicle
 from tests.test_command_line import run
-
-SECRET: Final = "long enough for a test: 0123456789abcdef"
-TICKETS: Final = 20
-
-
-def silent(position: int, end: int) -> None: ...
 
 
 @pytest.fixture
 def service(store_url: str) -> Iterator[Service]:
-    """Forty events of twenty tickets, all in the audit log."""
-    environment = {"TICKETBOOK_STORE": store_url, "TICKETBOOK_AUTH_SECRET": SECRET}
-    with open_service(load_settings(environment)) as opened:
-        for number in range(1, TICKETS + 1):
-            opened.writer.execute(create(id_(number)), rename("Chief", id_(number)))
-        assert opened.projections["audit"].live.progress.wait(2 * TICKETS, 10)
+    with chronicle(store_url) as opened:
         yield opened
-
-
-def broken_at(service: Service, *signed: Head) -> int:
-    with pytest.raises(ChainBroken) as broken:
-        check_chain(service.log, signed, silent)
-    return broken.value.position
-
-
-SQL: Final = {
-    "a byte": (
-        "UPDATE events SET state = CAST(replace(state, 'ada', 'eve') AS BLOB) WHERE position = 17",
-        17,
-    ),
-    "the kind": ("UPDATE events SET topic = 'ticket.retired' WHERE position = 17", 17),
-    "the ticket": ("UPDATE events SET originator_id = '00' WHERE position = 17", 17),
-    "the version": ("UPDATE events SET originator_version = 9 WHERE position = 17", 17),
-    "the hash": ("UPDATE events SET hash = zeroblob(32) WHERE position = 17", 17),
-    "the type of the bytes": (
-        "UPDATE events SET state = CAST(state AS TEXT) WHERE position = 17",
-        17,
-    ),
-    "the type of the ticket": (
-        "UPDATE events SET originator_id = CAST(originator_id AS BLOB) WHERE position = 17",
-        17,
-    ),
-    "removed": ("DELETE FROM events WHERE position = 17", 17),
-    "the end removed": ("DELETE FROM events WHERE position > 30", 31),
-    "one before all": (
-        "INSERT INTO events SELECT -1, '00', 1, topic, state, hash FROM events WHERE position = 1",
-        1,
-    ),
-    "swapped": (
-        "UPDATE events SET position = -position WHERE position IN (17, 19);"
-        "UPDATE events SET position = 36 + position WHERE position < 0",
-        17,
-    ),
-}
-
-
-@pytest.mark.parametrize("attack", SQL)
-@pytest.mark.parametrize("store", ["sqlite"])
-def test_a_change_to_the_log_on_sqlite_is_found(
-    service: Service, store_url: str, attack: str
-) -> None:
-    script, position = SQL[attack]
-    assert check_chain(service.log, [], silent) == service.log.ending()
-    with closing(sqlite3.connect(store_url.removeprefix("sqlite:///"))) as connection:
-        connection.executescript(script)
-        connection.commit()
-    assert broken_at(service) == position
-
-
-def change(**values: Any) -> Callable[[Database[Document]], object]:
-    """Change fields of the event at position 17, which is the first of its commit."""
-    fields = {f"events.0.{name}": value for name, value in values.items()}
-    return lambda database: database["commits"].update_one({"_id": 17}, {"$set": fields})
-
-
-def swap(database: Database[Document]) -> None:
-    one, other = (database["commits"].find_one({"_id": position}) for position in (17, 19))
-    assert one and other
-    database["commits"].delete_many({"_id": {"$in": [17, 19]}})
-    for commit, position in ((one, 19), (other, 17)):
-        moved = [event | {"position": position + n} for n, event in enumerate(commit["events"])]
-        changed = {"_id": position, "last": position + 1, "events": moved}
-        database["commits"].insert_one(commit | changed)
-
-
-MONGO: Final[dict[str, tuple[Callable[[Database[Document]], object], int]]] = {
-    "a byte": (change(state=b"{}"), 17),
-    "the kind": (change(topic="ticket.retired"), 17),
-    "the ticket": (change(id=id_(99)), 17),
-    "the type of the ticket": (change(id=ObjectId(id_(9))), 17),
-    "the version": (change(version=9), 17),
-    "the type of the version": (change(version="1"), 17),
-    "the position": (change(position=18), 17),
-    "the hash": (change(hash=bytes(32)), 17),
-    "a field removed": (
-        lambda d: d["commits"].update_one({"_id": 17}, {"$unset": {"events.1.state": 1}}),
-        18,
-    ),
-    "an event removed": (
-        lambda d: d["commits"].update_one({"_id": 17}, {"$pop": {"events": 1}}),
-        18,
-    ),
-    "an event doubled": (
-        lambda d: d["commits"].update_one(
-            {"_id": 17},
-            {"$push": {"events": {"position": 18, "id": id_(9), "version": 3, "topic": "t"}}},
-        ),
-        19,
-    ),
-    "a commit removed": (lambda d: d["commits"].delete_one({"_id": 17}), 17),
-    "a commit emptied": (
-        lambda d: d["commits"].update_one({"_id": 17}, {"$set": {"events": []}}),
-        17,
-    ),
-    "a commit that says it ends elsewhere": (
-        lambda d: d["commits"].update_one({"_id": 17}, {"$set": {"last": 19}}),
-        19,
-    ),
-    "events where no position is": (
-        lambda d: d["commits"].insert_one({"_id": "x", "events": [{"id": id_(9), "version": 9}]}),
-        0,
-    ),
-    "commits swapped": (swap, 17),
-}
-
-
-@pytest.mark.parametrize("attack", MONGO)
-@pytest.mark.parametrize("store", ["mongodb"])
-def test_a_change_to_the_log_on_mongodb_is_found(
-    service: Service, mongodb_database: Database[Document], attack: str
-) -> None:
-    act, position = MONGO[attack]
-    assert check_chain(service.log, [], silent) == service.log.ending()
-    act(mongodb_database)
-    assert broken_at(service) == position
-
-
-@pytest.mark.parametrize("store", ["sqlite"])
-def test_who_computes_all_hashes_again_is_found_by_a_head_that_was_kept(
-    service: Service, store_url: str
-) -> None:
-    kept = service.log.ending()
-    with closing(sqlite3.connect(store_url.removeprefix("sqlite:///"))) as connection:
-        connection.execute("UPDATE events SET topic = 'ticket.retired' WHERE position = 17")
-        last = EMPTY.hash
-        columns = "position, originator_id, originator_version, topic, state"
-        for row in connection.execute(f"SELECT {columns} FROM events ORDER BY 1").fetchall():
-            last = next_hash(last, *row)
-            connection.execute("UPDATE events SET hash = ? WHERE position = ?", (last, row[0]))
-        connection.commit()
-
-    assert check_chain(service.log, [], silent).position == kept.position
-    assert broken_at(service, kept) == kept.position
-
-
-def test_a_head_beyond_the_end_shows_that_the_end_is_gone(service: Service) -> None:
-    ending = service.log.ending()
-    assert check_chain(service.log, [ending, EMPTY], silent) == ending
-    assert broken_at(service, Head(ending.position + 3, ending.hash)) == ending.position + 1
-    assert broken_at(service, Head(ending.position, bytes(32))) == ending.position
-    assert broken_at(service, Head(0, ending.hash)) == 0
 
 
 def test_every_part_of_an_audit_entry_is_compared(service: Service, store_url: str) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from api.http.models import iso
-from domain.chain import Head
-from domain.errors import ConfigurationError
+from domain.chain import START, Head
+from domain.errors import ChainBroken, ConfigurationError
 from infrastructure.signing_key import PublicKey, SigningKey
 
 
@@ -18,7 +18,12 @@ def head_text(position: int, hash_: str, time: str) -> str:
 
 
 def signed_head(head: Head, time: datetime, key: SigningKey) -> dict[str, Any]:
-    """The head as JSON; `key` and `signature` are in base64."""
+    """The head as JSON; `key` and `signature` are in base64. Raises `ChainBroken` when there is no
+    event at that position, or none with a hash."""
+    if head.position and head.hash == START:
+        raise ChainBroken(
+            head.position, "the log's last event is gone or damaged. Run audit verify."
+        )
     text = head_text(head.position, head.hash.hex(), iso(time))
     return {
         "position": head.position,

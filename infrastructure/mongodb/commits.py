@@ -10,7 +10,7 @@ from typing import Final
 from bson import ObjectId
 from eventsourcing.persistence import StoredEvent
 
-from domain.chain import Link
+from domain.chain import Link, is_number
 from domain.errors import ChainBroken, EventTooLarge
 from infrastructure.mongodb.client import Document
 from infrastructure.ordered_log import Chained, StoredAnswer
@@ -71,17 +71,19 @@ def documents_of(
     return documents
 
 
-def links(commit: Document) -> Iterator[Link]:
-    """The events of a commit, whatever somebody has made of it."""
-    events = commit.get("events")
+def links(commit: Document, position: int) -> Iterator[Link]:
+    """The events of the commit that should begin at a position, whatever somebody has made of it.
+    Raises `ChainBroken` where it is no commit, or contradicts its own events."""
+    first, last, events = commit["_id"], commit.get("last"), commit.get("events")
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
-        raise ChainBroken(commit["_id"], "the commit that begins here holds no events.")
+        raise ChainBroken(position, "the commit that begins here holds no events.")
+    if not events or not is_number(first) or events[0].get("position") != first:
+        raise ChainBroken(position, "the commit that begins here holds other events.")
     for event in events:
         yield Link(*(event.get(name) for name in _FIELDS))
-    if not events or events[0].get("position") != commit["_id"]:
-        raise ChainBroken(commit["_id"], "the commit that begins here holds other events.")
-    if commit.get("last") != events[-1].get("position"):
-        raise ChainBroken(events[-1]["position"] + 1, "the commit before it ends elsewhere.")
+    position += len(events)
+    if not is_number(last) or last != position - 1:
+        raise ChainBroken(position, "the commit before it ends elsewhere.")
 
 
 def notification(event: Document) -> Chained:

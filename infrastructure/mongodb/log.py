@@ -11,18 +11,20 @@ ObjectId for `_id`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any, Final
 
 import pymongo
+from bson.codec_options import CodecOptions, DatetimeConversion
 from eventsourcing.persistence import StoredEvent
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from domain.chain import EMPTY, Head, Link, head_of
-from domain.errors import ChainBroken, HeadMoved, StoreUnavailable
+from domain.chain import EMPTY, Head, Link, head_of, is_number
+from domain.errors import ChainBroken, HeadMoved, StoreCorrupt, StoreUnavailable
 from infrastructure.mongodb.client import (
     DURABLE,
     SETTLED,
@@ -47,6 +49,14 @@ PATIENCE: Final = 30.0
 _PAUSE: Final = 0.02
 _HELD: Final = 1_000
 """Positions looked for in one document at once."""
+
+_LENIENT: Final[CodecOptions[Document]] = CodecOptions(
+    unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+"""Reads whatever stands there: what is not as it was written does not have its hash."""
+
+_POSITIONED: Final = {"$and": [{"_id": {"$gt": 0}}, {"_id": {"$type": ["int", "long"]}}]}
+"""The commits of events that a log wrote: it counts in integers."""
 
 _PLACE: Final = ("id", "version")
 
@@ -84,10 +94,13 @@ class MongoDBLog:
         return self.ending().position
 
     def ending(self) -> Head:
-        shown = {"last": 1, "hash": {"$last": "$events.hash"}}
+        # from the last event itself, as readers see it: not from what the commit says of its end
+        event = {"$cond": [{"$isArray": "$events"}, {"$last": "$events"}, None]}
+        shown = {"position": "$$event.position", "hash": "$$event.hash"}
+        ending = {"ending": {"$let": {"vars": {"event": event}, "in": shown}}}
         with answering():
-            last = self._commits.find_one({"_id": {"$gt": 0}}, shown, sort=[("_id", -1)])
-        self._end = end = head_of(int(last["last"]), last.get("hash")) if last else EMPTY
+            last = self._commits.find_one(_POSITIONED, ending, sort=[("_id", -1)])
+        self._end = end = _end(last) if last else EMPTY
         return end
 
     def read(
@@ -95,7 +108,7 @@ class MongoDBLog:
     ) -> list[Chained]:
         found: list[Chained] = []
         wanted = frozenset(topics)
-        with answering():
+        with _reading():
             for event in self._events(after, upto, limit):
                 if len(found) == limit or (upto is not None and event["position"] > upto):
                     break
@@ -106,7 +119,7 @@ class MongoDBLog:
     def at(self, positions: Collection[int]) -> Sequence[Chained]:
         wanted = sorted(set(positions))
         found: list[Chained] = []
-        with answering():
+        with _reading():
             while wanted:  # from the last one down, each time all that stand in one document
                 held = self._holding(wanted[-_HELD:])
                 if held:
@@ -123,16 +136,22 @@ class MongoDBLog:
         mine = {"$filter": {"input": list(positions), "cond": within}}
         index = {"$toInt": {"$subtract": ["$$this", "$_id"]}}
         events = {"$map": {"input": mine, "in": {"$arrayElemAt": ["$events", index]}, "as": "this"}}
-        return self._commits.find_one(
-            {"_id": {"$gt": 0, "$lte": positions[-1]}}, {"events": events}, sort=[("_id", -1)]
-        )
+        where = {"_id": {"$gt": 0, "$lte": positions[-1]}, "events": {"$type": "array"}}
+        return self._commits.find_one(where, {"events": events}, sort=[("_id", -1)])
 
-    def scan(self, upto: int) -> Iterator[Link]:
-        within = {"_id": {"$gt": 0, "$lte": upto}}
+    def scan(self) -> Iterator[Link]:
+        above, shown = {"_id": {"$gt": 0}}, {"last": 1, "events": 1}
         elsewhere = {"_id": {"$not": {"$gt": 0}}, "events": {"$exists": True}}
+        position = 1
         with answering():
-            for commit in self._commits.find(within, {"last": 1, "events": 1}, sort=[("_id", 1)]):
-                yield from links(commit)
+            last = self._commits.find_one(above, {"_id": 1}, sort=[("_id", -1)])
+            within = {"_id": {"$gt": 0, "$lte": last["_id"]}} if last else above
+            for commit in self._commits.with_options(_LENIENT).find(
+                within, shown, sort=[("_id", 1)]
+            ):
+                for link in links(commit, position):
+                    yield link
+                    position += 1
             stray = self._commits.find_one(elsewhere, {"_id": 1})
         if stray:
             raise ChainBroken(0, f"the commit {stray['_id']!r} has events and no position.")
@@ -155,7 +174,7 @@ class MongoDBLog:
 
     def answers(self, keys: Collection[str]) -> Mapping[str, bytes]:
         wanted = frozenset(keys)
-        with answering():
+        with _reading():
             commits = self._commits.find({"answers.key": {"$in": list(wanted)}}, {"answers": 1})
             return {
                 answer["key"]: answer["body"]
@@ -228,7 +247,7 @@ class MongoDBLog:
         by = first["by"]
         with answering():
             there = self._commits.find_one({"_id": first["_id"]}, {"by": 1})
-            if there and there["by"] == by:
+            if there and there.get("by") == by:
                 return True
             if there:
                 raise HeadMoved(f"position {first['_id']} is taken")
@@ -248,7 +267,7 @@ class MongoDBLog:
 
     def _select(self, where: Document, condition: Document) -> list[Chained]:
         """The events that match, by position; `condition` is `where` as an expression."""
-        with answering():
+        with _reading():
             commits = self._commits.find(
                 {"events": {"$elemMatch": where}},
                 {"events": {"$filter": {"input": "$events", "cond": condition}}},
@@ -275,10 +294,35 @@ class MongoDBLog:
         holder = self._commits.find_one(
             {"_id": {"$gt": 0, "$lte": after}}, {"last": 1}, sort=[("_id", -1)]
         )
-        if holder is None or holder["last"] <= after:
+        if holder is None:
+            return []
+        last = holder.get("last")
+        if is_number(last) and last <= after:
             return []
         commit = self._commits.find_one({"_id": holder["_id"]}, {"events": 1})
         return list(commit["events"]) if commit else []
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Raises `StoreCorrupt` where somebody made of a commit what is none."""
+    with answering():
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError) as error:
+            raise StoreCorrupt(
+                "A commit of the log can not be read any more. Run ticketbook audit verify, which "
+                "names its position, and restore it from a backup."
+            ) from error
+
+
+def _end(commit: Document) -> Head:
+    """Where the log ends, given its last commit."""
+    first, ending = commit["_id"], commit.get("ending") or {}
+    position = ending.get("position")
+    if not is_number(position) or position < first:
+        return head_of(first, None)
+    return head_of(position, ending.get("hash"))
 
 
 def _among(ids: Sequence[Any]) -> Document:

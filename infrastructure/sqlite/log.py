@@ -7,7 +7,7 @@ from typing import Any, Final
 from eventsourcing.persistence import StoredEvent
 
 from domain.chain import EMPTY, Head, Link, head_of
-from domain.errors import HeadMoved
+from domain.errors import ChainBroken, HeadMoved
 from infrastructure.ordered_log import (
     Chained,
     KeyTaken,
@@ -21,7 +21,8 @@ from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 _COLUMNS: Final = "originator_id, originator_version, topic, state, position, hash"
 
 _SCANNED: Final = 5_000
-_BEFORE_ALL: Final = -(2**63)
+_SMALLEST: Final = -(2**63)
+"""The smallest position that a row can have."""
 
 
 class SQLiteLog:
@@ -63,19 +64,31 @@ class SQLiteLog:
                 found.extend(Chained(*row) for row in connection.execute(query, some))
         return sorted(found, key=lambda one: one.id)
 
-    def scan(self, upto: int) -> Iterator[Link]:
+    def scan(self) -> Iterator[Link]:
         query = (
             "SELECT position, originator_id, originator_version, topic, state, hash FROM events "
-            "WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+            "WHERE position >= ? ORDER BY position LIMIT ?"
         )
-        last = _BEFORE_ALL
-        while True:  # page by page: a long snapshot would keep SQLite from tidying up
+        begin, last = _SMALLEST, 0
+        rows: list[Any] = []
+        while begin == _SMALLEST or len(rows) == _SCANNED:
+            # page by page: a long snapshot would keep SQLite from tidying up
             with self._database.reading() as connection:
-                rows = connection.execute(query, (last, upto, _SCANNED)).fetchall()
+                connection.text_factory = _as_it_stands
+                try:
+                    rows = connection.execute(query, (begin, _SCANNED)).fetchall()
+                finally:
+                    connection.text_factory = str
+                given = _given_out(connection)
             yield from map(Link._make, rows)
-            if len(rows) < _SCANNED:
-                return
-            last = rows[-1][0]
+            if rows:
+                last = rows[-1][0]
+            begin = last + 1
+        if given != last:
+            end = min(last, max(given, 0) if isinstance(given, int) else 0)
+            raise ChainBroken(
+                end + 1, f"the events end at {last}, but SQLite's own count of them at {given!r}."
+            )
 
     def streams(self, originator_ids: Collection[Any]) -> Sequence[Chained]:
         found: list[Chained] = []
@@ -130,9 +143,22 @@ class SQLiteLog:
 
 
 def _head(connection: sqlite3.Connection) -> Head:
-    # sqlite_sequence, not max(position): a position is never given out twice, whatever was deleted
+    """Where readers see the log end; or later, where the end was deleted: a position is never
+    given out twice."""
+    last = connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1")
+    position, hash_ = last.fetchone() or EMPTY
+    given = _given_out(connection)
+    if isinstance(given, int) and given > position:
+        return head_of(given, None)
+    return head_of(position, hash_)
+
+
+def _as_it_stands(text: bytes) -> str:
+    """Also of what is no UTF-8: whoever computes the chain finds it."""
+    return text.decode(errors="surrogateescape")
+
+
+def _given_out(connection: sqlite3.Connection) -> object:
+    """The largest position ever given out; whatever stands there, if somebody changed it."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    if row is None:
-        return EMPTY
-    last = connection.execute("SELECT hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
-    return head_of(row[0], last and last[0])
+    return row[0] if row else 0
