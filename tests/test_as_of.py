@@ -373,11 +373,13 @@ def test_questions_about_the_past_are_recorded(client: Client) -> None:
     client.get("/v1/tickets", params={"position": 0, "name": "Foreman"})
     client.get(f"/v1/tickets/{ticket}", params={"version": 1})
     client.get(f"/v1/tickets/{ticket}")
+    client.get(f"/v1/tickets/{ticket}/history")
 
     told = [
         (item["action"], item["details"]) for item in client.get("/v1/audit/reads").json()["items"]
     ]
     assert told[1:] == [
+        ("ticket.history_read", {"ticket_id": ticket}),
         ("ticket.asked_as_of", {"ticket_id": ticket, "version": "1"}),
         ("tickets.asked_as_of", {"position": "0", "name": "Foreman"}),
     ]

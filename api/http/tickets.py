@@ -36,6 +36,7 @@ from api.http.models import (
     ticket_json,
 )
 from api.http.problems import CALLER, READ, Problem, documented
+from api.http.recorded import recorded
 from domain.commands import (
     ChangeFeatures,
     Command,
@@ -260,7 +261,7 @@ async def restore_ticket(
 @router.get(
     "/{ticket_id}/history",
     response_model=AuditPage,
-    responses=documented(*READ, "ticket-not-found"),
+    responses=documented(*READ, "overloaded", "ticket-not-found"),
 )
 async def ticket_history(
     call: Reading,
@@ -269,16 +270,17 @@ async def ticket_history(
     cursor: paging.Cursor = None,
     position: MinEventPosition = None,
 ) -> Response:
-    """Everything that happened to the ticket, oldest first."""
+    """Everything that happened to the ticket, oldest first. That somebody asked is recorded."""
     where = AuditFilter(call.caller.org_id, ticket_id=ticket_id)
     beyond = paging.position_of(cursor, where)
-    found: Sequence[AuditEntry] = await freshness.read(
+    reading = freshness.read(
         call,
         "audit",
         position,
         lambda view: view.search(where, beyond=beyond, limit=limit + 1, newest_first=False),
         ticket_id=ticket_id,
     )
+    found: Sequence[AuditEntry] = await recorded(call, "ticket.history_read", reading)
     if not found and beyond is None:
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
     items = [entry_json(entry) for entry in found[:limit]]
