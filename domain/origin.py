@@ -7,6 +7,8 @@ from typing import Final
 MILLISECOND: Final = timedelta(milliseconds=1)
 """The precision every store keeps of times."""
 
+_LAST: Final = datetime.max.replace(microsecond=999_000, tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -24,6 +26,12 @@ class Origin:
     correlation_id: str
     causation_id: str | None
     occurred_at: datetime
+
+
+def milliseconds_up(moment: datetime) -> datetime:
+    """The first whole millisecond, in UTC, that is not before the moment."""
+    cut = milliseconds(moment)
+    return cut + MILLISECOND if cut < moment < _LAST else cut
 
 
 def milliseconds(moment: datetime) -> datetime:

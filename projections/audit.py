@@ -17,6 +17,7 @@ from domain.events import (
     TicketRestored,
     TicketRetired,
 )
+from domain.origin import milliseconds_up
 from projections.projection import Projection
 
 
@@ -178,9 +179,9 @@ def bounds(
     positions, and needs no index together with each other filter."""
     starts, ends = [0, where.since_position or 0], [END]
     if where.since is not None:
-        starts.append(first(where.since))
+        starts.append(first(milliseconds_up(where.since)))
     if where.before is not None:
-        ends.append(first(where.before))
+        ends.append(first(milliseconds_up(where.before)))
     if where.before_position is not None:
         ends.append(where.before_position)
     above, below = max(starts) - 1, min(ends)

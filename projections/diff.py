@@ -1,14 +1,10 @@
 """What changed between two positions of the log, ticket by ticket, and what did it."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from projections.as_of import PastReader
-from projections.audit import AuditEntry, AuditFilter, AuditReader, Content
-
-_LOOKED_AT: Final = 1_000
-"""Most entries whose tickets one page looks at."""
+from projections.audit import AuditEntry, AuditFilter, Content
+from projections.lives import Reader, Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +42,25 @@ class DifferencePage:
     beyond: int | None
 
 
-class Reader(AuditReader, PastReader, Protocol):
-    """The `audit` view, for both kinds of questions."""
-
-
 def differences(
     reader: Reader, where: AuditFilter, after: int, upto: int, *, beyond: int | None, limit: int
 ) -> DifferencePage:
     """How the tickets that `where` chooses differ at position `upto` from what they were at
     `after`, in the order of their first changes in between. `where` must choose whole tickets. A
     page may end early, maybe empty: there is more for as long as `beyond` is not None."""
-    between = replace(where, since_position=after + 1, before_position=upto + 1)
     found: list[Difference] = []
-    looked = 0
-    while looked < _LOOKED_AT:
-        page = reader.page(between, beyond=beyond, limit=limit, newest_first=False)
-        told = lives(reader, {entry.ticket_id for entry in page.entries}, after, upto)
-        for entry in page.entries:
-            life = told[entry.ticket_id]
-            beyond = entry.position
-            first = next(one for one in life if _chosen(one, where))
-            if first.position == entry.position and (changed := difference(life)).is_any:
-                found.append(changed)
-                if len(found) == limit:
-                    return DifferencePage(found, beyond if beyond < upto else None)
-        beyond = page.beyond
-        if beyond is None:
-            break
-        looked += max(len(page.entries), 1)
-    return DifferencePage(found, beyond)
+
+    def concerned(entry: AuditEntry) -> bool:
+        """A record in quarantine belongs to nobody, until it becomes a ticket."""
+        return where.org_id in (None, entry.org_id) and where.system in (None, entry.system)
+
+    walk = Walk(reader, where, after, upto, beyond=beyond, concerned=concerned)
+    for _, life in walk:
+        if (changed := difference(life)).is_any:
+            found.append(changed)
+            if len(found) == limit:
+                break
+    return DifferencePage(found, walk.beyond)
 
 
 def difference(entries: Sequence[AuditEntry]) -> Difference:
@@ -104,21 +90,6 @@ def difference(entries: Sequence[AuditEntry]) -> Difference:
             if feature not in holds and (entry := _last(e for e in entries if feature in e.revoked))
         ],
     )
-
-
-def _chosen(entry: AuditEntry, where: AuditFilter) -> bool:
-    """A record in quarantine belongs to nobody, until it becomes a ticket."""
-    return where.org_id in (None, entry.org_id) and where.system in (None, entry.system)
-
-
-def lives(
-    reader: PastReader, ticket_ids: Collection[str], after: int, upto: int
-) -> dict[str, list[AuditEntry]]:
-    """All that happened to these tickets at positions above `after`, up to `upto`, in order."""
-    told: dict[str, list[AuditEntry]] = {}
-    for entry in reader.between(ticket_ids, after, upto):
-        told.setdefault(entry.ticket_id, []).append(entry)
-    return told
 
 
 def _in_force(content: Content | None) -> Sequence[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from projections.as_of import Then
 from projections.audit import AuditEntry, AuditFilter
-from projections.diff import Reader, lives
+from projections.lives import Reader, Walk, lives
 from projections.tickets import TicketFilter
 
 
@@ -75,22 +75,19 @@ def granting(
 def _granted_later(
     reader: Reader, asked: Question, after: int, upto: int, beyond: int, limit: int
 ) -> GrantingPage:
-    where = AuditFilter(
-        asked.org_id,
-        asked.system,
-        granted=asked.feature,
-        since_position=after + 1,
-        before_position=upto + 1,
-    )
-    page = reader.page(where, beyond=beyond, limit=limit, newest_first=False)
-    told = lives(reader, {entry.ticket_id for entry in page.entries}, after, upto)
+    where = AuditFilter(asked.org_id, asked.system, granted=asked.feature)
     tickets: list[Granting] = []
-    for entry in page.entries:
-        life = told[entry.ticket_id]
-        first = next(one for one in life if _concerns(one, asked.feature))
-        if first.position == entry.position:  # else it was told already
-            tickets.append(Granting(entry, _grants((), life, asked.feature)))
-    return GrantingPage(tickets, page.beyond)
+
+    def concerned(entry: AuditEntry) -> bool:
+        """What was revoked first was granted before, and told of with all that was then."""
+        return asked.feature in entry.granted or asked.feature in entry.revoked
+
+    walk = Walk(reader, where, after, upto, beyond=beyond, concerned=concerned)
+    for entry, life in walk:
+        tickets.append(Granting(entry, _grants((), life, asked.feature)))
+        if len(tickets) == limit:
+            break
+    return GrantingPage(tickets, walk.beyond)
 
 
 def _from_the_start(then: Then, told: Mapping[str, Sequence[AuditEntry]], feature: str) -> Granting:
@@ -106,7 +103,3 @@ def _grants(before: Sequence[Grant], life: Sequence[AuditEntry], feature: str) -
         elif feature in entry.revoked:
             grants[-1] = Grant(grants[-1].granted, entry)
     return grants
-
-
-def _concerns(entry: AuditEntry, feature: str) -> bool:
-    return feature in entry.granted or feature in entry.revoked

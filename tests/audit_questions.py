@@ -51,7 +51,10 @@ def question(random: Random, rows: Sequence[AuditEntry]) -> AuditFilter:
     """Some filters at once: mostly what some entry has, so that there is something to find."""
     like, other = random.choice(rows), random.choice(rows)
     end = rows[-1].position + 9
-    moments = sorted([random.choice(rows).recorded_at, random.choice(rows).recorded_at])
+    moments = sorted(
+        random.choice(rows).recorded_at + timedelta(microseconds=random.choice((0, 0, -1, 400)))
+        for _ in range(2)
+    )
     places = sorted([random.randrange(end), random.randrange(end)])
     words = (like.reason or "new")[: random.randrange(1, 9)]
     every: dict[str, Any] = {

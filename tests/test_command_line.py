@@ -342,6 +342,47 @@ def test_the_audit_log_is_searched_by_any_combination(store: str) -> None:
     assert json.loads(run("audit", "search", "--actor", "bo", "--json", store=store)[1]) == []
 
 
+@pytest.mark.parametrize("command", ["search", "export"])
+def test_what_the_audit_log_does_not_show_is_said(store: str, command: str) -> None:
+    asked = ("audit", command, "--ticket", f"{1:024x}")
+    with closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as connection, connection:
+        row = ("audit@1", f"{1:024x}", 2, "ZeroDivisionError: poisoned", 0)
+        connection.execute("INSERT INTO parked VALUES (?, ?, ?, ?, ?)", row)
+    code, out, err = run(*asked, store=store)
+    assert (code, bool(out)) == (0, True)
+    assert f"Ticket {1:024x} is parked at position 2: what happened to it since does not" in err
+    assert "parked" not in run("audit", command, "--ticket", f"{2:024x}", store=store)[2]
+
+    with open_service(load_settings({"TICKETBOOK_STORE": store}), run_projections=False) as service:
+        origin = Origin("ada", None, "run-2", None, milliseconds(service.clock()))
+        service.writer.execute(CreateTicket("f" * 24, origin, ORG, "workforce_2", "Late", ()))
+    code, out, err = run(*asked, store=store)
+    assert (code, out) == (1, "")
+    assert "The audit log stands at position 3, not yet at 4." in err
+    assert "ticketbook serve" in err and "--before-position" in err
+    assert run(*asked, "--before-position", "4", store=store)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "command", ["audit search", "audit search --json", "audit export", "projections status"]
+)
+def test_output_that_has_no_room_is_told(store: str, command: str) -> None:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [COMMAND, *command.split()],
+            env=kept | {"TICKETBOOK_STORE": store},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1] == (
+        "ticketbook: The output can not be written: No space left on device."
+    )
+
+
 def test_the_audit_log_is_searched_by_moments_of_any_time_zone(store: str) -> None:
     def found(*options: str) -> list[tuple[int, str]]:
         code, out, err = run("audit", "search", *options, "--json", store=store)
@@ -364,6 +405,7 @@ def test_the_audit_log_is_searched_by_moments_of_any_time_zone(store: str) -> No
         ("at 0001-01-01T00:00:00+01:00", "beyond the years 1 to 9999"),
         ("at 20251028", "no position 20251028: the log ends at position 3 now"),
         ("diff 3 1", "FROM is later than TO"),
+        ("search --text=", "--text is empty"),
     ],
 )
 def test_what_is_no_time_or_position_is_wrong_usage(store: str, command: str, said: str) -> None:

@@ -1,19 +1,23 @@
 """What changed between two moments, and what did it: as by comparing two folds of the log."""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from domain.events import Event, Recorded
 from domain.ticket import Ticket
-from projections.audit import AuditFilter
+from projections import lives
+from projections.audit import AuditEntry, AuditFilter
 from projections.diff import Difference, differences
 from tests.audit_questions import fill
-from tests.lives import SYSTEMS
+from tests.lives import SYSTEMS, entries_of
 from tests.server import Client, Served, refused, seen, serving
+from tests.stories import FOREMAN, created, minute, renamed
 from tests.test_as_of import Past, pages, past
 from tests.test_command_line import run
 from tests.view_rows import Opened, open_store
@@ -81,7 +85,17 @@ def causes_are_true(one: Difference, log: Past, after: int, upto: int) -> bool:
     )
 
 
-def test_random_pairs_of_positions_differ_as_two_folds_of_the_log_do(stores: Opened) -> None:
+@pytest.fixture(params=["as it is", "narrow"])
+def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Walks that look at a few entries only: a short log is a long one to them."""
+    if request.param == "narrow":
+        for name, few in (("LOOKED_AT", 50), ("_READ", 40), ("_PAGE", 7), ("_TOGETHER", 3)):
+            monkeypatch.setattr(lives, name, few)
+
+
+def test_random_pairs_of_positions_differ_as_two_folds_of_the_log_do(
+    stores: Opened, width: None
+) -> None:
     log, random = past(5, 2_000, alive=150), Random(3)
     fill(stores.audit, log.entries)
 
@@ -108,7 +122,26 @@ def test_random_pairs_of_positions_differ_as_two_folds_of_the_log_do(stores: Ope
         assert all(causes_are_true(one, log, after, upto) for one in found)
 
 
-# --- over HTTP ---
+def test_a_ticket_that_changed_often_is_read_once_for_a_page(
+    stores: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few tickets are asked for."""
+    deeds: list[Event] = [
+        created(),
+        *(renamed(f"Foreman {number}", at=number) for number in range(2, 601)),
+    ]
+    log = [Recorded(n, FOREMAN, n, minute(n), deed) for n, deed in enumerate(deeds, start=1)]
+    fill(stores.audit, entries_of(log))
+    between, read = stores.audit.between, Counter[str]()
+
+    def counted(ticket_ids: Collection[str], after: int, upto: int) -> Sequence[AuditEntry]:
+        read.update(ticket_ids)
+        return between(ticket_ids, after, upto)
+
+    monkeypatch.setattr(stores.audit, "between", counted)
+    page = differences(stores.audit, AuditFilter(None), 1, 600, beyond=None, limit=5)
+    assert (len(page.differences), page.beyond) == (1, None)
+    assert read == {FOREMAN: 1}
 
 
 def test_each_change_names_who_made_it(served: Served) -> None:

@@ -1,24 +1,30 @@
 """Who could do something on some day, and who granted it, as by going through the whole log."""
 
+import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from typing import Any
 
 import pytest
 
+from api.composition import open_service
 from api.http.models import iso
 from api.moments import stretch_of
 from infrastructure.mongodb import audit_as_of as mongodb_as_of
 from infrastructure.mongodb import audit_search as mongodb_search
+from infrastructure.settings import load_settings
 from infrastructure.sqlite import audit_as_of as sqlite_as_of
 from infrastructure.sqlite import audit_search as sqlite_search
+from projections import lives as walks
 from projections.audit import AuditEntry
-from projections.diff import Reader
 from projections.granting import Grant, Granting, Place, Question, granting
+from projections.lives import Reader
 from tests.audit_questions import fill
 from tests.lives import FEATURES, SYSTEMS, Lives, entries_of
-from tests.server import Client, Served, refused, seen
+from tests.server import Client, Served, environment, refused, seen, serving
+from tests.stories import ACME, create, id_, rename
+from tests.test_command_line import run
 from tests.view_rows import Opened, open_store
 
 
@@ -27,6 +33,8 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that look at no more than a hundred entries: a short log is a long one to them."""
     for module in (sqlite_as_of, mongodb_as_of, sqlite_search, mongodb_search):
         monkeypatch.setattr(module, "SCAN", 100)
+    for name, few in (("LOOKED_AT", 50), ("_READ", 40), ("_PAGE", 7), ("_TOGETHER", 3)):
+        monkeypatch.setattr(walks, name, few)
 
 
 @pytest.fixture
@@ -155,6 +163,28 @@ def test_who_could_do_it_that_day_and_who_granted_it_is_one_question(served: Ser
         found = ada.get("/v1/grants", params={**asked, **nothing})
         assert pages(ada, found) == []
     assert served.client().get("/v1/grants", params=asked).json() == {"items": [], "next": None}
+
+
+def test_what_a_clock_that_was_ahead_recorded_is_part_of_today(store_url: str) -> None:
+    def ahead() -> datetime:
+        now = datetime.now(UTC)
+        midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+        return now + min(timedelta(hours=1), (midnight - now) / 2)
+
+    with open_service(load_settings(environment(store_url)), clock=ahead) as service:
+        service.writer.execute(create(id_(1)), rename("Chief", id_(1)))
+    with serving(store_url) as served:
+        ada = served.client(ACME)
+        asked = {"feature": "get_all", "on": iso(datetime.now(UTC))[:10]}
+        found = ada.get("/v1/grants", params=asked)
+        assert [item["ticketId"] for item in pages(ada, found)] == [id_(1)]
+        found = ada.get("/v1/diff", params={"from": "1"})
+        (changed,) = pages(ada, found)
+        assert changed["renamed"]["position"] == 2
+    if store_url.startswith("sqlite"):
+        asked_by_command = ("audit", "grants", "get_all", asked["on"], "--json")
+        code, out, _ = run(*asked_by_command, store=store_url)
+        assert (code, [item["ticketId"] for item in json.loads(out)]) == (0, [id_(1)])
 
 
 def pages(client: Client, answer: Any) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from api.cli.audit_filter import filtered, given
 from api.cli.opened import hexadecimal, opened
 from api.cli.output import Json, example, print_json, print_table
 from api.cli.recorded import record
+from api.cli.shown import shown_of
 from api.http.models import entry_json, iso, journal_json
 from projections.audit import AuditEntry, AuditFilter
 from projections.journal import JournalEntry
@@ -28,8 +29,9 @@ def search(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most entries.")] = 50,
     json: Json = False,
 ) -> None:
-    """Print the entries that match every option given."""
-    with opened() as service:
+    """Print the entries that match every option given, once the audit log shows the whole log."""
+    with opened(watch=True) as service:
+        shown_of(service, where)
         order = "oldest" if oldest_first else "newest"
         record(service, "audit.searched", given(where) | {"order": order, "limit": limit})
         found = service.audit.search(where, beyond=None, limit=limit, newest_first=not oldest_first)

@@ -56,6 +56,8 @@ def _filter(
     since_position: SincePosition = None,
     before_position: BeforePosition = None,
 ) -> AuditFilter:
+    if text == "":  # it would find everything, and look like an answer
+        raise typer.BadParameter("--text is empty.")
     return AuditFilter(
         org,
         system,
@@ -68,7 +70,7 @@ def _filter(
         before,
         granted,
         revoked,
-        text or None,
+        text,
         since_position,
         before_position,
     )

@@ -24,6 +24,7 @@ from api.cli.output import (
     say,
 )
 from api.cli.recorded import record
+from api.cli.shown import shown_of
 from api.composition import Service
 from api.evidence.check import Checked, check_export
 from api.evidence.export import Exporting, export
@@ -82,7 +83,8 @@ def export_entries(
 ) -> None:
     """Print every entry that matches, oldest first, with all it takes to check it. The last line
     is signed; without it the export was interrupted."""
-    with opened() as service:
+    with opened(watch=True) as service:
+        shown_of(service, where)
         audit = service.projections["audit"]
         key, began = signing_key_of(service.settings), milliseconds(service.clock())
         asked = Exporting(

@@ -1,5 +1,8 @@
 """`ticketbook`: one command, a group per noun."""
 
+import os
+import sys
+from errno import ENOSPC
 from typing import Any
 
 import typer
@@ -12,17 +15,25 @@ from api.cli.token import EXAMPLE_ORG, token
 
 
 class Commands(TyperGroup):
-    """Says of any command that it was interrupted, where that does not say it better itself, and
-    leaves the line that showed how far it was."""
+    """Says of any command that it was interrupted, where that does not say it better itself, or
+    that there is no room for what it prints; leaves the line that showed how far it was."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                LINE.end()
+                sys.stdout.flush()  # else it fails when nobody is left to say so
         except KeyboardInterrupt:  # left to typer, the command would end without a word
             say("\nInterrupted.")
             raise typer.Exit(Exit.INTERRUPTED) from None
-        finally:
-            LINE.end()
+        except OSError as error:
+            if error.errno != ENOSPC or error.filename is not None:
+                raise
+            say(f"ticketbook: The output can not be written: {error.strerror}.")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it
+            raise typer.Exit(Exit.STORE) from None
 
 
 app = typer.Typer(

@@ -10,21 +10,19 @@ from api.cli.moments import ZONE, day, when
 from api.cli.opened import hexadecimal, opened
 from api.cli.output import Json, example, print_json, print_table
 from api.cli.recorded import record
+from api.cli.shown import refuse_if_parked, shown
 from api.composition import Service
 from api.http.grant_models import granting_json
 from api.http.models import difference_json, iso, then_json
 from api.moments import no_position, stretch_of
-from api.parked import hidden
-from domain.errors import ProjectionBehind
 from projections.as_of import Then, ticket_at
-from projections.audit import AUDIT, AuditEntry, AuditFilter
+from projections.audit import AuditEntry, AuditFilter
 from projections.diff import Difference, differences
 from projections.granting import Granting, Place, Question, granting
 from projections.tickets import TicketFilter
 
 app = typer.Typer()
 
-_WAIT_SECONDS: Final = 5.0
 _PAGE: Final = 1_000
 _WHEN: Final = f"A position of the log, or a moment {ZONE}."
 
@@ -54,7 +52,7 @@ def at(
     then = when(moment)
     with opened(watch=True) as service:
         position = _position(service, then)
-        _refuse_if_parked(service, position, org)
+        refuse_if_parked(service, position, org)
         record(service, "tickets.asked_as_of", asked | {"limit": limit})
         found = _tickets(service, position, where, limit)
         fragments = service.log.fragments([one.entry.ticket_id for one in found])
@@ -83,12 +81,11 @@ def grants(
     asked = {"feature": feature, "on": on.isoformat(), "org": org, "system": system}
     before, last = stretch_of(on)
     with opened(watch=True) as service:
-        now = service.clock()
-        if before is not None and before >= now:
+        if before is not None and before >= service.clock():
             raise typer.BadParameter(f"{on} is still to come.")
         after = 0 if before is None else _position(service, before)
-        upto = _position(service, min(last, now))
-        _refuse_if_parked(service, upto, org)
+        upto = _position_at(service, last)
+        refuse_if_parked(service, upto, org)
         record(service, "grants.asked", asked | {"limit": limit})
         found = _granting(service, Question(feature, org, system), after, upto, limit)
     if json:
@@ -116,7 +113,7 @@ def diff(
         after, upto = _position(service, first), _position(service, last)
         if after > upto:
             raise typer.BadParameter("FROM is later than TO.")
-        _refuse_if_parked(service, upto, org, ticket)
+        refuse_if_parked(service, upto, org, ticket)
         record(service, "audit.compared", asked | {"limit": limit})
         found = _differences(service, where, after, upto, limit)
     if json:
@@ -127,34 +124,22 @@ def diff(
 
 
 def _position(service: Service, asked: int | datetime | None) -> int:
-    """Where the log stood then. The audit log must show all there is for that to mean anything."""
-    head = service.log.head()
-    live = service.projections[AUDIT.name].live
-    if not live.progress.wait(head, _WAIT_SECONDS):
-        raise ProjectionBehind(
-            f"The audit log stands at position {live.progress.position}, not yet at {head}. "
-            "ticketbook serve keeps it current: start it, or try again in a moment."
-        )
-    if asked is None:
-        return head
-    if isinstance(asked, int):
-        if asked > head:
-            raise typer.BadParameter(f"{no_position(asked, head)} A day is written 2025-10-28.")
-        return asked
-    if asked > service.clock():
-        raise typer.BadParameter(f"{iso(asked)} is still to come.")
-    found = service.audit.position_at(asked)
+    """Where the log stood then, or stands now."""
+    if isinstance(asked, datetime):
+        if asked > service.clock():
+            raise typer.BadParameter(f"{iso(asked)} is still to come.")
+        return _position_at(service, asked)
+    head = shown(service)
+    if asked is not None and asked > head:
+        raise typer.BadParameter(f"{no_position(asked, head)} A day is written 2025-10-28.")
+    return head if asked is None else asked
+
+
+def _position_at(service: Service, moment: datetime) -> int:
+    """That of the last event recorded at a moment or before; the head, if nothing was later."""
+    head = shown(service)
+    found = service.audit.position_at(moment)
     return head if found is None else found
-
-
-def _refuse_if_parked(
-    service: Service, position: int, org: str | None, ticket: str | None = None
-) -> None:
-    if parked := hidden(service, service.audit, position, org, ticket):
-        raise ProjectionBehind(
-            f"Ticket {parked.ticket_id} is parked at position {parked.position}: what happened to "
-            f"it since does not show. Look at ticketbook projections parked list {AUDIT.name}."
-        )
 
 
 def _tickets(service: Service, position: int, where: TicketFilter, limit: int) -> list[Then]:

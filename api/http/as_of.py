@@ -138,7 +138,12 @@ async def position_meant(
         return refuse_beyond(head, position, "position" if name == "at" else name)
     assert at is not None
     _refuse_the_future(call, at, name)
-    moment = at
+    return await position_at(call, at)
+
+
+async def position_at(call: Call, moment: datetime) -> int:
+    """The position of the last event recorded at a moment or before. If nothing was recorded later
+    that is the head, whatever clock the events were recorded by."""
     found: int | None = await freshness.read(
         call, "audit", None, lambda view: view.position_at(moment)
     )

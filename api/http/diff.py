@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
+from anyio import to_thread
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
@@ -72,8 +73,8 @@ async def compare(
     place = paging.place_of(cursor, question, _PLACE)
     beyond: int | None = None
     if place is None:
-        upto = await _position(call, end, "to")
         after = await _position(call, start, "from")
+        upto = await _position(call, end, "to")  # not before the other: the log may grow meanwhile
         if after > upto:
             detail = "from is later than to."
             fault = Fault("/query/from", "later-than-to", detail)
@@ -94,7 +95,7 @@ async def compare(
 async def _position(call: Call, when: str | None, name: str) -> int:
     """The position that the text says, or now."""
     if when is None:
-        return await position_meant(call, call.service.clock(), None, name)
+        return await to_thread.run_sync(call.service.log.head)
     try:
         asked = when_of(when)
     except ValueError as error:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from api.http import freshness, paging
-from api.http.as_of import position_meant
+from api.http.as_of import position_at, position_meant
 from api.http.audit_filter import Organisation, Text
 from api.http.callers import Auditing, organisation_of
 from api.http.grant_models import GrantingPageModel, granting_json
@@ -62,8 +62,7 @@ async def list_grants(
     if place is None:
         before, last = stretch_of(on)
         after = 0 if before is None else await position_meant(call, before, None, "on")
-        now = call.service.clock()
-        upto = await position_meant(call, min(last, now), None, "on")
+        upto = await position_at(call, last)
     else:
         start, end, reached = place.split("-")
         after, upto = int(start), int(end)
