@@ -69,7 +69,9 @@ class Head(NamedTuple):
 def head_of(position: int, hash_: object) -> Head:
     """The head that a store holds. Where somebody damaged the hash, or removed the event, the chain
     begins anew: the log goes on, and whoever computes the chain finds that position."""
-    return Head(position, hash_ if isinstance(hash_, bytes) else START)
+    if isinstance(hash_, bytes) and len(hash_) == len(START):
+        return Head(position, hash_)
+    return Head(position, START)
 
 
 EMPTY: Final = Head(0, START)

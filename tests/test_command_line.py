@@ -363,6 +363,37 @@ def test_what_the_audit_log_does_not_show_is_said(store: str, command: str) -> N
     assert run(*asked, "--before-position", "4", store=store)[0] == 0
 
 
+def test_a_check_says_what_it_could_not_compare(store: str) -> None:
+    path = store.removeprefix("sqlite:///")
+    nothing: dict[str, object] = {"audit": [], "parked": [], "skipped": [], "behind": False}
+
+    def checked() -> tuple[int, dict[str, object], str]:
+        code, out, err = run("audit", "verify", "--json", store=store)
+        return code, {name: json.loads(out)[name] for name in nothing}, err
+
+    assert checked()[:2] == (0, nothing)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        row = ("audit@1", f"{1:024x}", 2, "ZeroDivisionError: poisoned", 0)
+        connection.execute("INSERT INTO parked VALUES (?, ?, ?, ?, ?)", row)
+        connection.execute("DELETE FROM audit_1 WHERE position = 2")
+        connection.execute("DELETE FROM audit_1_features WHERE position = 2")
+    code, found, err = checked()
+    assert (code, found) == (1, nothing | {"parked": [f"{1:024x}"]})
+    assert f"parked, not compared: ticket {1:024x}" in err
+    skip = ("projections", "parked", "skip", "audit", f"{1:024x}", "--reason", "odd")
+    assert run(*skip, store=store)[0] == 0
+    code, found, err = checked()
+    assert (code, found) == (0, nothing | {"skipped": [2]})
+    assert "skipped, not compared: position 2; cli:" in err and " said: odd" in err
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE checkpoints SET position = 2 WHERE view = 'audit@1'")
+        connection.execute("DELETE FROM audit_1 WHERE position = 3")
+        connection.execute("DELETE FROM audit_1_features WHERE position = 3")
+    code, found, err = checked()
+    assert (code, found) == (1, nothing | {"skipped": [2], "behind": True})
+    assert "The audit log stands at position 2, not yet at 3." in err
+
+
 @pytest.mark.parametrize(
     "command", ["audit search", "audit search --json", "audit export", "projections status"]
 )

@@ -3,7 +3,9 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import count
 from random import Random
+from threading import Event, Thread
 from typing import Any, Final
 
 import pytest
@@ -20,7 +22,7 @@ from infrastructure.mongodb.client import Document
 from infrastructure.signing_key import signing_key_of
 from projections.chain_check import check_chain
 from tests.chronicle import TICKETS, chronicle, silent
-from tests.stories import create, id_
+from tests.stories import create, id_, rename
 
 
 @pytest.fixture
@@ -56,6 +58,7 @@ SQL: Final = {
     "the ticket": ("UPDATE events SET originator_id = '00' WHERE position = 17", 17),
     "the version": ("UPDATE events SET originator_version = 9 WHERE position = 17", 17),
     "the hash": ("UPDATE events SET hash = zeroblob(32) WHERE position = 17", 17),
+    "the length of the hash": ("UPDATE events SET hash = x'ab' WHERE position = 17", 17),
     "the type of the bytes": (
         "UPDATE events SET state = CAST(state AS TEXT) WHERE position = 17",
         17,
@@ -298,7 +301,7 @@ def test_an_end_cut_without_a_trace_is_found_by_a_head_and_by_the_service_that_w
 
 
 @pytest.mark.parametrize("store", ["sqlite"])
-@pytest.mark.parametrize("attack", ["the end removed", "the hash"])
+@pytest.mark.parametrize("attack", ["the end removed", "the hash", "the length of the hash"])
 def test_an_end_that_is_gone_or_damaged_is_not_signed(
     service: Service, store_url: str, attack: str
 ) -> None:
@@ -307,6 +310,31 @@ def test_an_end_that_is_gone_or_damaged_is_not_signed(
         connection.commit()
     with pytest.raises(ChainBroken, match=r"Position 40: .* audit verify"):
         signed_head(service.log.ending(), service.clock(), signing_key_of(service.settings))
+
+
+def test_a_log_that_grows_all_the_while_is_whole_each_time(service: Service) -> None:
+    stop = Event()
+
+    def write(first: int) -> None:
+        for number in count(first):
+            if stop.is_set():
+                return
+            service.writer.execute(create(id_(number)), rename("Chief", id_(number)))
+
+    writers = [Thread(target=write, args=(1_000_000 * n,)) for n in range(1, 5)]
+    for writer in writers:
+        writer.start()
+    try:
+        reached = [0]
+        for _ in range(20):
+            before = service.log.ending()
+            reached.append(check_chain(service.log, [before], silent).position)
+            assert reached[-1] >= max(before.position, reached[-2])
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    assert reached[-1] > reached[1]
 
 
 COLUMNS: Final = ("position", "originator_id", "originator_version", "topic", "state", "hash")

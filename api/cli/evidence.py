@@ -3,10 +3,11 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from time import monotonic
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -24,14 +25,14 @@ from api.cli.output import (
     say,
 )
 from api.cli.recorded import record
-from api.cli.shown import shown_of
+from api.cli.shown import shown, shown_of
 from api.composition import Service
 from api.evidence.check import Checked, check_export
 from api.evidence.export import Exporting, export
 from api.evidence.formats import FORMATS
 from api.evidence.heads import read_head, signed_head
 from domain.chain import Head
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, ProjectionBehind
 from domain.origin import milliseconds
 from infrastructure.settings import load_settings
 from infrastructure.signing_key import read_public_key, signing_key_of
@@ -113,31 +114,33 @@ def verify_log(
 ) -> None:
     """Compute the hash chain again from the log, and compare the audit entries with it.
 
-    Exits with 1 and names the first bad position when anything was changed. Who can write to the
-    store can also compute all hashes again: that shows with --head alone.
+    Exits with 1 and names the first bad position when anything was changed, and also when entries
+    could not be compared: those of parked tickets, or of events that the audit log does not show
+    yet. Who can write to the store can also compute all hashes again: that shows with --head alone.
     """
     if export:
         _verify_export(export, key, head, json)
         return
-    with opened() as service:
+    with opened(watch=True) as service:
         heads = _heads(service, head or [], key)
         record(service, "audit.verified", {})
         reached = check_chain(service.log, heads, _progress())
         say(f"\n{reached.position} events are what was hashed.")
-        if view:
-            say("Comparing the audit entries with the events …")
-        differing = _differing(service) if view else []
+        found = _compared(service) if view else _UNCOMPARED
     if json:
         print_json(
             {
                 "position": reached.position,
                 "hash": reached.hash.hex(),
-                "audit": [{"position": one.key, "kind": one.kind} for one in differing],
+                "audit": [{"position": one.key, "kind": one.kind} for one in found.differences],
+                "parked": found.parked,
+                "skipped": found.skipped,
+                "behind": found.behind,
             }
         )
     else:
         print(f"position {reached.position} hash {reached.hash.hex()}")
-    if differing:
+    if found.differences or found.parked or found.behind:
         raise typer.Exit(Exit.DIFFERENT)
 
 
@@ -196,16 +199,38 @@ def _heads(service: Service, files: list[Path], key: Path | None) -> list[Head]:
     return [read_head(file, public) for file in files]
 
 
-def _differing(service: Service) -> Sequence[Difference]:
-    """Where an audit entry is not what its event says."""
-    found = verify(service.projections["audit"].live.projected)
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """Where audit entries are not what their events say, and which could not be compared: those of
+    parked tickets, at positions that an operator had skipped, or beyond a view that is behind."""
+
+    differences: Sequence[Difference] = ()
+    parked: Sequence[str] = ()
+    skipped: Sequence[int] = ()
+    behind: bool = False
+
+
+_UNCOMPARED: Final = _Compared()
+
+
+def _compared(service: Service) -> _Compared:
+    say("Comparing the audit entries with the events …")
+    behind, audit = False, service.projections["audit"]
+    try:
+        shown(service)
+    except ProjectionBehind as error:
+        behind = True
+        say(str(error))
+    found, skipped = verify(audit.live.projected), audit.versions.skipped()
     for difference in found.differences:
         say(f"Position {difference.key}: the audit entry is {difference.kind}.")
     for ticket_id in found.parked:
         say(f"parked, not compared: ticket {ticket_id}")
+    for position, one in sorted(skipped.items()):
+        say(f"skipped, not compared: position {position}; {one.actor} said: {one.reason}")
     if not found.differences:
         say(f"{found.rows} audit entries are what the events say.")
-    return found.differences
+    return _Compared(found.differences, found.parked, sorted(skipped), behind)
 
 
 def _progress() -> Callable[[int, int], None]:
