@@ -34,15 +34,20 @@ def leading(
     """Hold the lease of a version for as long as the block lasts: an applier with its fence, and a
     check that raises `Fenced` once somebody else took over."""
     name, leases = projected.view.name, projected.leases
-    fence = leases.seize(name, holder, LEASE_SECONDS)
+    fence = held = leases.seize(name, holder, LEASE_SECONDS)
     ended, lost = Event(), Event()
 
     def renew() -> None:  # in a thread of its own: what is done meanwhile takes its time
+        nonlocal held
         while not ended.wait(HEARTBEAT):
             with suppress(StoreUnavailable):  # until the lease is out, the store may come back
-                if leases.acquire(name, holder, LEASE_SECONDS) != fence:
+                now = leases.acquire(name, holder, LEASE_SECONDS)
+                # one more when we came too late, on a busy machine, and nobody else came: whoever
+                # had would have left it higher by two
+                if now is None or now > held + 1:
                     lost.set()
                     return
+                held = now
 
     def check() -> None:
         if lost.is_set():

@@ -4,13 +4,21 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from threading import Event, Thread
+from time import sleep
 from typing import Any
 
 import pytest
 
-from domain.errors import ProjectionBehind, StoreUnavailable, TicketNotParked, VersionUnknown
+from domain.errors import (
+    Fenced,
+    ProjectionBehind,
+    StoreUnavailable,
+    TicketNotParked,
+    VersionUnknown,
+)
 from domain.events import Recorded
 from projections import build as build_module
+from projections import operations
 from projections.audit import AUDIT
 from projections.build import ShareBuilder, build_share
 from projections.live import LiveProjection
@@ -21,6 +29,7 @@ from projections.steering import cancel, drop_old, droppable, roll_back, too_lat
 from projections.tickets import TICKETS
 from projections.verification import verify
 from tests.rebuilding import Here, House, followed, poisoned, rebuilt, rows
+from tests.server import until
 from tests.stories import (
     START,
     create,
@@ -447,3 +456,20 @@ def test_a_builder_that_fails_says_why(house: House) -> None:
     with pytest.raises(StoreUnavailable, match="ended early"):
         rebuild(live, house.log.head, "operator", Failing(live), 1, lambda _: None)
     assert rebuilt(live, house.log.head).state == "switched"
+
+
+def test_who_renews_too_late_goes_on_unless_somebody_else_came_in_between(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a busy machine, where a rebuild gave up for a taker that there was not."""
+    monkeypatch.setattr(operations, "LEASE_SECONDS", 0.05)
+    monkeypatch.setattr(operations, "HEARTBEAT", 0.2)
+    projected = house.live(TICKETS).projected(1)
+    leases, name = projected.leases, projected.view.name
+    with operations.leading(projected, "operator") as (applier, check):
+        sleep(1)  # the lease runs out again and again
+        check()
+        assert applier.step() == house.log.head()
+        until(lambda: leases.acquire(name, "other", 30) is not None)
+        with pytest.raises(Fenced, match="Somebody else took over"):
+            until(lambda: check() is not None, 5)
