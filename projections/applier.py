@@ -33,6 +33,7 @@ class Applier(Generic[Row]):
     def resume(self) -> None:
         """Look again where the view stands: something else moved it. Tickets that were parked at
         an event which has been skipped since go on."""
+        self._rows.clear()
         self.position = self._view.take_over(self.fence)
         self._passed = self._skipped().keys()
         self._parked = dict(self._view.parked())

@@ -1,6 +1,6 @@
 """What operators do to a version of a view: retry a parked ticket, verify, repair what differs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
@@ -8,9 +8,9 @@ from typing import Final
 
 from domain.errors import Fenced, StoreUnavailable, TicketNotParked
 from projections.applier import Applier
-from projections.projection import Parked, Projected, Row
+from projections.projection import Key, Parked, Projected, Row
 from projections.runner import HEARTBEAT, LEASE_SECONDS
-from projections.verification import Difference, Verification, rows_at, unreadable
+from projections.verification import Difference, Verification, judge, rows_at, unreadable
 
 _MENDED: Final = 500
 """Rows that are put right in one transaction."""
@@ -95,13 +95,47 @@ def repair(projected: Projected[Row], differences: Sequence[Difference], holder:
 
     The version's runner stands by meanwhile. Raises `Fenced`.
     """
-    done = 0
     with leading(projected, holder) as (applier, check):
-        for start in range(0, len(differences), _MENDED):
-            keys = [one.key for one in differences[start : start + _MENDED]]
-            right = rows_at(projected, keys, applier.position)
-            mended = {key: due.row for key, due in right.items() if not due.broken}
-            projected.view.mend(mended, applier.fence)
-            done += len(mended)
-            check()
+        return _mend(projected, differences, applier, check)
+
+
+def settle_skipped(
+    projected: Projected[Row],
+    applier: Applier[Row],
+    check: Callable[[], None],
+    ticket_ids: Collection[str] | None = None,
+) -> None:
+    """Have a version pass over every skipped event, of these tickets or of all: what it had
+    applied of one before is taken back, and tickets that wait at one go on."""
+    first: dict[str, int] = {}
+    for position, event in sorted(projected.skipped().items()):
+        if position <= applier.position and (ticket_ids is None or event.ticket_id in ticket_ids):
+            first.setdefault(event.ticket_id, position)
+    keys = list[Key](first)
+    if projected.projection.every:
+        told = projected.log.fragments(first)
+        keys = [
+            one.position
+            for ticket_id, since in first.items()
+            for one in told.get(ticket_id, ())
+            if since <= one.position
+        ]
+    _mend(projected, judge(projected, keys), applier, check)
+    applier.resume()
+
+
+def _mend(
+    projected: Projected[Row],
+    differences: Sequence[Difference],
+    applier: Applier[Row],
+    check: Callable[[], None],
+) -> int:
+    done = 0
+    for start in range(0, len(differences), _MENDED):
+        keys = [one.key for one in differences[start : start + _MENDED]]
+        right = rows_at(projected, keys, applier.position)
+        mended = {key: due.row for key, due in right.items() if not due.broken}
+        projected.view.mend(mended, applier.fence)
+        done += len(mended)
+        check()
     return done

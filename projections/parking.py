@@ -8,7 +8,7 @@ from typing import Any
 from domain.errors import TicketNotParked
 from domain.ports import Clock
 from projections.live import LiveProjection
-from projections.operations import leading, retry
+from projections.operations import leading, retry, settle_skipped
 from projections.projection import Parked, Projected, Skipped
 
 
@@ -40,8 +40,9 @@ def skip(
     clock: Clock,
 ) -> Sequence[Skipped]:
     """Pass over the event at which the ticket is parked, for good, and apply what follows it: in
-    every version, in later ones too, and in what `verify` expects. Which events those were: of
-    each version one, and mostly the same. Raises `TicketNotParked`, `Fenced`."""
+    every version, also in those that had applied it, in later ones too, and in what `verify`
+    expects. Which events those were: of each version one, and mostly the same. Raises
+    `TicketNotParked`, `Fenced`."""
     everywhere = [*_building(projection), *_all(projection)]
     positions = {parked.position for _, parked in _waiting(projection, everywhere, ticket_id)}
     events = [
@@ -50,8 +51,8 @@ def skip(
     for event in events:
         projection.versions.skip(event)
     for projected in _all(projection):  # also those that have not come so far yet
-        with leading(projected, holder):
-            pass  # whoever takes over goes on with what waits at a skipped event
+        with leading(projected, holder) as (applier, check):
+            settle_skipped(projected, applier, check, {ticket_id})
     return events
 
 

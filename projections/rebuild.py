@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any, Final, Literal, Protocol
 
-from domain.errors import Fenced, ProjectionBehind, TicketbookError
+from domain.errors import Fenced, ProjectionBehind, TicketbookError, VersionUnknown
 from projections.applier import BATCH, Applier
 from projections.live import LiveProjection
-from projections.operations import leading
+from projections.operations import leading, settle_skipped
 from projections.projection import Parked
 from projections.verification import At, Difference, Verification
 from projections.versions import Build
@@ -168,7 +168,7 @@ class _Rebuild:
         begun = bool(self._view.loaded())
         if not self._is_built():
             return _cancelled(self._build)
-        self._applier.resume()
+        self._settle_skipped()
         if begun:
             self._try_parked_again()
         self._catch_up()
@@ -176,6 +176,7 @@ class _Rebuild:
         if not wanted.dry_run:
             self._catch_up()
         while True:
+            self._heed()
             parked = self._newly_parked()
             if new.differences or (parked and not wanted.accept_parked):
                 return self._ended("refused", new, differing, parked)
@@ -225,14 +226,37 @@ class _Rebuild:
     def _catch_up(self) -> None:
         behind, pace = True, _Pace(self._applier.position)
         while behind:  # not until nothing is left: more may come all the time
-            behind = self._applier.step() == BATCH
-            self._check()
+            rate, began = self._heed(), monotonic()
+            most = min(rate or BATCH, BATCH)
+            done = self._applier.step(most)
+            behind = done == most
             position = self._applier.position
             head = max(self._head(), position)
             self._tell(Step("catching up", position, head, pace.at(position)))
+            if rate and behind:
+                sleep(max(0.0, done / rate - (monotonic() - began)))
+
+    def _heed(self) -> int | None:
+        """Wait for as long as an operator wants it paused; the rate that he asks for. Raises
+        `VersionUnknown` once it is given up."""
+        while True:
+            self._check()
+            asked = self._versions.registry().building
+            if asked is None or asked.version != self._build.version:
+                raise VersionUnknown(f"Version {self._build.version} is no longer being built.")
+            if not asked.paused:
+                return asked.rate
+            position = self._applier.position
+            self._tell(Step("paused", position, max(self._head(), position), 0.0))
+            sleep(_LOOK)
+
+    def _settle_skipped(self) -> None:
+        projected = self._projection.projected(self._build.version)
+        settle_skipped(projected, self._applier, self._check)
 
     def _compared(self) -> tuple[Verification, Sequence[Difference]]:
         """The new version held against the log, and the live one against the new."""
+        self._settle_skipped()  # an operator may have skipped something meanwhile
         pace, end, version = _Pace(0), self._applier.position, self._build.version
 
         def at(position: int) -> None:

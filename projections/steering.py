@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from domain.errors import ProjectionBehind, VersionUnknown
 from projections.live import FRESH, LiveProjection
+from projections.operations import leading
 from projections.versions import Build
 
 DROP_AFTER: Final = 5 * FRESH
@@ -28,9 +29,10 @@ def earlier(projection: LiveProjection[Any]) -> int:
     return int(kept[0])
 
 
-def roll_back(projection: LiveProjection[Any]) -> int:
-    """Switch back to the version that was live before; returns its number. Raises
-    `VersionUnknown` when none is kept, `ProjectionBehind` when it does not catch up."""
+def roll_back(projection: LiveProjection[Any], holder: str) -> int:
+    """Switch back to the version that was live before; returns its number. Where no service keeps
+    that one current, it is caught up here. Raises `VersionUnknown` when none is kept,
+    `ProjectionBehind` when it does not catch up."""
     kept = earlier(projection)
     deadline = monotonic() + _PATIENCE
     while True:
@@ -40,9 +42,24 @@ def roll_back(projection: LiveProjection[Any]) -> int:
         except ProjectionBehind:
             if monotonic() > deadline:
                 raise
-            sleep(0.01)  # its own runner is catching up
+            if _is_led(projection, kept):
+                sleep(0.01)  # its own runner is catching up
+            else:
+                _catch_up(projection, kept, holder)
     projection.look()
     return kept
+
+
+def _is_led(projection: LiveProjection[Any], version: int) -> bool:
+    projected = projection.projected(version)
+    lease = projected.leases.current(projected.view.name)
+    return lease is not None and not lease.expired
+
+
+def _catch_up(projection: LiveProjection[Any], version: int, holder: str) -> None:
+    with leading(projection.projected(version), holder) as (applier, check):
+        while applier.step():
+            check()
 
 
 def drop_old(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> list[int]:

@@ -276,7 +276,7 @@ class Machine(RuleBasedStateMachine):
         for live in self.live:
             if kept := live.versions.registry().kept:
                 catch_up(Applier(live.projected(kept[0]), self.fence + 1_000))
-                roll_back(live)
+                roll_back(live, "operator")
         self.fence += 1_000
         self.hand_over()
 

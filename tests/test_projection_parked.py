@@ -14,12 +14,13 @@ from projections.audit import AUDIT
 from projections.live import LiveProjection
 from projections.parking import parked_in, retry_everywhere, skip
 from projections.projection import Projection, Skipped
+from projections.rebuild import Wanted
 from projections.status import status
 from projections.tickets import TICKETS
 from projections.verification import verify
 from tests.rebuilding import House, followed, poisoned, rebuilt, rows
 from tests.server import refused, seen, serving
-from tests.stories import START, id_, rename
+from tests.stories import START, change, id_, rename
 from tests.test_health import poison
 from tests.view_rows import open_store
 
@@ -78,6 +79,29 @@ def test_a_skipped_event_is_passed_over_in_every_version_for_good(
     (told,) = status(live).skipped
     assert (told.position, told.ticket_id, told.actor) == (parked.position, id_(6), "cli:ada")
     assert (told.reason, told.at) == ("made by hand", START)
+
+
+@BOTH
+def test_a_version_that_had_applied_an_event_takes_it_back_when_it_is_skipped(
+    house: House, projection: Projection[Any]
+) -> None:
+    good = house.live(projection)
+    faulty = house.live(poisoned(projection, id_(6), 2))
+    followed(good, 1, fence=0)
+    assert rebuilt(faulty, house.log.head, wanted=Wanted(accept_parked=True)).state == "switched"
+    house.writer.execute(change("delete_area", ticket_id=id_(6)))
+    followed(good, 1, fence=0)
+    assert rebuilt(good, house.log.head, wanted=Wanted(dry_run=True)).state == "compared"
+    before = rows(good, 1)
+    (position,) = skipped(faulty, id_(6))
+
+    expected = without(projection, house, {position})
+    followed(good, 2, fence=3_000)
+    assert rows(good, 1) == rows(good, 2) == expected != before
+    for version in (1, 2):
+        assert verify(good.projected(version)).differences == []
+    assert rebuilt(good, house.log.head).state == "switched"
+    assert rows(good, 3) == expected
 
 
 @BOTH

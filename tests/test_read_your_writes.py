@@ -177,7 +177,7 @@ def test_reads_go_on_through_rebuilds_switches_and_rollbacks(store_url: str, nam
             times = 0
             while times < 4 or not read_enough.is_set():
                 assert rebuilt(projection, served.service.log.head).state == "switched"
-                roll_back(projection)
+                roll_back(projection, "operator")
                 times += 1
 
         with ThreadPoolExecutor(1) as pool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from threading import Event, Thread
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -93,10 +93,10 @@ def test_readers_see_no_switch_but_what_they_saw_goes_on(
         followed(live, 2)
         live.versions.switch(1)
     followed(live, 1, fence=2_000)
-    assert roll_back(live) == 1
+    assert roll_back(live, "operator") == 1
     assert rows(live, 1) == rows(live, 2)
     assert live.versions.registry().kept == (2,)
-    assert roll_back(live) == 2
+    assert roll_back(live, "operator") == 2
 
 
 @BOTH
@@ -378,7 +378,7 @@ def test_old_versions_are_dropped_once_nobody_reads_them(house: House) -> None:
     assert (gone(live, 1), gone(live, 2)) == (True, True)
     assert len(rows(live, 3)) == house.log.head()
     with pytest.raises(VersionUnknown):
-        roll_back(live)
+        roll_back(live, "operator")
 
 
 def test_what_somebody_was_killed_at_deleting_is_deleted_with_the_next(house: House) -> None:
@@ -394,8 +394,9 @@ def test_what_somebody_was_killed_at_deleting_is_deleted_with_the_next(house: Ho
     assert drop_old(live, lambda _: None) == []
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
 @pytest.mark.parametrize("at", ["catching up", "comparing"])
-def test_a_rebuild_that_is_cancelled_late_says_so(house: House, at: str) -> None:
+def test_a_rebuild_that_is_cancelled_late_says_so(house: House, at: str, dry_run: bool) -> None:
     live = house.live(TICKETS)
     followed(live, 1)
 
@@ -403,8 +404,63 @@ def test_a_rebuild_that_is_cancelled_late_says_so(house: House, at: str) -> None
         if step.phase == at:
             cancel(live, lambda _: None)
 
-    assert rebuilt(live, house.log.head, tell=tell).state == "cancelled"
+    found = rebuilt(live, house.log.head, tell=tell, wanted=Wanted(dry_run=dry_run))
+    assert found.state == "cancelled"
     assert (gone(live, 2), live.versions.registry().versions) == (True, (1,))
+
+
+@pytest.mark.parametrize("at", ["catching up", "comparing"])
+def test_a_pause_is_heeded_until_the_switch(house: House, at: str) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1)
+    paused = Event()
+
+    def tell(step: Step) -> None:
+        if step.phase == at and not paused.is_set():
+            live.versions.control(paused=True)
+        if step.phase == "paused":
+            paused.set()
+
+    rebuilding = Thread(target=rebuilt, args=(live, house.log.head), kwargs={"tell": tell})
+    rebuilding.start()
+    assert paused.wait(10)
+    rebuilding.join(0.5)
+    assert (rebuilding.is_alive(), live.versions.registry().live) == (True, 1)
+    live.versions.control(paused=False)
+    rebuilding.join(10)
+    assert live.versions.registry().live == 2
+
+
+def test_a_rate_is_kept_while_catching_up(house: House) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1)
+    assert rebuilt(live, house.log.head, wanted=Wanted(dry_run=True)).state == "compared"
+    for number in range(40):
+        house.writer.execute(rename(f"Name {number}", id_(4)))
+    followed(live, 1, fence=2_000)
+    began = monotonic()
+    assert rebuilt(live, house.log.head, wanted=Wanted(rate=20)).state == "switched"
+    assert monotonic() - began > 1.5
+
+
+def test_going_back_needs_no_service(house: House) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1, fence=0)
+    rebuilt(live, house.log.head)
+    house.writer.execute(rename("Later", id_(6)))
+    followed(live, 2, fence=2_000)
+    assert roll_back(live, "operator") == 1
+    assert rows(live, 1) == rows(live, 2)
+
+
+def test_what_was_switched_to_meanwhile_is_not_forgotten(house: House) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1)
+    rebuilt(live, house.log.head, wanted=Wanted(dry_run=True))
+    live.versions.switch(2)
+    with pytest.raises(VersionUnknown):
+        live.versions.forget(2)
+    assert live.versions.registry().versions == (2, 1)
 
 
 def test_a_rebuild_can_be_stopped_while_it_compares_and_is_gone_on_with(house: House) -> None:

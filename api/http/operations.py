@@ -98,7 +98,7 @@ async def start_rollback(call: Operating, name: str, body: OperationBody | None 
     kept = await to_thread.run_sync(earlier, projection)
 
     def work(_: Running) -> Mapping[str, Any]:
-        return {"version": kept if asked.dryRun else roll_back(projection)}
+        return {"version": kept if asked.dryRun else roll_back(projection, holder())}
 
     return await _started(call, "rollback", "projection.rolled_back", name, asked, work)
 

@@ -118,13 +118,18 @@ class MongoDBVersions(Generic[V]):
         self.publish()
 
     def forget(self, version: int) -> None:
-        registry = self.registry()
-        self._refuse_unknown(registry, version)
-        update: Document = {"$pull": {"kept": version}}
-        if registry.building and registry.building.version == version:
-            update["$set"] = {"building": None}
-        with answering():
-            self._checkpoints.update_one({"_id": self._name, "live": {"$ne": version}}, update)
+        # each with what it presumes: the version may be switched to just now
+        updates: tuple[tuple[Document, Document], ...] = (
+            ({"building.version": version}, {"$set": {"building": None}}),
+            ({"kept": version}, {"$pull": {"kept": version}}),
+        )
+        while True:
+            for presumed, update in updates:
+                mine = {"_id": self._name, **presumed}
+                with answering():
+                    if self._checkpoints.update_one(mine, update).modified_count:
+                        return
+            self._refuse_unknown(self.registry(), version)
 
     def drop(self, version: int) -> None:
         registry = self.registry()

@@ -123,7 +123,7 @@ def _roll_back(
         return
     earlier(projection)  # refused before it is recorded
     record(service, "projection.rolled_back", {"projection": name})
-    say(f"{name}: version {roll_back(projection)} is live again.")
+    say(f"{name}: version {roll_back(projection, holder())} is live again.")
 
 
 def _progress(name: str, step: Step) -> None:
