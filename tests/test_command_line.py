@@ -156,7 +156,9 @@ def test_a_rebuild_is_controlled_from_another_process(store: str) -> None:
         assert "paused, at most 500 events/s" in run("projections", *rate, store=store)[2]
         fast = ("throttle", "tickets", "--rate", "1000000001")
         assert run("projections", *fast, store=store)[0] == 2
-        assert "running, at most 500" in run("projections", "resume", "tickets", store=store)[2]
+        said = run("projections", "resume", "tickets", store=store)[2]
+        assert "running, at most 500" in said
+        assert "Nobody is building it: ticketbook projections rebuild tickets goes on" in said
         out = run("projections", "status", "--json", store=store)[1]
         build = {"target": 3, "progress": 0.0, "paused": False, "rate": 500}
         assert json.loads(out)[0]["versions"][1]["build"] == build

@@ -10,6 +10,7 @@ from api.cli.projections.dropping import until_unread
 from api.cli.projections.naming import DryRun, Name, named
 from api.cli.recorded import record
 from api.http.operation_models import FASTEST
+from projections.status import status
 from projections.steering import cancel, control, too_late
 
 _LIMIT = typer.Option("--rate", min=0, max=FASTEST, help="Most events a second; 0: no limit.")
@@ -52,6 +53,9 @@ def _ask(name: str, action: str, dry_run: bool, **asked: Any) -> None:
         if not dry_run:
             record(service, action, {"projection": name, **asked})
             building = control(projection, **asked)
+        stopped = any(one.state == "stopped" for one in status(projection).versions)
     limit = f"at most {building.rate} events/s" if building.rate else "no limit"
     state = "paused" if building.paused else "running"
     say(f"{name}: version {building.version} of {building.target} events: {state}, {limit}.")
+    if stopped:
+        say(f"Nobody is building it: ticketbook projections rebuild {name} goes on with it.")
