@@ -17,7 +17,7 @@ lint: $(DEV_READY)
 	$(BIN)/mypy
 
 unit: $(DEV_READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-exhaustive: $(DEV_READY)
 	$(BIN)/pytest -m exhaustive
