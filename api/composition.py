@@ -14,30 +14,30 @@ from uuid import uuid4
 
 import structlog
 
-from api.operating import Operator
-from domain.ports import Clock
-from infrastructure.addresses import MongoDBStore, SQLiteStore
-from infrastructure.catalogue_file import CatalogueFile
-from infrastructure.credentials import Tokens, secret_tokens
-from infrastructure.group_commit import BATCH
-from infrastructure.issuer_keys import issuer_tokens
-from infrastructure.journal_writer import JournalWriter
-from infrastructure.legacy.tokens import LegacyTokens
-from infrastructure.legacy.usage import LegacyUsage, UsageCounter
-from infrastructure.legacy.users import LegacyUsers, open_users
+from api.use_cases.jobs import Operator
+from domain.log.ports import Clock
+from infrastructure.configuration.addresses import MongoDBStore, SQLiteStore
+from infrastructure.configuration.catalogue_file import CatalogueFile
+from infrastructure.configuration.settings import Settings, SharedSecret
+from infrastructure.journal.writer import JournalWriter
+from infrastructure.keys.credentials import Tokens, secret_tokens
+from infrastructure.keys.issuer_keys import issuer_tokens
+from infrastructure.keys.secret_file import auth_of
+from infrastructure.legacy_access.tokens import LegacyTokens
+from infrastructure.legacy_access.usage import LegacyUsage, UsageCounter
+from infrastructure.legacy_access.users import LegacyUsers, open_users
+from infrastructure.log.group_commit import BATCH
+from infrastructure.log.ticket_log import TAIL, TicketLog
+from infrastructure.log.writer import REMEMBERED, Writer
 from infrastructure.mongodb.stores import open_mongodb, open_mongodb_to_read
-from infrastructure.secret_file import auth_of
-from infrastructure.settings import Settings, SharedSecret
 from infrastructure.sqlite.stores import open_sqlite, open_sqlite_to_read
 from infrastructure.stores import AuditView, Notes, Stores
-from infrastructure.ticket_log import TAIL, TicketLog
-from infrastructure.writer import REMEMBERED, Writer
-from projections.audit import AUDIT
-from projections.live import LiveProjection
-from projections.progress import Progress
-from projections.projection import Projection
-from projections.tickets import TICKETS, TicketReader
-from projections.versions import Versions
+from projections.audit.projection import AUDIT
+from projections.running.followed import LiveProjection
+from projections.running.progress import Progress
+from projections.running.projection import Projection
+from projections.tickets.projection import TICKETS, TicketReader
+from projections.versions.registry import Versions
 
 _PAUSE: Final = 0.2
 """Seconds before listening again after a failure."""

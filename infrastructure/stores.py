@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any, Protocol
 
-from domain.ticket import Ticket
-from infrastructure.legacy.usage import LegacyUsage
-from infrastructure.ordered_log import OrderedLog
-from projections.as_of import PastReader
-from projections.audit import AuditEntry, AuditReader
-from projections.journal import Journal
-from projections.operation import Operations
-from projections.projection import Leases, View
-from projections.tickets import TicketReader
-from projections.versions import Versions
+from domain.ticket.state import Ticket
+from infrastructure.jobs import Operations
+from infrastructure.journal.entries import Journal
+from infrastructure.legacy_access.usage import LegacyUsage
+from infrastructure.log.ordered_log import OrderedLog
+from projections.audit.as_of import PastReader
+from projections.audit.projection import AuditEntry, AuditReader
+from projections.running.projection import Leases, View
+from projections.tickets.projection import TicketReader
+from projections.versions.registry import Versions
 
 
 class Watcher(Protocol):

@@ -11,13 +11,13 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from infrastructure.log.ordered_log import OrderedLog
 from infrastructure.mongodb.client import Document, connect, database
 from infrastructure.mongodb.log import MongoDBLog
-from infrastructure.ordered_log import OrderedLog
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.log import SQLiteLog
-from tests.mongod import ReplicaSet
-from tests.server import Client, Served, serving
+from tests.support.mongod import ReplicaSet
+from tests.support.server import Client, Served, serving
 
 
 @pytest.fixture(scope="session")

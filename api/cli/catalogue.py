@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from api.cli.output import Json, example, log_for_people, print_json, print_table, reporting, say
-from infrastructure.catalogue_file import CatalogueFile
-from infrastructure.settings import load_settings
+from infrastructure.configuration.catalogue_file import CatalogueFile
+from infrastructure.configuration.settings import load_settings
 
 app = typer.Typer(help="The systems and their features.", no_args_is_help=True)
 

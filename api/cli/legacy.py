@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.moments import ZONE, moment
-from api.cli.opened import opened
+from api.cli.opening import opened
 from api.cli.output import Json, example, print_json, print_table
-from api.http.models import iso
-from infrastructure.legacy.usage import LegacyCalls
+from api.wire.models import iso
+from infrastructure.legacy_access.usage import LegacyCalls
 
 app = typer.Typer(help="The old system's callers.", no_args_is_help=True)
 

@@ -8,7 +8,11 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from api.cli import audit, catalogue, evidence, legacy, migrate, past, projections
+from api.cli import catalogue, legacy, projections
+from api.cli.audit import export as evidence
+from api.cli.audit import past
+from api.cli.audit import search as audit
+from api.cli.migrate import group as migrate
 from api.cli.output import LINE, Exit, example, say
 from api.cli.serve import serve
 from api.cli.token import EXAMPLE_ORG, token

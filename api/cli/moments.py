@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from api.moments import EXAMPLE, LARGEST, day_of, moment_of, when_of
+from api.wire.moments import EXAMPLE, LARGEST, day_of, moment_of, when_of
 
 ZONE: Final = f"like 2025-10-28 or {EXAMPLE}; UTC unless it says otherwise"
 

@@ -12,9 +12,9 @@ from api.cli.output import Exit, reporting, say
 from api.cli.token import EVERYTHING, EXAMPLE_ORG, new_token
 from api.composition import Service, open_service
 from domain.errors import ConfigurationError
-from infrastructure.addresses import is_loopback
+from infrastructure.configuration.addresses import is_loopback
+from infrastructure.configuration.settings import Settings, load_settings
 from infrastructure.logging import configure_logging
-from infrastructure.settings import Settings, load_settings
 
 _BACKLOG: Final = 2_048
 

@@ -8,10 +8,10 @@ import typer
 from api.cli.output import reporting
 from api.composition import now
 from domain.errors import ConfigurationError
-from domain.ports import Clock
-from infrastructure.credentials import SCOPES, issue_token
-from infrastructure.secret_file import auth_of
-from infrastructure.settings import Settings, SharedSecret, load_settings
+from domain.log.ports import Clock
+from infrastructure.configuration.settings import Settings, SharedSecret, load_settings
+from infrastructure.keys.credentials import SCOPES, issue_token
+from infrastructure.keys.secret_file import auth_of
 
 EXAMPLE_ORG: Final = "52f22665a60c12d289185d95"
 EVERYTHING: Final = " ".join(SCOPES)

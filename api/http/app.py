@@ -9,23 +9,26 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 from api.composition import Service
-from api.http import (
+from api.http.errors import failures, problems
+from api.http.middleware.envelope import Envelope
+from api.http.middleware.express import Express
+from api.http.request.callers import SECURITY, VERIFYING
+from api.http.request.submission import Submitter
+from api.http.routes import (
     audit,
     diff,
-    evidence,
-    failures,
     grants,
     health,
-    operations,
-    problems,
     projections,
     systems,
     tickets,
 )
-from api.http.callers import SECURITY, VERIFYING
-from api.http.envelope import Envelope
-from api.http.express import Express
-from api.http.submission import Submitter
+from api.http.routes import (
+    export as evidence,
+)
+from api.http.routes import (
+    jobs as operations,
+)
 from api.legacy import routes, sockets
 from api.legacy.door import Door
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from api.http.models import iso
 from api.legacy.refusals import LegacyRefusal
-from domain.ticket import Ticket
-from infrastructure.legacy.users import object_id
+from api.wire.models import iso
+from domain.ticket.state import Ticket
+from infrastructure.legacy_access.users import object_id
 
 
 @dataclass(frozen=True, slots=True)

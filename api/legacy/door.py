@@ -12,8 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as Figure
 
 from api.composition import Legacy, Service
-from api.http import freshness
-from api.http.submission import Submitter
+from api.http.request.submission import Submitter
 from api.legacy.bodies import (
     Wishes,
     checked_system,
@@ -23,13 +22,14 @@ from api.legacy.bodies import (
     wishes_of,
 )
 from api.legacy.refusals import NO_TICKET, LegacyRefusal
-from domain.commands import ChangeFeatures, Command, CreateTicket, RenameTicket
+from api.use_cases import freshness
+from domain.deciding import Outcome, Submission
 from domain.errors import LegacyUsersUnavailable, ProjectionBehind, StoreCorrupt
 from domain.origin import Origin, milliseconds
-from domain.ticket import Ticket, fold
-from infrastructure.batch import Outcome, Submission
-from infrastructure.legacy.users import ANSWER_SECONDS, LegacyUser
-from projections.tickets import TicketFilter
+from domain.ticket.commands import ChangeFeatures, Command, CreateTicket, RenameTicket
+from domain.ticket.state import Ticket, fold
+from infrastructure.legacy_access.users import ANSWER_SECONDS, LegacyUser
+from projections.tickets.projection import TicketFilter
 
 CREATE_UPDATE: Final = "create_update_ticket"
 LIST: Final = "get_tickets"

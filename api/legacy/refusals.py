@@ -14,7 +14,7 @@ from domain.errors import (
     TicketIsRetired,
     TicketNotFound,
 )
-from infrastructure.legacy.tokens import TokenRefused
+from infrastructure.legacy_access.tokens import TokenRefused
 
 _NO_ANSWER: Final = (
     "The ticket store does not answer. A change may or may not have been stored: "

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocketClose
 
 from api.legacy.door import CREATE_UPDATE, LIST, Door, LegacyCall
 from api.legacy.refusals import NOT_FOUND, LegacyRefusal, told
-from infrastructure.settings import Settings
+from infrastructure.configuration.settings import Settings
 
 PREFIX: Final = "/api/ticket"
 

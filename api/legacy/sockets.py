@@ -17,7 +17,7 @@ from api.legacy.door import CREATE_UPDATE, LIST, Door, LegacyCall
 from api.legacy.polls import Polls
 from api.legacy.refusals import NOT_FOUND, LegacyRefusal, told
 from api.legacy.routes import COOKIE
-from infrastructure.settings import Settings
+from infrastructure.configuration.settings import Settings
 
 PATH: Final = "/socket.io"
 

@@ -22,8 +22,8 @@ from infrastructure.mongodb.audit_search import LEADING, documents
 from infrastructure.mongodb.client import Document, answering, is_duplicate
 from infrastructure.mongodb.exact import is_integer, same
 from infrastructure.mongodb.views import MongoDBView
-from projections.as_of import PastReader, Then, ThenPage
-from projections.audit import (
+from projections.audit.as_of import PastReader, Then, ThenPage
+from projections.audit.projection import (
     AUDIT,
     END,
     AuditEntry,
@@ -33,8 +33,8 @@ from projections.audit import (
     Found,
     bounds,
 )
-from projections.projection import Key
-from projections.tickets import TicketFilter
+from projections.running.projection import Key
+from projections.tickets.projection import TicketFilter
 
 _KEYS: Final = (
     # each ends in the position, so each gives its page in order

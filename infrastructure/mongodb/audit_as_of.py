@@ -11,8 +11,8 @@ from typing import Final
 from pymongo.collection import Collection as MongoCollection
 
 from infrastructure.mongodb.client import Document
-from projections.as_of import SCAN
-from projections.tickets import TicketFilter
+from projections.audit.as_of import SCAN
+from projections.tickets.projection import TicketFilter
 
 _SLICE: Final = 200
 """Tickets that are looked at together, at least."""

@@ -10,10 +10,10 @@ from typing import Final
 from bson import ObjectId
 from eventsourcing.persistence import StoredEvent
 
-from domain.chain import Link, is_number
 from domain.errors import ChainBroken, EventTooLarge
+from domain.log.chain import Link, is_number
+from infrastructure.log.ordered_log import Chained, StoredAnswer
 from infrastructure.mongodb.client import Document
-from infrastructure.ordered_log import Chained, StoredAnswer
 
 COMMIT_BYTES: Final = 8 * 1024 * 1024
 """A commit of more bytes than this, of events and answers, is spread over several documents, in a

@@ -9,8 +9,8 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from domain.errors import StoreUnavailable
+from infrastructure.journal.entries import JournalEntry
 from infrastructure.mongodb.client import Document, answering, is_duplicate
-from projections.journal import JournalEntry
 
 _PATIENCE: Final = 10.0
 """Seconds an entry keeps trying while the replica set has no primary."""

@@ -6,7 +6,7 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from infrastructure.mongodb.client import Document, answering
-from projections.projection import Lease
+from projections.running.projection import Lease
 
 _LIVE: Final[Document] = {"$gt": ["$expiresAt", "$$NOW"]}
 

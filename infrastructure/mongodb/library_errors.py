@@ -8,8 +8,8 @@ from eventsourcing.persistence import DatabaseError, DataError, IntegrityError, 
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, PyMongoError
 
 from domain.errors import EventTooLarge, Overloaded, StoreUnavailable, VersionConflict
+from infrastructure.log.ordered_log import StreamTaken
 from infrastructure.mongodb.client import answering
-from infrastructure.ordered_log import StreamTaken
 
 
 @contextmanager

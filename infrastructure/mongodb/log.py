@@ -23,8 +23,16 @@ from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from domain.chain import EMPTY, Head, Link, head_of, is_number
 from domain.errors import ChainBroken, HeadMoved, StoreCorrupt, StoreUnavailable
+from domain.log.chain import EMPTY, Head, Link, head_of, is_number
+from infrastructure.log.ordered_log import (
+    Chained,
+    KeyTaken,
+    StoredAnswer,
+    StreamTaken,
+    chained,
+    check_batch,
+)
 from infrastructure.mongodb.client import (
     DURABLE,
     SETTLED,
@@ -34,14 +42,6 @@ from infrastructure.mongodb.client import (
     is_transient,
 )
 from infrastructure.mongodb.commits import documents_of, links, notification
-from infrastructure.ordered_log import (
-    Chained,
-    KeyTaken,
-    StoredAnswer,
-    StreamTaken,
-    chained,
-    check_batch,
-)
 
 PATIENCE: Final = 30.0
 """Seconds a commit keeps trying while the replica set has no primary."""

@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 from pymongo.database import Database
 
+from infrastructure.jobs import Operation
 from infrastructure.mongodb.client import Document, answering
-from projections.operation import Operation
 
 
 class MongoDBOperations:

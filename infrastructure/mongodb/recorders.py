@@ -17,7 +17,7 @@ from eventsourcing.persistence import (
 )
 from pymongo.database import Database
 
-from infrastructure.appender import Appender
+from infrastructure.log.appender import Appender
 from infrastructure.mongodb.client import DURABLE, SETTLED, Document
 from infrastructure.mongodb.library_errors import translating_errors
 from infrastructure.mongodb.log import MongoDBLog

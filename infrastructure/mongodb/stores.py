@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from infrastructure.addresses import MongoDBStore
+from infrastructure.configuration.addresses import MongoDBStore
 from infrastructure.mongodb.audit import MongoDBAudit
 from infrastructure.mongodb.client import connect, database
 from infrastructure.mongodb.journal import MongoDBJournal
@@ -17,8 +17,8 @@ from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
 from infrastructure.mongodb.versions import MongoDBVersions
 from infrastructure.mongodb.watch import MongoDBWatcher
 from infrastructure.stores import Kept, Stores
-from projections.audit import AUDIT
-from projections.tickets import TICKETS
+from projections.audit.projection import AUDIT
+from projections.tickets.projection import TICKETS
 
 
 @contextmanager

@@ -17,12 +17,12 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from domain.errors import StoreCorrupt
-from domain.ticket import Ticket
+from domain.ticket.state import Ticket
 from infrastructure.mongodb.client import Document, answering, is_duplicate
 from infrastructure.mongodb.exact import is_integer, same
 from infrastructure.mongodb.views import MongoDBView
-from projections.projection import Key
-from projections.tickets import TICKETS, TicketFilter
+from projections.running.projection import Key
+from projections.tickets.projection import TICKETS, TicketFilter
 
 _Write = InsertOne[Document] | ReplaceOne[Document] | DeleteMany
 

@@ -18,10 +18,10 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from domain.errors import HeadMoved
+from infrastructure.log.ordered_log import StreamTaken
 from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.library_errors import translating_errors
 from infrastructure.mongodb.recorders import MongoDBApplicationRecorder
-from infrastructure.ordered_log import StreamTaken
 
 _FIRST_LOOK: Final = 0.002
 _SLOWEST_LOOK: Final = 0.1

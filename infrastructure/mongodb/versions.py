@@ -15,8 +15,8 @@ from pymongo.errors import OperationFailure
 from domain.errors import ConfigurationError, ProjectionBehind, VersionUnknown
 from infrastructure.mongodb.client import DURABLE, SETTLED, Document, answering
 from infrastructure.mongodb.views import MongoDBView
-from projections.projection import Skipped
-from projections.versions import Build, Registry, number_of
+from projections.running.projection import Skipped
+from projections.versions.registry import Build, Registry, number_of
 
 V = TypeVar("V", bound=MongoDBView[Any])
 

@@ -34,7 +34,7 @@ from infrastructure.mongodb.client import (
     is_duplicate,
 )
 from infrastructure.mongodb.exact import ANYTHING, Stranger
-from projections.projection import Change, Key, Parked, Row
+from projections.running.projection import Change, Key, Parked, Row
 
 PATIENCE: Final = 30.0
 """Seconds a transaction keeps trying while the replica set has no primary."""

@@ -13,8 +13,8 @@ from infrastructure.sqlite.audit_search import positions
 from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
-from projections.as_of import PastReader, Then, ThenPage
-from projections.audit import (
+from projections.audit.as_of import PastReader, Then, ThenPage
+from projections.audit.projection import (
     AUDIT,
     END,
     AuditEntry,
@@ -24,8 +24,8 @@ from projections.audit import (
     Found,
     bounds,
 )
-from projections.projection import Key
-from projections.tickets import TicketFilter
+from projections.running.projection import Key
+from projections.tickets.projection import TicketFilter
 
 _JSON: Final = JSONEncoder(ensure_ascii=False).encode
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any, Final
 
-from projections.as_of import SCAN
-from projections.tickets import TicketFilter
+from projections.audit.as_of import SCAN
+from projections.tickets.projection import TicketFilter
 
 _IN_USE: Final = "a.after IS NOT NULL AND NOT json_extract(a.after, '$.retired')"
 _HELD: Final = "EXISTS (SELECT 1 FROM json_each(a.after, '$.features') WHERE value = ?)"

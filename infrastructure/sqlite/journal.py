@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from json import dumps, loads
 from typing import Any, Final
 
+from infrastructure.journal.entries import JournalEntry
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
-from projections.journal import JournalEntry
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS journal (

@@ -4,7 +4,7 @@ from typing import Final
 
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import NOW, from_milliseconds
-from projections.projection import Lease
+from projections.running.projection import Lease
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS leases (

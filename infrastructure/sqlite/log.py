@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from eventsourcing.persistence import StoredEvent
 
-from domain.chain import EMPTY, Head, Link, head_of
 from domain.errors import ChainBroken, HeadMoved
-from infrastructure.ordered_log import (
+from domain.log.chain import EMPTY, Head, Link, head_of
+from infrastructure.log.ordered_log import (
     Chained,
     KeyTaken,
     StoredAnswer,

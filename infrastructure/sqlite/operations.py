@@ -6,8 +6,8 @@ from datetime import datetime
 from json import dumps, loads
 from typing import Any, Final
 
+from infrastructure.jobs import Operation
 from infrastructure.sqlite.database import SQLiteDatabase
-from projections.operation import Operation
 
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS operations (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from infrastructure.addresses import SQLiteStore
+from infrastructure.configuration.addresses import SQLiteStore
 from infrastructure.sqlite.audit import SQLiteAudit
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.journal import SQLiteJournal
@@ -16,8 +16,8 @@ from infrastructure.sqlite.tickets import SQLiteTickets
 from infrastructure.sqlite.versions import SQLiteVersions
 from infrastructure.sqlite.watch import SQLiteWatcher
 from infrastructure.stores import Kept, Stores
-from projections.audit import AUDIT
-from projections.tickets import TICKETS
+from projections.audit.projection import AUDIT
+from projections.tickets.projection import TICKETS
 
 
 @contextmanager

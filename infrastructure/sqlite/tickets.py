@@ -5,12 +5,12 @@ from json import JSONEncoder, loads
 from sqlite3 import Connection
 from typing import Any, Final
 
-from domain.ticket import Ticket
+from domain.ticket.state import Ticket
 from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
-from projections.projection import Key
-from projections.tickets import TICKETS, TicketFilter
+from projections.running.projection import Key
+from projections.tickets.projection import TICKETS, TicketFilter
 
 _JSON: Final = JSONEncoder(ensure_ascii=False).encode
 

@@ -9,8 +9,8 @@ from domain.errors import ProjectionBehind, VersionUnknown
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
-from projections.projection import Skipped
-from projections.versions import Build, Registry, number_of
+from projections.running.projection import Skipped
+from projections.versions.registry import Build, Registry, number_of
 
 V = TypeVar("V", bound=SQLiteView[Any])
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Generic
 from domain.errors import Fenced, StoreCorrupt
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
-from projections.projection import Change, Key, Parked, Row
+from projections.running.projection import Change, Key, Parked, Row
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS checkpoints (

@@ -19,7 +19,7 @@ from tests.bench.over_http import create_ticket, read_back
 from tests.bench.plan import FULL, QUICK, Plan
 from tests.bench.rebuild import rebuild_on_mongodb, rebuild_on_sqlite
 from tests.bench.table import Part, show
-from tests.mongod import ReplicaSet
+from tests.support.mongod import ReplicaSet
 
 Measurement = Callable[[str, Path, Plan], Part]
 

@@ -8,10 +8,10 @@ from typing import Final
 from bson import ObjectId
 from eventsourcing.persistence import StoredEvent
 
-from infrastructure.appender import Appender
+from infrastructure.log.appender import Appender
+from infrastructure.log.ordered_log import OrderedLog
 from infrastructure.mongodb.client import connect, database
 from infrastructure.mongodb.log import MongoDBLog
-from infrastructure.ordered_log import OrderedLog
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.log import SQLiteLog
 from tests.bench.counter_recorder import CounterRecorder

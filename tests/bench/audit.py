@@ -15,12 +15,12 @@ from infrastructure.mongodb.client import connect, database
 from infrastructure.sqlite.audit import SQLiteAudit
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.stores import AuditView
-from projections.audit import AuditEntry
-from projections.tickets import TicketFilter
-from tests.audit_questions import question
+from projections.audit.projection import AuditEntry
+from projections.tickets.projection import TicketFilter
 from tests.bench.plan import Plan
 from tests.bench.table import Part, at_most, below
-from tests.lives import FEATURES, SYSTEMS, Lives, entries_of
+from tests.support.audit_questions import question
+from tests.support.histories import FEATURES, SYSTEMS, Lives, entries_of
 
 _LIMIT: Final = 200.0
 """Milliseconds that 95 % of the pages may take."""

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from bson import ObjectId
 
 from api.composition import open_service, open_stores
+from infrastructure.configuration.settings import load_settings
+from infrastructure.keys.signing_key import signing_key_of
 from infrastructure.mongodb.client import connect
-from infrastructure.settings import load_settings
-from infrastructure.signing_key import signing_key_of
 from tests.bench.history import fill
 from tests.bench.plan import Plan
 from tests.bench.table import Part, Row

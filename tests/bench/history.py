@@ -4,10 +4,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from domain.events import Event, Recorded, TicketCreated, TicketFeaturesChanged, TicketRenamed
 from domain.origin import Origin
-from infrastructure import codec
-from infrastructure.ordered_log import OrderedLog
+from domain.ticket.events import (
+    Event,
+    Recorded,
+    TicketCreated,
+    TicketFeaturesChanged,
+    TicketRenamed,
+)
+from infrastructure.log import codec
+from infrastructure.log.ordered_log import OrderedLog
 
 EVENTS_PER_TICKET: Final = 5
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from bson import ObjectId
 from pymongo import MongoClient
 
-from infrastructure.legacy.chunks import chunks
+from infrastructure.migration.chunks import chunks
 from infrastructure.mongodb.client import DURABLE, Document, connect
 from tests.bench.plan import Plan
 from tests.bench.table import Part, Row

@@ -8,8 +8,8 @@ from bson import ObjectId
 from infrastructure.mongodb.client import connect
 from tests.bench.plan import Plan
 from tests.bench.table import Part, Row, at_most
-from tests.operating import used_while_operated
-from tests.traffic import Seen
+from tests.support.jobs import used_while_operated
+from tests.support.traffic import Seen
 
 _QUIET: Final = 60
 """Rounds of a plan that are measured before."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from bson import ObjectId
 
-from infrastructure.credentials import issue_token
+from infrastructure.keys.credentials import issue_token
 from infrastructure.mongodb.client import connect
 from tests.bench.generator import Task, generate
 from tests.bench.load import Contestant, interleave

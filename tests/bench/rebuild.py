@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 from bson import ObjectId
 
 from api.composition import holder, open_service, open_stores
-from api.workers import Workers, shares
+from api.use_cases.workers import Workers, shares
+from infrastructure.configuration.settings import Settings, load_settings
+from infrastructure.log.ticket_log import TicketLog
 from infrastructure.mongodb.client import connect
-from infrastructure.settings import Settings, load_settings
-from infrastructure.ticket_log import TicketLog
-from projections.applier import Applier
-from projections.live import LiveProjection
-from projections.rebuild import Step, rebuild
+from projections.running.applier import Applier
+from projections.running.followed import LiveProjection
+from projections.versions.rebuild import Step, rebuild
 from tests.bench.history import fill
 from tests.bench.plan import Plan
 from tests.bench.table import Part, Row, at_least

@@ -3,12 +3,12 @@
 import typer
 
 from api.cli.output import example
-from api.cli.projections.controlling import cancel_rebuild, pause, resume, throttle
-from api.cli.projections.dropping import drop_old_versions
+from api.cli.projections.control import cancel_rebuild, pause, resume, throttle
+from api.cli.projections.drop_old import drop_old_versions
 from api.cli.projections.parked import list_parked, retry_parked, skip_parked
-from api.cli.projections.rebuilding import rebuild_view, roll_back_view
-from api.cli.projections.standing import show_status
-from api.cli.projections.verifying import verify_view
+from api.cli.projections.rebuild import rebuild_view, roll_back_view
+from api.cli.projections.status import show_status
+from api.cli.projections.verify import verify_view
 
 app = typer.Typer(help="The views made from the events.", no_args_is_help=True)
 parked = typer.Typer(help="Tickets that wait for an operator.", no_args_is_help=True)

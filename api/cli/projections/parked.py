@@ -6,16 +6,22 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.opened import opened
+from api.cli.journaling import operator, record
+from api.cli.opening import opened
 from api.cli.output import Exit, Json, print_json, print_table, say
-from api.cli.projections.naming import DryRun, Name, Names, chosen, named
-from api.cli.recorded import operator, record
+from api.cli.projections.arguments import DryRun, Name, Names, chosen, named
 from api.composition import Service, holder
-from api.http.models import iso
-from api.http.projection_models import parked_json
-from projections.live import LiveProjection
-from projections.parking import not_parked, parked_anywhere, parked_in, retry_everywhere, skip
-from projections.projection import Parked
+from api.wire.models import iso
+from api.wire.projections import parked_json
+from projections.running.followed import LiveProjection
+from projections.running.projection import Parked
+from projections.versions.parked import (
+    not_parked,
+    parked_anywhere,
+    parked_in,
+    retry_everywhere,
+    skip,
+)
 
 Ticket = Annotated[str, typer.Argument(help="The parked ticket.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]

@@ -1,0 +1,1 @@
+"""The commands of auditors: search, the past, exports and their verification."""

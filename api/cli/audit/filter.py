@@ -1,0 +1,76 @@
+"""The options that say which audit entries, for every command that takes them."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from functools import wraps
+from inspect import Signature, signature
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.moments import Before, BeforePosition, Since, SincePosition
+from api.cli.opening import hexadecimal
+from api.wire.models import iso
+from projections.audit.projection import AuditFilter
+
+
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes those options and hands them on as its first argument."""
+    asked = signature(_filter).parameters
+    _, *own = signature(command).parameters.values()
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        where = _filter(**{name: options.pop(name) for name in asked})
+        command(where, **options)
+
+    # typer reads both, and neither may know of the first argument
+    parameters = [*asked.values(), *own]
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+def given(where: AuditFilter) -> dict[str, object]:
+    """The filter as JSON values."""
+    return {
+        name: iso(value) if isinstance(value, datetime) else value
+        for name, value in asdict(where).items()
+    }
+
+
+def _filter(
+    org: Annotated[str | None, typer.Option(help="Organisation.", callback=hexadecimal)] = None,
+    system: Annotated[str | None, typer.Option(help="System.")] = None,
+    ticket: Annotated[str | None, typer.Option(help="Ticket id.", callback=hexadecimal)] = None,
+    actor: Annotated[str | None, typer.Option(help="Who did it.")] = None,
+    action: Annotated[str | None, typer.Option(help="Like ticket.renamed.")] = None,
+    feature: Annotated[str | None, typer.Option(help="Granted or revoked.")] = None,
+    granted: Annotated[str | None, typer.Option(help="This feature.")] = None,
+    revoked: Annotated[str | None, typer.Option(help="This feature.")] = None,
+    correlation: Annotated[str | None, typer.Option(help="Request or trace id.")] = None,
+    text: Annotated[str | None, typer.Option(help="Part of the reason, in any case.")] = None,
+    since: Since = None,
+    before: Before = None,
+    since_position: SincePosition = None,
+    before_position: BeforePosition = None,
+) -> AuditFilter:
+    if text == "":  # it would find everything, and look like an answer
+        raise typer.BadParameter("--text is empty.")
+    return AuditFilter(
+        org,
+        system,
+        ticket,
+        actor,
+        action,
+        feature,
+        correlation,
+        since,
+        before,
+        granted,
+        revoked,
+        text,
+        since_position,
+        before_position,
+    )

@@ -1,0 +1,232 @@
+"""`ticketbook audit at | grants | diff`: what was true then, and what has changed since."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+
+from api.cli.journaling import record
+from api.cli.moments import ZONE, day, when
+from api.cli.opening import hexadecimal, opened
+from api.cli.output import Json, example, print_json, print_table
+from api.cli.waiting import refuse_if_parked, shown
+from api.composition import Service
+from api.wire.grants import granting_json
+from api.wire.models import difference_json, iso, then_json
+from api.wire.moments import no_position, stretch_of
+from projections.audit.as_of import Then, ticket_at
+from projections.audit.diff import Difference, differences
+from projections.audit.grants import Granting, Place, Question, granting
+from projections.audit.projection import AuditEntry, AuditFilter
+from projections.tickets.projection import TicketFilter
+
+app = typer.Typer()
+
+_PAGE: Final = 1_000
+_WHEN: Final = f"A position of the log, or a moment {ZONE}."
+
+Item = TypeVar("Item")
+
+Organisation = Annotated[str | None, typer.Option(help="Organisation.", callback=hexadecimal)]
+System = Annotated[str | None, typer.Option(help="System.")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Most tickets.")]
+
+
+@app.command(
+    "at",
+    epilog=example("ticketbook audit at 2025-10-28 --system workforce_2 --feature delete_area"),
+)
+def at(
+    moment: Annotated[str, typer.Argument(metavar="WHEN", help=_WHEN)],
+    org: Organisation = None,
+    system: System = None,
+    name: Annotated[str | None, typer.Option(help="The whole name.")] = None,
+    feature: Annotated[str | None, typer.Option(help="Tells who granted it, too.")] = None,
+    limit: Limit = 50,
+    json: Json = False,
+) -> None:
+    """Print the tickets that were in use then."""
+    where = TicketFilter(org, system, name, feature)
+    asked = {"at": moment, "org": org, "system": system, "name": name, "feature": feature}
+    then = when(moment)
+    with opened(watch=True) as service:
+        position = _position(service, then)
+        refuse_if_parked(service, position, org)
+        record(service, "tickets.asked_as_of", asked | {"limit": limit})
+        found = _tickets(service, position, where, limit)
+        fragments = service.log.fragments([one.entry.ticket_id for one in found])
+    if json:
+        print_json([_then(one, fragments[one.entry.ticket_id]) for one in found])
+    else:
+        columns = ["ticket", "organisation", "system", "name", "features", "granted by"]
+        print_table(columns, [_held(one) for one in found])
+
+
+@app.command(
+    "grants",
+    epilog=example("ticketbook audit grants delete_area 2025-10-28 --system workforce_2"),
+)
+def grants(
+    feature: Annotated[str, typer.Argument(metavar="FEATURE", help="Its name.")],
+    on: Annotated[
+        date, typer.Argument(metavar="DAY", parser=day, help="A day of UTC, like 2025-10-28.")
+    ],
+    org: Organisation = None,
+    system: System = None,
+    limit: Limit = 50,
+    json: Json = False,
+) -> None:
+    """Print the tickets that granted a feature at any time of a day, and who granted it."""
+    asked = {"feature": feature, "on": on.isoformat(), "org": org, "system": system}
+    before, last = stretch_of(on)
+    with opened(watch=True) as service:
+        if before is not None and before >= service.clock():
+            raise typer.BadParameter(f"{on} is still to come.")
+        after = 0 if before is None else _position(service, before)
+        upto = _position_at(service, last)
+        refuse_if_parked(service, upto, org)
+        record(service, "grants.asked", asked | {"limit": limit})
+        found = _granting(service, Question(feature, org, system), after, upto, limit)
+    if json:
+        print_json([granting_json(one) for one in found])
+    else:
+        columns = ["ticket", "organisation", "system", "name", "granted by", "revoked by"]
+        print_table(columns, [row for one in found for row in _granted(one)])
+
+
+@app.command("diff", epilog=example("ticketbook audit diff 2025-10-01 2025-11-01 --json"))
+def diff(
+    start: Annotated[str, typer.Argument(metavar="FROM", help=_WHEN)],
+    end: Annotated[str | None, typer.Argument(metavar="[TO]", help="The same; else now.")] = None,
+    org: Organisation = None,
+    system: System = None,
+    ticket: Annotated[str | None, typer.Option(help="Ticket id.", callback=hexadecimal)] = None,
+    limit: Limit = 50,
+    json: Json = False,
+) -> None:
+    """Print how tickets differ from what they were, and what did that."""
+    where = AuditFilter(org, system, ticket)
+    asked = {"from": start, "to": end, "org": org, "system": system, "ticket": ticket}
+    first, last = when(start), when(end) if end is not None else None
+    with opened(watch=True) as service:
+        after, upto = _position(service, first), _position(service, last)
+        if after > upto:
+            raise typer.BadParameter("FROM is later than TO.")
+        refuse_if_parked(service, upto, org, ticket)
+        record(service, "audit.compared", asked | {"limit": limit})
+        found = _differences(service, where, after, upto, limit)
+    if json:
+        print_json([difference_json(one) for one in found])
+    else:
+        columns = ["ticket", "name", "change", "position", "time", "actor", "reason"]
+        print_table(columns, [row for one in found for row in _changes(one)])
+
+
+def _position(service: Service, asked: int | datetime | None) -> int:
+    """Where the log stood then, or stands now."""
+    if isinstance(asked, datetime):
+        if asked > service.clock():
+            raise typer.BadParameter(f"{iso(asked)} is still to come.")
+        return _position_at(service, asked)
+    head = shown(service)
+    if asked is not None and asked > head:
+        raise typer.BadParameter(f"{no_position(asked, head)} A day is written 2025-10-28.")
+    return head if asked is None else asked
+
+
+def _position_at(service: Service, moment: datetime) -> int:
+    """That of the last event recorded at a moment or before; the head, if nothing was later."""
+    head = shown(service)
+    found = service.audit.position_at(moment)
+    return head if found is None else found
+
+
+def _tickets(service: Service, position: int, where: TicketFilter, limit: int) -> list[Then]:
+    def page(beyond: str | None, wanted: int) -> tuple[Sequence[Then], str | None]:
+        found = service.audit.tickets_at(position, where, beyond=beyond, limit=wanted)
+        return found.tickets, found.beyond
+
+    return _read_through(page, limit)
+
+
+def _granting(
+    service: Service, question: Question, after: int, upto: int, limit: int
+) -> list[Granting]:
+    def page(beyond: Place | None, wanted: int) -> tuple[Sequence[Granting], Place | None]:
+        found = granting(service.audit, question, after, upto, beyond=beyond, limit=wanted)
+        return found.tickets, found.beyond
+
+    return _read_through(page, limit)
+
+
+def _differences(
+    service: Service, where: AuditFilter, after: int, upto: int, limit: int
+) -> list[Difference]:
+    def page(beyond: int | None, wanted: int) -> tuple[Sequence[Difference], int | None]:
+        found = differences(service.audit, where, after, upto, beyond=beyond, limit=wanted)
+        return found.differences, found.beyond
+
+    return _read_through(page, limit)
+
+
+def _read_through(page: Callable[[Any, int], tuple[Sequence[Item], Any]], limit: int) -> list[Item]:
+    """Page after page, until there are `limit` items or no more."""
+    found: list[Item] = []
+    beyond = None
+    while len(found) < limit:
+        items, beyond = page(beyond, min(limit - len(found), _PAGE))
+        found += items
+        if beyond is None:
+            break
+    return found
+
+
+def _then(one: Then, history: Any) -> dict[str, Any]:
+    return then_json(ticket_at(one.entry, history), one.granted_by)
+
+
+def _held(one: Then) -> tuple[object, ...]:
+    entry, grant = one.entry, one.granted_by
+    held = entry.after
+    assert held is not None  # it was in use
+    features = " ".join(held.features)
+    return (entry.ticket_id, entry.org_id, entry.system, held.name, features, _by(grant))
+
+
+def _by(entry: AuditEntry | None) -> str:
+    return f"{entry.actor} at {entry.position}, {iso(entry.recorded_at)}" if entry else "-"
+
+
+def _granted(one: Granting) -> list[tuple[object, ...]]:
+    """A row for each while that it granted the feature."""
+    entry = one.entry
+    name = entry.after.name if entry.after else "-"
+    ticket = (entry.ticket_id, entry.org_id, entry.system, name)
+    return [(*ticket, _by(grant.granted), _by(grant.revoked)) for grant in one.grants]
+
+
+def _changes(one: Difference) -> list[tuple[object, ...]]:
+    """A row for each change of a ticket."""
+    changes: list[tuple[str, AuditEntry | None]] = [
+        ("added", one.added),
+        ("retired", one.retired),
+        ("restored", one.restored),
+        ("renamed", one.renamed),
+        *((f"+{feature}", entry) for feature, entry in one.granted),
+        *((f"-{feature}", entry) for feature, entry in one.revoked),
+    ]
+    name = one.after.name if one.after else "-"
+    return [
+        (
+            one.ticket_id,
+            name,
+            what,
+            by.position,
+            iso(by.recorded_at),
+            by.actor,
+            by.reason or "-",
+        )
+        for what, by in changes
+        if by
+    ]

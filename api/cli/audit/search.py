@@ -1,0 +1,86 @@
+"""`ticketbook audit`: who changed what, for somebody with access to the store."""
+
+from typing import Annotated
+
+import typer
+
+from api.cli.audit.filter import filtered, given
+from api.cli.journaling import record
+from api.cli.opening import hexadecimal, opened
+from api.cli.output import Json, example, print_json, print_table
+from api.cli.waiting import shown_of
+from api.wire.models import entry_json, iso, journal_json
+from infrastructure.journal.entries import JournalEntry
+from projections.audit.projection import AuditEntry, AuditFilter
+
+app = typer.Typer(help="The audit log.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """The audit log."""
+
+
+@app.command("search", epilog=example("ticketbook audit search --feature delete_machine --limit 5"))
+@filtered
+def search(
+    where: AuditFilter,
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Else newest.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most entries.")] = 50,
+    json: Json = False,
+) -> None:
+    """Print the entries that match every option given, once the audit log shows the whole log."""
+    with opened(watch=True) as service:
+        shown_of(service, where)
+        order = "oldest" if oldest_first else "newest"
+        record(service, "audit.searched", given(where) | {"order": order, "limit": limit})
+        found = service.audit.search(where, beyond=None, limit=limit, newest_first=not oldest_first)
+    if json:
+        print_json([entry_json(entry) for entry in found])
+    else:
+        columns = ["position", "time", "actor", "action", "ticket", "change", "reason"]
+        print_table(columns, [_row(entry) for entry in found])
+
+
+@app.command("reads", epilog=example("ticketbook audit reads --limit 20 --json"))
+def reads(
+    org: Annotated[
+        str | None, typer.Option(help="Organisation of the reader.", callback=hexadecimal)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most entries.")] = 50,
+    json: Json = False,
+) -> None:
+    """Print who read the audit log and what operators did, newest first."""
+    with opened() as service:
+        record(service, "journal.read", {"org": org, "limit": limit})
+        found = service.journal.read(org, beyond=None, limit=limit)
+    if json:
+        print_json([journal_json(number, entry) for number, entry in found])
+    else:
+        columns = ["number", "time", "actor", "organisation", "action", "details"]
+        print_table(columns, [_noted(number, entry) for number, entry in found])
+
+
+def _noted(number: int, entry: JournalEntry) -> tuple[object, ...]:
+    details = " ".join(f"{name}={value}" for name, value in entry.details.items())
+    return (number, iso(entry.at), entry.actor, entry.org_id or "-", entry.action, details)
+
+
+def _row(entry: AuditEntry) -> tuple[object, ...]:
+    return (
+        entry.position,
+        iso(entry.recorded_at),
+        entry.actor,
+        entry.action,
+        entry.ticket_id,
+        _change(entry),
+        entry.reason or "-",
+    )
+
+
+def _change(entry: AuditEntry) -> str:
+    parts = [f"+{feature}" for feature in entry.granted]
+    parts += [f"-{feature}" for feature in entry.revoked]
+    if entry.after and (entry.before is None or entry.before.name != entry.after.name):
+        parts.insert(0, repr(entry.after.name))
+    return " ".join(parts)

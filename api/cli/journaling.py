@@ -1,0 +1,36 @@
+"""What commands leave in the journal."""
+
+import os
+import pwd
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from api.composition import Service
+from domain.origin import milliseconds
+from infrastructure.journal.entries import JournalEntry
+
+
+def record(service: Service, action: str, details: Mapping[str, Any]) -> None:
+    """Keep in the journal that who runs this command did `action`; details that are None are left
+    out. Returns once it is durable; raises `StoreUnavailable` where it can not be kept."""
+    told = {name: value for name, value in details.items() if value is not None}
+    service.journal.append(
+        JournalEntry(
+            at=milliseconds(service.clock()),
+            actor=operator(),
+            org_id=None,
+            action=action,
+            details=told,
+            correlation_id=f"cli-{uuid4().hex}",
+        )
+    )
+
+
+def operator() -> str:
+    """The user of the operating system that this command runs as, like `cli:ada`."""
+    number = os.getuid()  # not the environment: that says whatever one likes
+    try:
+        return f"cli:{pwd.getpwuid(number).pw_name}"
+    except KeyError:
+        return f"cli:{number}"

@@ -1,0 +1,71 @@
+"""Opening the service for an operator's command."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from api.cli.output import log_for_people, reporting
+from api.composition import History, Service, open_history, open_service
+from domain.catalogue import Catalogue
+from domain.errors import ConfigurationError
+from infrastructure.configuration.addresses import SQLiteStore
+from infrastructure.configuration.catalogue_file import CatalogueFile
+from infrastructure.configuration.settings import Settings, load_settings
+
+
+@contextmanager
+def opened(*, make: bool = False, watch: bool = False) -> Iterator[Service]:
+    """The configured service, running nothing in the background. A store that is not there is
+    told, unless it is to be made: it is more likely a slip than an empty one. A command that waits
+    for views which others keep current has to `watch` them."""
+    log_for_people()
+    with reporting():
+        settings = load_settings()
+        if not make:
+            with open_history(settings) as history:
+                _there(history, settings)
+        with open_service(settings, run_projections=False, watch=watch) as service:
+            yield service
+
+
+@contextmanager
+def opened_to_read() -> Iterator[tuple[History | None, Catalogue]]:
+    """The configured store and catalogue. Nothing is made, and nothing is written anywhere: there
+    may be no store yet."""
+    log_for_people()
+    with reporting():
+        settings = load_settings()
+        catalogue = CatalogueFile(settings.catalogue, time.monotonic).current()
+        with open_history(settings) as history:
+            yield history, catalogue
+
+
+@contextmanager
+def opened_to_look() -> Iterator[History]:
+    """The configured store, which must be there. Nothing is made, and nothing is written."""
+    log_for_people()
+    with reporting():
+        settings = load_settings()
+        with open_history(settings) as history:
+            yield _there(history, settings)
+
+
+def _there(history: History | None, settings: Settings) -> History:
+    if history:
+        return history
+    store = settings.store
+    where = f"at {store.path}" if isinstance(store, SQLiteStore) else f"in {store.database}"
+    raise ConfigurationError(
+        f"There is no store {where}. Name yours in TICKETBOOK_STORE, "
+        "or start ticketbook serve first: it makes one."
+    )
+
+
+def hexadecimal(value: str | None) -> str | None:
+    """For options that take an id: a wrong one would find nothing, and look like an answer."""
+    if value is not None and not re.fullmatch("[0-9a-f]{24}", value):
+        raise typer.BadParameter(f"{value!r} is not an id: 24 lower-case hexadecimal digits.")
+    return value

@@ -1,0 +1,61 @@
+"""What may be asked of a rebuild that runs in another process."""
+
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.journaling import record
+from api.cli.opening import opened
+from api.cli.output import say
+from api.cli.projections.arguments import DryRun, Name, named
+from api.cli.projections.drop_old import until_unread
+from api.wire.jobs import FASTEST
+from projections.versions.control import cancel, control, too_late
+from projections.versions.status import status
+
+_LIMIT = typer.Option("--rate", min=0, max=FASTEST, help="Most events a second; 0: no limit.")
+Rate = Annotated[int, _LIMIT]
+RateIfAny = Annotated[int | None, _LIMIT]
+
+
+def pause(name: Name, dry_run: DryRun = False) -> None:
+    """Have a running rebuild wait. It keeps what it has built."""
+    _ask(name, "projection.rebuild_paused", dry_run, paused=True)
+
+
+def resume(name: Name, dry_run: DryRun = False) -> None:
+    """Have a paused rebuild go on."""
+    _ask(name, "projection.rebuild_resumed", dry_run, paused=False)
+
+
+def throttle(name: Name, rate: Rate, dry_run: DryRun = False) -> None:
+    """Limit how fast a rebuild goes."""
+    _ask(name, "projection.rebuild_throttled", dry_run, rate=rate)
+
+
+def cancel_rebuild(name: Name, dry_run: DryRun = False) -> None:
+    """Give up the version that is being built, and delete it. The live one stays."""
+    with opened() as service:
+        projection = named(service, name)
+        building = control(projection)
+        if not dry_run:
+            record(service, "projection.rebuild_cancelled", {"projection": name})
+            if cancel(projection, until_unread(name)) is None:
+                raise too_late(projection, building)
+    said = "would be" if dry_run else "is"
+    say(f"{name}: version {building.version} {said} cancelled.")
+
+
+def _ask(name: str, action: str, dry_run: bool, **asked: Any) -> None:
+    with opened() as service:
+        projection = named(service, name)
+        building = control(projection)
+        if not dry_run:
+            record(service, action, {"projection": name, **asked})
+            building = control(projection, **asked)
+        stopped = any(one.state == "stopped" for one in status(projection).versions)
+    limit = f"at most {building.rate} events/s" if building.rate else "no limit"
+    state = "paused" if building.paused else "running"
+    say(f"{name}: version {building.version} of {building.target} events: {state}, {limit}.")
+    if stopped:
+        say(f"Nobody is building it: ticketbook projections rebuild {name} goes on with it.")

@@ -1,0 +1,136 @@
+"""`ticketbook projections rebuild`, and what follows from it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any, Final
+
+import typer
+
+from api.cli.journaling import record
+from api.cli.opening import opened
+from api.cli.output import LINE, Exit, Json, print_json, say
+from api.cli.projections.arguments import DryRun, Name, Names, chosen, named, where
+from api.cli.projections.control import RateIfAny
+from api.composition import Service, holder
+from api.use_cases.workers import Workers, shares
+from domain.errors import VersionUnknown
+from projections.running.followed import LiveProjection
+from projections.versions.control import earlier, roll_back
+from projections.versions.rebuild import Rebuilt, Step, Wanted, rebuild
+
+AcceptParked = Annotated[
+    bool, typer.Option("--accept-parked", help="Switch even if that parks tickets shown now.")
+]
+
+_PARKED: Final = (
+    "{name}: version {version} parks {count} ticket(s) that the live one shows; the live one "
+    "stays.\nMend the cause, or pass over the event with ticketbook projections parked skip {name} "
+    "TICKET, and\nrun this again: it goes on from here. Or have it switch with --accept-parked."
+)
+
+
+def rebuild_view(
+    name: Name,
+    dry_run: DryRun = False,
+    accept_parked: AcceptParked = False,
+    rate: RateIfAny = None,
+    json: Json = False,
+) -> None:
+    """Build a new version of a view beside the live one, compare it, and switch to it.
+
+    Readers and writers go on. With --dry-run it stops before the switch, and the same command
+    without it goes on from there. Safe to interrupt: run it again. Exits with 1 when it did not
+    switch because the new version is not what the log says, or parks what the live one shows, and
+    when --dry-run found differences in the live one; with 5 when somebody cancelled it.
+    """
+    with opened() as service:
+        projection = named(service, name)
+        workers = Workers(service.settings)
+        if not dry_run:
+            record(service, "projection.rebuilt", {"projection": name})
+        try:
+            found = rebuild(
+                projection,
+                service.log.head,
+                holder(),
+                workers,
+                shares(),
+                partial(_progress, name),
+                Wanted(dry_run, accept_parked, rate),
+            )
+        except KeyboardInterrupt:
+            say("\nInterrupted. Run the command again: it goes on where it stopped.")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+    LINE.end()
+    if json:
+        print_json(asdict(found))
+    else:
+        _tell(name, found)
+    if found.state == "refused" or (found.state == "compared" and found.live):
+        raise typer.Exit(Exit.DIFFERENT)
+    if found.state == "cancelled":
+        raise typer.Exit(Exit.TAKEN_OVER)
+
+
+def _tell(name: str, found: Rebuilt) -> None:
+    for difference in found.live:
+        print(f"{difference.kind} in the live version: {where(difference)}")
+    for difference in found.new.differences if found.new else ():
+        print(f"{difference.kind} in the new version: {where(difference)}")
+    for parked in found.parked:
+        print(f"parked in the new version: ticket {parked.ticket_id}, position {parked.position}")
+        say(f"  {parked.error}")
+    if found.state == "refused" and found.new and not found.new.differences:
+        say(_PARKED.format(name=name, version=found.version, count=len(found.parked)))
+        return
+    say(
+        {
+            "switched": f"{name}: version {found.version} is live, at position {found.position}.",
+            "compared": f"{name}: version {found.version} is ready; the live one stays.",
+            "refused": f"{name}: version {found.version} is not what the log says; "
+            "the live one stays.",
+            "cancelled": f"{name}: version {found.version} was cancelled.",
+        }[found.state]
+    )
+
+
+def roll_back_view(name: Names = None, dry_run: DryRun = False) -> None:
+    """Switch back at once to the version that was live before.
+
+    Without NAME, in every projection that keeps one.
+    """
+    with opened() as service:
+        views = chosen(service, name)
+        kept = {one: view.versions.registry().kept for one, view in views.items()}
+        if name is None and not any(kept.values()):
+            raise VersionUnknown(
+                "No projection has an earlier version to go back to. "
+                "One is kept after each rebuild, until drop-old."
+            )
+        for one, view in views.items():
+            if kept[one] or name:
+                _roll_back(service, view, kept[one], dry_run)
+
+
+def _roll_back(
+    service: Service, projection: LiveProjection[Any], kept: Sequence[int], dry_run: bool
+) -> None:
+    name = projection.projection.name
+    if dry_run:
+        said = f"would switch to version {kept[0]}" if kept else "there is none to go back to"
+        say(f"{name}: {said}.")
+        return
+    earlier(projection)  # refused before it is recorded
+    record(service, "projection.rolled_back", {"projection": name})
+    say(f"{name}: version {roll_back(projection, holder())} is live again.")
+
+
+def _progress(name: str, step: Step) -> None:
+    left = (step.head - step.position) / max(step.events_per_second, 1e-9)
+    line = f"{step.phase}: position {step.position} of {step.head}"
+    if step.events_per_second:
+        line += f", {step.events_per_second:,.0f} events/s, {left:.0f} s left"
+    if step.phase == "paused":
+        line = f"paused: go on with ticketbook projections resume {name}"
+    LINE.show(line)

@@ -1,0 +1,58 @@
+"""`ticketbook projections status`."""
+
+import typer
+
+from api.cli.opening import opened
+from api.cli.output import Exit, Json, print_json, print_table, say
+from api.wire.projections import status_json
+from projections.versions.status import VersionStatus, status
+
+_COLUMNS = (
+    *("projection", "version", "role", "state", "position", "head", "lag", "lag s", "parked"),
+    *("holder", "build"),
+)
+
+
+def show_status(json: Json = False) -> None:
+    """Where each version of each projection stands.
+
+    Exits with 1 when a live one is down or has parked tickets.
+    """
+    with opened() as service:
+        found = [status(projection) for projection in service.projections.values()]
+    if json:
+        print_json([status_json(one) for one in found])
+    else:
+        print_table(_COLUMNS, [_row(one.name, v) for one in found for v in one.versions])
+        for one in found:
+            for parked in one.live.parked:
+                say(f"{one.name}: ticket {parked.ticket_id} is parked at {parked.position}: ")
+                say(f"  {parked.error}")
+            for skipped in one.skipped:
+                say(f"{one.name}: position {skipped.position} is skipped: {skipped.reason}")
+    if any(one.live.state == "down" or one.live.parked for one in found):
+        raise typer.Exit(Exit.DIFFERENT)
+
+
+def _row(name: str, version: VersionStatus) -> tuple[object, ...]:
+    lease = version.lease
+    return (
+        name,
+        version.version,
+        version.role,
+        version.state,
+        version.position,
+        version.head,
+        version.lag_events,
+        f"{version.lag_seconds:.1f}",
+        len(version.parked),
+        lease.holder if lease and not lease.expired else "-",
+        _build(version),
+    )
+
+
+def _build(version: VersionStatus) -> str:
+    if version.build is None:
+        return "-"
+    limit = f", at most {version.build.rate} events/s" if version.build.rate else ""
+    return f"{version.progress:.0%} of {version.build.target}{limit}"

@@ -1,0 +1,55 @@
+"""Commands answer from all that the log holds, or say what is missing."""
+
+from typing import Final
+
+from api.cli.output import say
+from api.composition import Service
+from api.use_cases.parked import hidden
+from domain.errors import ProjectionBehind
+from projections.audit.projection import AUDIT, AuditFilter
+from projections.running.projection import Parked
+
+_WAIT_SECONDS: Final = 5.0
+
+
+def shown(service: Service) -> int:
+    """The end of the log, once the audit log shows all up to there. Raises `ProjectionBehind` when
+    it does not after some seconds."""
+    head = service.log.head()
+    _wait(service, head)
+    return head
+
+
+def shown_of(service: Service, where: AuditFilter) -> None:
+    """Wait until the audit log shows all that a search may find; raises like `shown`. What happened
+    to parked tickets is missing all the same: then that is said."""
+    head = service.log.head()
+    if where.before_position is not None:
+        head = min(head, max(where.before_position - 1, 0))
+    _wait(service, head, " Or ask with --before-position for what is there.")
+    if parked := hidden(service, service.audit, head, where.org_id, where.ticket_id):
+        say(_missing(parked))
+
+
+def refuse_if_parked(
+    service: Service, position: int, org: str | None, ticket: str | None = None
+) -> None:
+    """Raises `ProjectionBehind` when something that happened up to a position does not show."""
+    if parked := hidden(service, service.audit, position, org, ticket):
+        raise ProjectionBehind(_missing(parked))
+
+
+def _wait(service: Service, position: int, else_: str = "") -> None:
+    progress = service.projections[AUDIT.name].live.progress
+    if not progress.wait(position, _WAIT_SECONDS):
+        raise ProjectionBehind(
+            f"The audit log stands at position {progress.position}, not yet at {position}. "
+            f"ticketbook serve keeps it current: start it, or try again in a moment.{else_}"
+        )
+
+
+def _missing(parked: Parked) -> str:
+    return (
+        f"Ticket {parked.ticket_id} is parked at position {parked.position}: what happened to it "
+        f"since does not show. Look at ticketbook projections parked list {AUDIT.name}."
+    )

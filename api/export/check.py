@@ -1,0 +1,175 @@
+"""Checking an export with nothing but the exporter's public key: no store, no network."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from api.export.export import VERSION, export_text, signed_parts
+from api.export.formats import FORMATS, Format, Line
+from domain.errors import EventUnreadable, ExportBroken
+from domain.log.chain import START, Head, next_hash
+from infrastructure.keys.signing_key import PublicKey
+from infrastructure.log import codec
+from infrastructure.log.ordered_log import Chained
+from projections.audit.projection import AuditEntry, Content, entry_of
+
+_TOLD: Final = 5_000
+_VERSIONS: Final = range(1, VERSION + 1)
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+_UNREADABLE: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What an export turned out to be."""
+
+    head: Head
+    entries: int
+    filter: Mapping[str, Any]
+    """Which entries were asked for; empty for all of them."""
+    parked: int
+    skipped: int
+    exported_at: str
+
+
+def check_export(
+    lines: Iterable[bytes], key: PublicKey, tell: Callable[[int], None] = lambda _: None
+) -> Checked:
+    """Check every line by itself, its place among the others, and the signed head at the end.
+
+    `lines` end in their line feeds. Raises `ExportBroken` at the first line where something is
+    wrong. `tell` hears how many lines were checked.
+    """
+    style: Format | None = None
+    head: dict[str, Any] | None = None
+    digest, last, entries = sha256(), Head(0, START), 0
+    number = 0
+    for number, line in enumerate(lines, start=1):
+        if head is not None:
+            raise ExportBroken(number, "something follows the signed head.")
+        if style is None:
+            style = FORMATS["csv" if line == FORMATS["csv"].begin else "ndjson"]
+            if line == style.begin:
+                digest.update(line)
+                continue
+        head = _head_of(style, line, number)
+        if head is None:
+            last = _follow(last, style, line, number)
+            entries += 1
+            digest.update(line)
+        if number % _TOLD == 0:
+            tell(number)
+    if style is None or head is None:
+        raise ExportBroken(number + 1, "the signed head is missing: the export was cut.")
+    _check_head(head, key, style, number)
+    said = (head["entries"], head["sha256"])
+    if said != (entries, digest.hexdigest()):
+        raise ExportBroken(number, "the lines before the head are not those that were signed.")
+    _check_end(head, last, entries, number)
+    return Checked(
+        Head(head["position"], bytes.fromhex(head["hash"])),
+        entries,
+        head["filter"],
+        head["parked"],
+        head.get("skipped", 0),
+        head["exportedAt"],
+    )
+
+
+def _head_of(style: Format, line: bytes, number: int) -> dict[str, Any] | None:
+    try:
+        head = style.read_head(line)
+        exact = head is None or style.head(head) == line
+    except _UNREADABLE:
+        exact = False
+    if not exact:
+        raise ExportBroken(number, "the signed head can not be read.")
+    return head
+
+
+def _follow(last: Head, style: Format, line: bytes, number: int) -> Head:
+    """The line's own place in the chain, once everything it shows is what its event says."""
+    try:
+        shown = style.fields(line)
+        position, previous = shown["position"], bytes.fromhex(shown["previous"])
+        state = shown["event"].encode()
+        stored = next_hash(
+            previous, position, shown["ticketId"], shown["version"], shown["action"], state
+        )
+        event = Chained(
+            shown["ticketId"], shown["version"], shown["action"], state, id=position, hash=stored
+        )
+        expected = entry_of(_before(shown), codec.decode(event))
+        exact = style.line(Line(expected, shown["previous"], shown["event"])) == line
+    except (*_UNREADABLE, EventUnreadable):
+        exact = False
+    if not exact:
+        raise ExportBroken(number, "it is not what was hashed, or shows what its event does not.")
+    if position <= last.position:
+        raise ExportBroken(number, f"position {position} stands after {last.position}.")
+    if position == last.position + 1 and previous != last.hash:
+        raise ExportBroken(number, f"position {position} does not follow the line before it.")
+    return Head(position, stored)
+
+
+def _before(shown: dict[str, Any]) -> AuditEntry | None:
+    """As much of the ticket's entry before this one as the line tells of it."""
+    if shown["before"] is None and shown["orgId"] is None:
+        return None
+    held = shown["before"]
+    content = held and Content(held["name"], tuple(held["features"]), held["retired"])
+    return AuditEntry(
+        position=0,
+        ticket_id=shown["ticketId"],
+        version=0,
+        org_id=shown["orgId"],
+        system=shown["system"],
+        action="",
+        actor="",
+        reason=None,
+        correlation_id="",
+        causation_id=None,
+        occurred_at=_NEVER,
+        recorded_at=_NEVER,
+        before=None,
+        after=content,
+        granted=(),
+        revoked=(),
+        hash="",
+    )
+
+
+def _check_head(head: dict[str, Any], key: PublicKey, style: Format, number: int) -> None:
+    if head.get("format") != style.name or head.get("version") not in _VERSIONS:
+        raise ExportBroken(number, f"this ticketbook reads {style.name} up to version {VERSION}.")
+    expected = {**signed_parts(head["version"]), "key": str, "signature": str}
+    if [(name, type(part)) for name, part in head.items()] != list(expected.items()):
+        raise ExportBroken(number, "the signed head has not the parts that it was signed with.")
+    if head["key"] != key.name:
+        raise ExportBroken(number, f"the head names the key {head['key']}, yours is {key.name}.")
+    try:
+        signed = key.signed(export_text(head), head["signature"])
+    except _UNREADABLE:
+        signed = False
+    if not signed:
+        raise ExportBroken(number, "the head was not signed with this key, or changed since.")
+
+
+def _check_end(head: dict[str, Any], last: Head, entries: int, number: int) -> None:
+    position = head["position"]
+    if last.position > position:
+        raise ExportBroken(number, f"position {last.position} is beyond the signed head.")
+    if last.position == position and last.hash.hex() != head["hash"]:
+        raise ExportBroken(number, f"position {last.position} has not the signed head's hash.")
+    missing = position - entries - head.get("skipped", 0)
+    if missing and not head["filter"] and not head["parked"]:
+        raise ExportBroken(number, f"{missing} entries are missing.")

@@ -1,0 +1,204 @@
+"""Exporting audit entries, line by line, in a form that can be checked without us.
+
+The last line is a signed head: an object with
+
+- `format`, `version`: of the export;
+- `position`, `hash`: the head of the log that the export goes up to;
+- `entries`, `sha256`: how many lines of entries there are, and SHA-256 over all bytes before the
+  head's line;
+- `filter`: which entries were asked for; `parked`: how many tickets were waiting in the audit
+  log, whose later entries are not there yet; `skipped`: how many events up to the head the audit
+  log passes over for good, because an operator said so;
+- `exportedAt`: when it was begun;
+- `key`, `signature`: the public key and its Ed25519 signature over `export_text`, in base64.
+
+An export without it was interrupted, or cut. In version 1 nothing said what was skipped.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final, Protocol
+
+from pydantic_core import to_json
+
+from api.export.formats import Format, Line
+from api.wire.models import iso
+from domain.errors import ChainBroken, ProjectionBehind
+from domain.log.chain import START, Head, next_hash
+from infrastructure.keys.signing_key import SigningKey
+from infrastructure.log.ordered_log import Chained
+from infrastructure.log.ticket_log import TicketLog
+from projections.audit.projection import AuditEntry, AuditFilter, Found
+from projections.running.projection import Parked
+
+VERSION: Final = 2
+PAGE: Final = 500
+"""Most entries in memory at once."""
+
+_DENSE: Final = 8
+"""Reading so many events in a row costs less than finding one by its position."""
+
+
+class AuditVersion(Protocol):
+    """The version of the audit log that is exported."""
+
+    def checkpoint(self) -> int:
+        """Position of the last event that it shows."""
+
+    def parked(self) -> Mapping[str, Parked]:
+        """The tickets that wait."""
+
+    def page(
+        self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
+    ) -> Found:
+        """Some entries, and where to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """What an export is made from."""
+
+    view: AuditVersion
+    log: TicketLog
+    key: SigningKey
+    where: AuditFilter
+    style: Format
+    began: datetime
+    skipped: Callable[[], Collection[int]]
+    """Tells the positions of the events that the audit log passes over."""
+
+
+def export_text(head: Mapping[str, Any]) -> str:
+    """What is signed of an export: a line for each part of its head, in UTF-8, with line feeds."""
+    lines = [f"{name} {_said(head[name])}\n" for name in signed_parts(head["version"])]
+    return "".join(["ticketbook export\n", *lines])
+
+
+SIGNED: Final[Mapping[str, type]] = {
+    "format": str,
+    "version": int,
+    "position": int,
+    "hash": str,
+    "entries": int,
+    "sha256": str,
+    "filter": dict,
+    "parked": int,
+    "skipped": int,
+    "exportedAt": str,
+}
+"""The parts of a head that are signed, in their order, and what each of them is: the signed text
+alone does not tell 1 from "1"."""
+
+
+def signed_parts(version: object) -> Mapping[str, type]:
+    """The same for a head of that version."""
+    return {name: kind for name, kind in SIGNED.items() if name != "skipped" or version != 1}
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else to_json(value).decode()
+
+
+def export(asked: Exporting) -> Iterator[bytes]:
+    """The export in pieces of some hundred lines, each read from the store when it is asked for.
+
+    It goes up to what the audit log shows when it begins, whatever is appended meanwhile. Raises
+    `ChainBroken` before a line that would not be what was hashed: that is never signed.
+    """
+    head, parked = _head(asked), len(asked.view.parked())
+    skipped = {position for position in asked.skipped() if position <= head.position}
+    entries, digest = 0, sha256(asked.style.begin)
+    if asked.style.begin:
+        yield asked.style.begin
+    for found in _pages(asked, head):
+        piece = b"".join(asked.style.line(line) for line in _lines(asked.log, found))
+        digest.update(piece)
+        entries += len(found)
+        skipped.difference_update(entry.position for entry in found)  # skipped in other versions
+        if piece:
+            yield piece
+    missing = {"parked": parked, "skipped": len(skipped)}
+    yield asked.style.head(_signed(asked, head, entries, digest.hexdigest(), missing))
+
+
+def _head(asked: Exporting) -> Head:
+    position = asked.view.checkpoint()
+    if not position:
+        return Head(0, START)
+    return Head(position, _stored(asked.log.at([position]), position).hash)
+
+
+def _pages(asked: Exporting, head: Head) -> Iterator[Sequence[AuditEntry]]:
+    before = min(asked.where.before_position or head.position + 1, head.position + 1)
+    where = replace(asked.where, before_position=before)
+    beyond: int | None = None
+    while True:
+        found = asked.view.page(where, beyond=beyond, limit=PAGE, newest_first=False)
+        if asked.view.checkpoint() < head.position:
+            raise ProjectionBehind(
+                "The version of the audit log that was being exported was dropped. Export again."
+            )
+        yield found.entries
+        beyond = found.beyond
+        if beyond is None:
+            return
+
+
+def _lines(log: TicketLog, entries: Sequence[AuditEntry]) -> Iterator[Line]:
+    stored = _events(log, [entry.position for entry in entries])
+    for entry in entries:
+        position = entry.position
+        event = _stored(stored, position)
+        previous = _stored(stored, position - 1).hash if position > 1 else START
+        try:
+            text = event.state.decode()
+            hashed = next_hash(
+                previous, position, entry.ticket_id, entry.version, entry.action, event.state
+            )
+            exact = hashed.hex() == entry.hash == event.hash.hex()
+        except (AttributeError, OverflowError, TypeError, ValueError):
+            exact = False
+        if not exact:
+            raise ChainBroken(position, "the entry is not what was hashed. Run audit verify.")
+        yield Line(entry, previous.hex(), text)
+
+
+def _events(log: TicketLog, positions: Sequence[int]) -> Mapping[int, Chained]:
+    """The events at these positions and just before each."""
+    if not positions:
+        return {}
+    first, last = positions[0], positions[-1]
+    if last - first < _DENSE * len(positions):
+        return log.stretch(max(first - 2, 0), last)
+    return log.at(_with_previous(positions))
+
+
+def _with_previous(positions: Collection[int]) -> set[int]:
+    return {*positions, *(position - 1 for position in positions)}
+
+
+def _stored(events: Mapping[int, Chained], position: int) -> Chained:
+    if position not in events:
+        raise ChainBroken(position, "the log has no event here any more. Run audit verify.")
+    return events[position]
+
+
+def _signed(
+    asked: Exporting, head: Head, entries: int, digest: str, missing: Mapping[str, int]
+) -> dict[str, Any]:
+    given = {name: value for name, value in asdict(asked.where).items() if value is not None}
+    written = {
+        "format": asked.style.name,
+        "version": VERSION,
+        "position": head.position,
+        "hash": head.hash.hex(),
+        "entries": entries,
+        "sha256": digest,
+        "filter": {n: iso(v) if isinstance(v, datetime) else v for n, v in given.items()},
+        **missing,
+        "exportedAt": iso(asked.began),
+    }
+    signature = asked.key.sign(export_text(written))
+    return {**written, "key": asked.key.public.name, "signature": signature}

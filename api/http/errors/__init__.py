@@ -1,0 +1,1 @@
+"""Problem documents (RFC 9457): the closed list, and which error becomes which problem."""

@@ -1,0 +1,152 @@
+"""Every error of the application, answered with a problem document."""
+
+from collections.abc import Sequence
+from http import HTTPMethod
+from typing import Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+
+from api.http.errors.problems import MOST_FAULTS, Problem, escaped, response
+from domain.errors import (
+    Fault,
+    Fenced,
+    KeyReused,
+    OperationRunning,
+    Overloaded,
+    ProjectionBehind,
+    Refusal,
+    StoreUnavailable,
+    TicketbookError,
+    TicketNotParked,
+    VersionUnknown,
+)
+
+_STATUS_CODES: Final = {
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+}
+
+_ERROR_CODES: Final[dict[type[TicketbookError], str]] = {
+    KeyReused: "key-reused",
+    Overloaded: "overloaded",
+    ProjectionBehind: "projection-behind",
+    TicketNotParked: "ticket-not-parked",
+    Fenced: "projection-taken-over",
+    OperationRunning: "operation-running",
+    VersionUnknown: "version-unknown",
+}
+
+
+_NO_ANSWER: Final = (
+    "The store does not answer. Try again; a command may or may not have been stored: "
+    "repeat it with the same Idempotency-Key."
+)
+
+_log = structlog.get_logger(__name__)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with a problem document."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(TicketbookError, _ours)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return response(error.kind.code, error.detail, error.faults, headers=error.headers)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    if isinstance(error, Refusal):
+        headers = {"Idempotent-Replayed": "true"} if error.replayed else {}
+        return response(
+            error.code, error.detail, error.faults, version=error.version, headers=headers
+        )
+    if isinstance(error, StoreUnavailable):  # its own words may tell where the store is
+        request_id = request.state.correlation_id
+        _log.error("store.unavailable", problem=str(error), request_id=request_id)
+        return response("store-unavailable", _NO_ANSWER)
+    for kind in type(error).__mro__:
+        if kind in _ERROR_CODES:
+            return response(_ERROR_CODES[kind], str(error))
+    raise error  # `Envelope` logs it: its words may hold another organisation's data
+
+
+async def _validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors: Sequence[ErrorDetails] = error.errors()
+    first, more = errors[0], max(len(errors) - MOST_FAULTS, 0)
+    if first["type"] == "json_invalid":
+        reason = first.get("ctx", {}).get("error", first["msg"])
+        return response("malformed-json", f"The body is not JSON: {reason}.")
+    if isinstance(error.body, bytes):  # FastAPI hands over what is not called JSON as it came
+        return response(
+            "unsupported-media-type", "Send the body as JSON, with Content-Type: application/json."
+        )
+    faults = [
+        Fault(_pointer(e["loc"]), e["type"].replace("_", "-"), e["msg"])
+        for e in errors[:MOST_FAULTS]
+    ]
+    if more:
+        faults.append(Fault("", "more", f"and {more} more like these"))
+    code = "invalid-body" if first["loc"][0] == "body" else "invalid-parameter"
+    if all((e["loc"], e["type"]) == (("body", "features"), "too_long") for e in errors):
+        code = "invalid-features"
+    detail = "; ".join(f"{fault.pointer or 'body'}: {fault.detail}" for fault in faults[:3])
+    return response(code, detail, faults)
+
+
+def _pointer(location: Sequence[int | str]) -> str:
+    parts = list(location)
+    if parts and parts[0] == "body":
+        parts = parts[1:]
+    return "".join(f"/{escaped(str(part))}" for part in parts)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _STATUS_CODES.get(error.status_code)
+    if code is None:
+        code = "malformed-json" if error.status_code < 500 else "internal-error"
+    headers = dict(error.headers or {})
+    detail = str(error.detail)
+    match code:
+        case "not-found":
+            detail = f"There is nothing at {request.url.path}. The routes are listed at /docs."
+        case "method-not-allowed":
+            headers["Allow"] = ", ".join(_methods(request))
+            detail = f"{request.method} is not possible at {request.url.path}."
+        case "malformed-json":
+            detail = f"The body is not JSON: {_unreadable(error.__cause__)}."
+    return response(code, detail, headers=headers)
+
+
+def _methods(request: Request) -> Sequence[str]:
+    """Every method that some route has at this address."""
+    scope, routes = request.scope, request.app.router.routes
+    return [
+        method
+        for method in sorted(HTTPMethod)
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+
+
+def _unreadable(cause: BaseException | None) -> str:
+    """Why a body could not be parsed, where it is not its syntax."""
+    match cause:
+        case UnicodeDecodeError():
+            return "it is not UTF-8"
+        case RecursionError():
+            return "it is nested too deeply"
+        case _:
+            return "a value in it can not be read"

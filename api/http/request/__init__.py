@@ -1,0 +1,1 @@
+"""Parts of a request, read and checked: caller, conditions, page, moment, filter."""

@@ -1,0 +1,137 @@
+"""Who calls: from the bearer token to the caller, his organisation, and the origin of a command."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated, Any, Final, cast
+
+from anyio import to_thread
+from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from api.composition import Service
+from api.http.errors.problems import MOST_FAULTS, Problem, escaped
+from api.http.request.submission import Submitter
+from domain.errors import Fault
+from domain.origin import Origin, milliseconds
+from infrastructure.keys.credentials import Caller, CredentialError, bearer
+
+SECURITY: Final[dict[str, Any]] = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "A token with sub, org, scope and exp",
+}
+"""The OpenAPI security scheme of every route that takes a `Call`."""
+
+VERIFYING: Final = 4
+"""Tokens verified at once. An issuer that does not answer must not fill the threads that serve
+everybody else."""
+
+_SHOWN: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authenticated request: who asks, and what serves him."""
+
+    request: Request
+    service: Service
+    submitter: Submitter
+    caller: Caller
+
+    def origin(self, reason: str | None) -> Origin:
+        """Where a command of this call comes from."""
+        return Origin(
+            actor=self.caller.subject,
+            reason=reason,
+            correlation_id=self.request.state.correlation_id,
+            causation_id=None,
+            occurred_at=milliseconds(self.service.clock()),
+        )
+
+
+def service_of(request: Request) -> Service:
+    return cast(Service, request.app.state.service)
+
+
+def requires(scope: str) -> Callable[[Request], Awaitable[Call]]:
+    """The one dependency of a route: its call, if the token is good and has this scope.
+
+    It is `async` (FastAPI runs plain functions in a thread) and asks for nothing but the request:
+    every further dependency costs each request some microseconds.
+    """
+
+    async def call(request: Request) -> Call:
+        service = service_of(request)
+        try:
+            token = bearer(request.headers.get("authorization"))
+            caller = service.tokens.known(token)
+            if caller is None:
+                limiter = request.app.state.verifying
+                caller = await to_thread.run_sync(service.tokens.verify, token, limiter=limiter)
+        except CredentialError as error:
+            raise Problem(error.code, error.detail) from error
+        if scope not in caller.scopes:
+            raise Problem("scope-missing", f"The token's scope lacks {scope}.")
+        if request.scope["query_string"]:
+            _refuse_wrong_parameters(request)
+        return Call(request, service, request.app.state.submitter, caller)
+
+    return call
+
+
+def _refuse_wrong_parameters(request: Request) -> None:
+    """A misspelt filter that is passed over would show more than was asked for, and one given
+    twice something else."""
+    route = cast(APIRoute, request.scope["route"])
+    known = _known(route.dependant)
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    wrong = [
+        ("repeated-parameter", name, f"{name} takes one value, not {times}. Ask once for each.")
+        if name in known
+        else ("unknown-parameter", name, _unknown(name, known))
+        for name, times in given.items()
+        if times > 1 or name not in known
+    ]
+    faults = [
+        Fault(f"/query/{escaped(name)}", code, detail) for code, name, detail in wrong[:MOST_FAULTS]
+    ]
+    if faults:
+        raise Problem("invalid-parameter", faults[0].detail, faults)
+
+
+def _known(dependant: Dependant) -> list[str]:
+    """The query parameters of a route, and of what it depends on."""
+    inner = [name for dependency in dependant.dependencies for name in _known(dependency)]
+    return [*(parameter.alias for parameter in dependant.query_params), *inner]
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name[:_SHOWN], known, n=1)
+    if close:
+        hint = f"Did you mean {close[0]!r}?"
+    else:
+        hint = f"It takes {', '.join(known)}." if known else "It takes none."
+    return f"There is no query parameter {name[:_SHOWN]!r}. {hint}"
+
+
+def organisation_of(call: Call, org_id: str | None) -> str | None:
+    """Whose entries the caller may see, None for everybody's. Only platform staff choose."""
+    own = call.caller.org_id
+    if own is None:
+        return org_id
+    if org_id not in (None, own):
+        raise Problem(
+            "platform-staff-only",
+            "Only platform staff may ask for another organisation. Leave org out to see your own.",
+        )
+    return own
+
+
+Reading = Annotated[Call, Depends(requires("tickets:read"))]
+Writing = Annotated[Call, Depends(requires("tickets:write"))]
+Auditing = Annotated[Call, Depends(requires("audit:read"))]
+Operating = Annotated[Call, Depends(requires("projections:operate"))]

@@ -1,0 +1,99 @@
+"""`/v1/audit`: who changed what, when and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from anyio import to_thread
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api.http.errors.problems import CALLER, READ, documented
+from api.http.request import paging
+from api.http.request.audit_filter import Filtered, allowed
+from api.http.request.callers import Auditing
+from api.use_cases import freshness
+from api.use_cases.freshness import MinEventPosition
+from api.use_cases.journaling import record, recorded
+from api.wire.models import AuditPage, JournalPage, entry_json, journal_json
+from infrastructure.journal.entries import JournalEntry
+from projections.audit.projection import AuditFilter, Found
+
+router = APIRouter(prefix="/v1/audit", tags=["Audit"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a cursor is bound to."""
+
+    where: AuditFilter
+    newest_first: bool
+
+
+@router.get(
+    "",
+    response_model=AuditPage,
+    responses=documented(*READ, "overloaded", "platform-staff-only"),
+)
+async def search_audit(
+    call: Auditing,
+    asked: Filtered,
+    order: Literal["newest", "oldest"] = "newest",
+    limit: paging.Limit = paging.DEFAULT_LIMIT,
+    cursor: paging.Cursor = None,
+    position: MinEventPosition = None,
+) -> Response:
+    """The organisation's audit entries that match every filter given. That somebody asked is
+    recorded.
+
+    A page looks at 10,000 entries at most. Where few of them match it ends early, maybe empty:
+    there is more for as long as `next` is not null.
+    """
+    where = allowed(call, asked)
+    newest_first = order == "newest"
+    question = _Question(where, newest_first)
+    beyond = paging.position_of(cursor, question)
+    reading = freshness.read(
+        call,
+        "audit",
+        position,
+        lambda view: view.page(where, beyond=beyond, limit=limit, newest_first=newest_first),
+        ticket_id=where.ticket_id,
+    )
+    found: Found = await recorded(call, "audit.searched", reading)
+    items = [entry_json(entry) for entry in found.entries]
+    return paging.page(call.request, items, paging.cursor_at(found.beyond, question), {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Readers:
+    """What a cursor through the journal is bound to."""
+
+    org_id: str | None
+
+
+@router.get(
+    "/reads",
+    response_model=JournalPage,
+    responses=documented(*CALLER, "overloaded", "store-unavailable"),
+)
+async def audit_reads(
+    call: Auditing,
+    limit: paging.Limit = paging.DEFAULT_LIMIT,
+    cursor: paging.Cursor = None,
+) -> Response:
+    """Who read the audit log, and what operators did, newest first. An organisation sees what its
+    own auditors asked, this question included; platform staff see everything."""
+    readers = _Readers(call.caller.org_id)
+    beyond = paging.position_of(cursor, readers)
+    read = call.service.journal.read
+
+    def find() -> Sequence[tuple[int, JournalEntry]]:
+        return read(readers.org_id, beyond=beyond, limit=limit + 1)
+
+    await record(call, "journal.read")
+    found = await to_thread.run_sync(find)
+    items = [journal_json(number, entry) for number, entry in found[:limit]]
+    more = len(found) > limit
+    following = paging.cursor_after(str(found[limit - 1][0]), readers) if more else None
+    return paging.page(call.request, items, following, {})

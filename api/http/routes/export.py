@@ -1,0 +1,90 @@
+"""`/v1/audit/head` and `/v1/audit/export`: what auditors take away with them."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Annotated, Any, Literal
+
+from anyio import to_thread
+from fastapi import APIRouter, Query
+from pydantic_core import to_json
+from starlette.responses import Response, StreamingResponse
+
+from api.composition import Service
+from api.export.export import AuditVersion, Exporting, export
+from api.export.formats import FORMATS
+from api.export.heads import signed_head
+from api.http.errors.problems import CALLER, READ, Problem, documented
+from api.http.request.audit_filter import Filtered, allowed
+from api.http.request.callers import Auditing
+from api.use_cases import freshness
+from api.use_cases.freshness import MinEventPosition
+from api.use_cases.journaling import record, recorded
+from api.wire.models import HeadModel
+from domain.errors import ConfigurationError
+from domain.origin import milliseconds
+from infrastructure.keys.signing_key import SigningKey, signing_key_of
+from projections.audit.projection import AUDIT
+
+router = APIRouter(prefix="/v1/audit", tags=["Audit"])
+
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One entry a line; the last line is a signed head",
+        "content": {style.media_type.partition(";")[0]: {} for style in FORMATS.values()},
+    }
+}
+
+
+@router.get(
+    "/head",
+    response_model=HeadModel,
+    responses=documented(*CALLER, "overloaded", "signing-key-missing", "store-unavailable"),
+)
+async def audit_head(call: Auditing) -> Response:
+    """Where the log ends, signed. Whoever keeps it can tell later whether the log was rewritten."""
+    service = call.service
+
+    def find() -> dict[str, Any]:
+        return signed_head(service.log.ending(), service.clock(), _key(service))
+
+    await record(call, "audit.head_read")
+    return Response(to_json(await to_thread.run_sync(find)), media_type="application/json")
+
+
+@router.get(
+    "/export",
+    response_class=StreamingResponse,
+    responses=_FILE | documented(*READ, "overloaded", "platform-staff-only", "signing-key-missing"),
+)
+async def export_audit(
+    call: Auditing,
+    asked: Filtered,
+    format: Annotated[Literal["ndjson", "csv"], Query()] = "ndjson",
+    position: MinEventPosition = None,
+) -> Response:
+    """Every audit entry of the organisation that matches every filter given, oldest first, with
+    all it takes to check it offline. It goes up to what the audit log shows when it begins. The
+    last line is signed: without it, something went wrong on the way. That it was exported is
+    recorded."""
+    where, style, service = allowed(call, asked), FORMATS[format], call.service
+
+    def begin(view: AuditVersion) -> Iterator[bytes]:
+        began = milliseconds(service.clock())
+        skipped = service.projections[AUDIT.name].versions.skipped
+        pieces = export(Exporting(view, service.log, _key(service), where, style, began, skipped))
+        return chain([next(pieces)], pieces)  # what fails at once is a problem, not half a file
+
+    reading = freshness.read(call, "audit", position, begin, ticket_id=where.ticket_id)
+    pieces: Iterator[bytes] = await recorded(call, "audit.exported", reading)
+    named = {"Content-Disposition": f'attachment; filename="audit.{style.name}"'}
+    return StreamingResponse(pieces, headers=named, media_type=style.media_type)
+
+
+def _key(service: Service) -> SigningKey:
+    try:
+        return signing_key_of(service.settings)
+    except ConfigurationError as error:
+        raise Problem(
+            "signing-key-missing",
+            "This service has no key to sign with. Its operator must set TICKETBOOK_SIGNING_KEY.",
+        ) from error

@@ -1,0 +1,80 @@
+"""`/v1/grants`: who could do something on some day, and who granted it."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from api.http.errors.problems import READ, documented
+from api.http.request import paging
+from api.http.request.audit_filter import Organisation, Text
+from api.http.request.callers import Auditing, organisation_of
+from api.http.request.moments import Day
+from api.http.routes.as_of import position_at, position_meant
+from api.use_cases import freshness
+from api.use_cases.journaling import recorded
+from api.wire.grants import GrantingPageModel, granting_json
+from api.wire.models import ID_PATTERN
+from api.wire.moments import POSITION, stretch_of
+from projections.audit.grants import GrantingPage, Place, Question, granting
+
+router = APIRouter(prefix="/v1/grants", tags=["Audit"])
+
+_ID_LENGTH: Final = 24
+_PLACE: Final = f"{POSITION}-{POSITION}-({ID_PATTERN.strip('^$')}|{POSITION})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a cursor is bound to."""
+
+    question: Question
+    day: date
+
+
+@router.get(
+    "",
+    response_model=GrantingPageModel,
+    responses=documented(*READ, "overloaded", "platform-staff-only"),
+)
+async def list_grants(
+    call: Auditing,
+    feature: Annotated[str, Query(max_length=200)],
+    on: Annotated[Day, Query(description="A day of UTC, not to come")],
+    system: Text = None,
+    org: Organisation = None,
+    limit: paging.Limit = paging.DEFAULT_LIMIT,
+    cursor: paging.Cursor = None,
+) -> Response:
+    """The organisation's tickets that granted the feature at any time of that day, each with who
+    granted it, and who revoked it that day. That somebody asked is recorded.
+
+    Tickets that granted it when the day began come first, by id; then those that were granted it
+    later, in that order. All pages tell of the same stretch of the log; today ends where the first
+    page was asked for. A page may end early, maybe empty: there is more for as long as `next` is
+    not null.
+    """
+    question = Question(feature, organisation_of(call, org), system)
+    asked = _Asked(question, on)
+    place = paging.place_of(cursor, asked, _PLACE)
+    beyond: Place | None = None
+    if place is None:
+        before, last = stretch_of(on)
+        after = 0 if before is None else await position_meant(call, before, None, "on")
+        upto = await position_at(call, last)
+    else:
+        start, end, reached = place.split("-")
+        after, upto = int(start), int(end)
+        beyond = reached if len(reached) == _ID_LENGTH else int(reached)
+
+    def find(view: Any) -> GrantingPage:
+        return granting(view, question, after, upto, beyond=beyond, limit=limit)
+
+    page = await recorded(call, "grants.asked", freshness.read(call, "audit", upto, find))
+    items = [granting_json(one) for one in page.tickets]
+    following = None
+    if page.beyond is not None:
+        following = paging.cursor_after(f"{after}-{upto}-{page.beyond}", asked)
+    return paging.page(call.request, items, following, {"Event-Position": str(upto)})

@@ -1,0 +1,101 @@
+"""`/v1/projections`: how the views stand, for operators."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from anyio import to_thread
+from fastapi import APIRouter, Path
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from api.composition import Service, holder
+from api.http.errors.problems import CALLER, Problem, documented
+from api.http.request.callers import Operating
+from api.use_cases.journaling import record
+from api.wire.models import ID_PATTERN
+from api.wire.projections import ProjectionList, ProjectionModel, SkipBody, status_json
+from projections.running.followed import LiveProjection
+from projections.versions.parked import retry_everywhere, skip
+from projections.versions.status import ProjectionStatus, status
+
+_PARKED: Final = (
+    *CALLER,
+    "not-found",
+    "ticket-not-parked",
+    "projection-taken-over",
+    "store-unavailable",
+)
+
+router = APIRouter(prefix="/v1/projections", tags=["Projections"])
+
+
+@router.get("", response_model=ProjectionList, responses=documented(*CALLER, "store-unavailable"))
+async def list_projections(call: Operating) -> Response:
+    """Every projection against the head of the log, read afresh."""
+    found = await to_thread.run_sync(statuses, call.service)
+    return _json({"items": [status_json(one) for one in found]})
+
+
+@router.get(
+    "/{name}",
+    response_model=ProjectionModel,
+    responses=documented(*CALLER, "not-found", "store-unavailable"),
+)
+async def get_projection(call: Operating, name: str) -> Response:
+    """One projection."""
+    projection = named(call.service, name)
+    return _json(status_json(await to_thread.run_sync(status, projection)))
+
+
+@router.post(
+    "/{name}/parked/{ticket_id}/retry",
+    response_model=ProjectionModel,
+    responses=documented(*_PARKED),
+)
+async def retry_parked(
+    call: Operating,
+    name: str,
+    ticket_id: Annotated[str, Path(pattern=ID_PATTERN)],
+) -> Response:
+    """Apply what waits of a parked ticket. Where it fails again, it stays parked."""
+    projection = named(call.service, name)
+    await record(call, "projection.ticket_retried")
+    await to_thread.run_sync(retry_everywhere, projection, ticket_id, holder())
+    return _json(status_json(await to_thread.run_sync(status, projection)))
+
+
+@router.post(
+    "/{name}/parked/{ticket_id}/skip",
+    response_model=ProjectionModel,
+    responses=documented(*_PARKED, "invalid-body", "malformed-json", "unsupported-media-type"),
+)
+async def skip_parked(
+    call: Operating,
+    name: str,
+    ticket_id: Annotated[str, Path(pattern=ID_PATTERN)],
+    body: SkipBody,
+) -> Response:
+    """Pass over the event at which a ticket is parked, for good: in every version, in later
+    rebuilds, and in what a verification expects. What follows it is applied."""
+    projection = named(call.service, name)
+    await record(call, "projection.event_skipped", {"reason": body.reason})
+    actor, clock = call.caller.subject, call.service.clock
+    await to_thread.run_sync(skip, projection, ticket_id, actor, body.reason, holder(), clock)
+    return _json(status_json(await to_thread.run_sync(status, projection)))
+
+
+def statuses(service: Service) -> Sequence[ProjectionStatus]:
+    """Every projection's status, read afresh from the store. Blocks."""
+    return [status(projection) for projection in service.projections.values()]
+
+
+def named(service: Service, name: str) -> LiveProjection[Any]:
+    projection = service.projections.get(name)
+    if projection is None:
+        known = ", ".join(service.projections)
+        raise Problem("not-found", f"There is no projection {name!r}. There are: {known}.")
+    return projection
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(to_json(body), media_type="application/json")

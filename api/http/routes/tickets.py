@@ -1,0 +1,309 @@
+"""`/v1/tickets`: commands, and what tickets hold."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Final
+
+from bson import ObjectId
+from fastapi import APIRouter, Path, Query
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from api.http.errors.problems import CALLER, READ, Problem, documented
+from api.http.request import paging
+from api.http.request.callers import Call, Reading, Writing
+from api.http.request.conditions import (
+    IdempotencyKey,
+    IfMatch,
+    IfNoneMatch,
+    etag,
+    expected_version,
+    idempotency_key,
+    unchanged,
+)
+from api.http.routes.as_of import At, AtPosition, AtVersion, ticket_then, tickets_then
+from api.use_cases import freshness
+from api.use_cases.freshness import MinEventPosition
+from api.use_cases.journaling import recorded
+from api.wire.models import (
+    ID_PATTERN,
+    REASON_LENGTH,
+    AuditPage,
+    ChangeTicketBody,
+    CreateTicketBody,
+    RestoreTicketBody,
+    TicketModel,
+    TicketPage,
+    TicketThenModel,
+    entry_json,
+    ticket_json,
+)
+from domain.deciding import Outcome, Submission
+from domain.errors import Fault
+from domain.ticket.commands import (
+    ChangeFeatures,
+    Command,
+    CreateTicket,
+    RenameTicket,
+    RestoreTicket,
+    RetireTicket,
+)
+from domain.ticket.state import Ticket
+from projections.audit.projection import AuditEntry, AuditFilter
+from projections.tickets.projection import TicketFilter, TicketReader
+
+router = APIRouter(prefix="/v1/tickets", tags=["Tickets"])
+
+TicketId = Annotated[str, Path(pattern=ID_PATTERN, description="24 hex digits")]
+
+_WRITE: Final = (
+    *CALLER,
+    "malformed-json",
+    "invalid-body",
+    "body-too-large",
+    "unsupported-media-type",
+    "key-reused",
+    "command-in-progress",
+    "overloaded",
+    "store-unavailable",
+)
+_CHANGE: Final = (*_WRITE, "ticket-not-found", "version-conflict", "precondition-required")
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=TicketModel,
+    responses=documented(
+        *_WRITE,
+        "organisation-required",
+        "invalid-name",
+        "invalid-features",
+        "unknown-system",
+        "unknown-feature",
+    ),
+)
+async def create_ticket(
+    call: Writing,
+    body: CreateTicketBody,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Create a ticket for the caller's organisation."""
+    if call.caller.org_id is None:
+        raise Problem(
+            "organisation-required",
+            "A ticket belongs to the caller's organisation, and this token names none. "
+            "Use a token of the organisation that the ticket is for.",
+        )
+    command = CreateTicket(
+        ticket_id=str(ObjectId()),
+        origin=call.origin(body.reason),
+        org_id=call.caller.org_id,
+        system=body.system,
+        name=body.name,
+        features=tuple(body.features),
+    )
+    outcome = await _submitted(call, key, command)
+    return _told(outcome, 201, {"Location": f"/v1/tickets/{outcome.ticket_id}"})
+
+
+@router.get("", response_model=TicketPage, responses=documented(*READ, "overloaded"))
+async def list_tickets(
+    call: Reading,
+    system: Annotated[str | None, Query(max_length=200)] = None,
+    name: Annotated[str | None, Query(max_length=400, description="The whole name")] = None,
+    feature: Annotated[str | None, Query(max_length=200)] = None,
+    at: At = None,
+    at_position: AtPosition = None,
+    limit: paging.Limit = paging.DEFAULT_LIMIT,
+    cursor: paging.Cursor = None,
+    position: MinEventPosition = None,
+) -> Response:
+    """The organisation's tickets in use, by id: now, or at a moment or position of the past.
+
+    Of the past, `Event-Position` says where in the log that is, for every page; with `feature`,
+    `grantedBy` says who granted it; a page looks at 3,000 entries of the audit log at most, and
+    there is more for as long as `next` is not null; that somebody asked is recorded.
+    """
+    where = TicketFilter(call.caller.org_id, system, name, feature)
+    if at is not None or at_position is not None:
+        return await tickets_then(
+            call, where, at=at, position=at_position, limit=limit, cursor=cursor
+        )
+    after_id = paging.id_of(cursor, where)
+    found: Sequence[Ticket] = await freshness.read(
+        call, "tickets", position, lambda view: view.find(where, after_id, limit + 1)
+    )
+    items = [ticket_json(ticket) for ticket in found[:limit]]
+    more = paging.cursor_after(found[limit - 1].id, where) if len(found) > limit else None
+    return paging.page(call.request, items, more, {})
+
+
+@router.get(
+    "/{ticket_id}",
+    response_model=TicketModel | TicketThenModel,
+    responses={
+        304: {"description": "The ETag is still the same"},
+        **documented(*READ, "ticket-not-found", "ticket-gone", "overloaded"),
+    },
+)
+async def get_ticket(
+    call: Reading,
+    ticket_id: TicketId,
+    at: At = None,
+    at_position: AtPosition = None,
+    version: AtVersion = None,
+    if_none_match: IfNoneMatch = None,
+    position: MinEventPosition = None,
+) -> Response:
+    """What the ticket holds now; or held at a moment, a position or a version, also if it was
+    retired then. That somebody asked about the past is recorded."""
+    if at is not None or at_position is not None or version is not None:
+        return await ticket_then(call, ticket_id, at=at, position=at_position, version=version)
+
+    def find(view: TicketReader) -> Ticket | None:
+        found = view.get(ticket_id)
+        return found if found and call.caller.org_id in (None, found.org_id) else None
+
+    ticket = await freshness.read(
+        call,
+        "tickets",
+        position,
+        find,
+        ticket_id=ticket_id,
+        shows=lambda found: found.position if found else 0,
+    )
+    if ticket is None:
+        raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
+    headers = {"ETag": etag(ticket.version), "Event-Position": str(ticket.position)}
+    if ticket.retired:
+        raise Problem(
+            "ticket-gone",
+            f"Ticket {ticket_id} is retired. POST to its /restore to have it back; "
+            "its /history says who retired it.",
+            headers=headers,
+        )
+    if unchanged(if_none_match, ticket.version):
+        return Response(status_code=304, headers=headers)
+    return _json(ticket_json(ticket), 200, headers)
+
+
+@router.patch(
+    "/{ticket_id}",
+    response_model=TicketModel,
+    responses=documented(
+        *_CHANGE,
+        "ticket-retired",
+        "invalid-name",
+        "invalid-features",
+        "unknown-feature",
+        "unknown-system",
+    ),
+)
+async def change_ticket(
+    call: Writing,
+    ticket_id: TicketId,
+    body: ChangeTicketBody,
+    if_match: IfMatch = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Rename the ticket, change its features, or both at once. Changing nothing is fine."""
+    expected = expected_version(if_match)
+    origin = call.origin(body.reason)
+    commands: list[RenameTicket | ChangeFeatures] = []
+    if body.name is not None:
+        commands.append(RenameTicket(ticket_id, origin, call.caller.org_id, None, body.name))
+    if body.features is not None:
+        features = tuple(body.features)
+        commands.append(ChangeFeatures(ticket_id, origin, call.caller.org_id, None, features))
+    if not commands:
+        detail = "Send name, features, or both: there is nothing to change."
+        raise Problem("invalid-body", detail, (Fault("", "nothing-to-change", detail),))
+    first = replace(commands[0], expected_version=expected)  # the second builds on the first
+    outcome = await _submitted(call, key, first, *commands[1:])
+    return _told(outcome, 200, {})
+
+
+@router.delete("/{ticket_id}", status_code=204, responses=documented(*_CHANGE))
+async def retire_ticket(
+    call: Writing,
+    ticket_id: TicketId,
+    reason: Annotated[str | None, Query(max_length=REASON_LENGTH)] = None,
+    if_match: IfMatch = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Retire the ticket: it grants nothing any more, and its history stays."""
+    origin = call.origin(reason)
+    command = RetireTicket(ticket_id, origin, call.caller.org_id, expected_version(if_match))
+    outcome = await _submitted(call, key, command)
+    return Response(status_code=204, headers=_headers(outcome))
+
+
+@router.post(
+    "/{ticket_id}/restore",
+    response_model=TicketModel,
+    responses=documented(*_WRITE, "ticket-not-found", "version-conflict"),
+)
+async def restore_ticket(
+    call: Writing,
+    ticket_id: TicketId,
+    body: RestoreTicketBody | None = None,
+    if_match: IfMatch = None,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Bring a retired ticket back as it was."""
+    origin = call.origin(body.reason if body else None)
+    expected = None if if_match is None else expected_version(if_match)
+    command = RestoreTicket(ticket_id, origin, call.caller.org_id, expected)
+    outcome = await _submitted(call, key, command)
+    return _told(outcome, 200, {})
+
+
+@router.get(
+    "/{ticket_id}/history",
+    response_model=AuditPage,
+    responses=documented(*READ, "overloaded", "ticket-not-found"),
+)
+async def ticket_history(
+    call: Reading,
+    ticket_id: TicketId,
+    limit: paging.Limit = paging.DEFAULT_LIMIT,
+    cursor: paging.Cursor = None,
+    position: MinEventPosition = None,
+) -> Response:
+    """Everything that happened to the ticket, oldest first. That somebody asked is recorded."""
+    where = AuditFilter(call.caller.org_id, ticket_id=ticket_id)
+    beyond = paging.position_of(cursor, where)
+    reading = freshness.read(
+        call,
+        "audit",
+        position,
+        lambda view: view.search(where, beyond=beyond, limit=limit + 1, newest_first=False),
+        ticket_id=ticket_id,
+    )
+    found: Sequence[AuditEntry] = await recorded(call, "ticket.history_read", reading)
+    if not found and beyond is None:
+        raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
+    items = [entry_json(entry) for entry in found[:limit]]
+    more = (
+        paging.cursor_after(str(found[limit - 1].position), where) if len(found) > limit else None
+    )
+    return paging.page(call.request, items, more, {})
+
+
+async def _submitted(call: Call, key: str | None, *commands: Command) -> Outcome:
+    return await call.submitter.submit(Submission(commands, await idempotency_key(call, key)))
+
+
+def _told(outcome: Outcome, status: int, headers: dict[str, str]) -> Response:
+    assert outcome.ticket is not None
+    return _json(ticket_json(outcome.ticket), status, {**headers, **_headers(outcome)})
+
+
+def _headers(outcome: Outcome) -> dict[str, str]:
+    headers = {"ETag": etag(outcome.version), "Event-Position": str(outcome.position)}
+    return headers | ({"Idempotent-Replayed": "true"} if outcome.replayed else {})
+
+
+def _json(body: dict[str, Any], status: int, headers: dict[str, str]) -> Response:
+    return Response(to_json(body), status, headers=headers, media_type="application/json")

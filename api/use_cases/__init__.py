@@ -1,0 +1,1 @@
+"""What several ways in need, once: jobs, freshness, journaling, parked streams, workers."""

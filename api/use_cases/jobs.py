@@ -1,0 +1,156 @@
+"""Operations that run in this process while it serves, and whose records any process can read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from threading import Event, Thread
+from time import sleep
+from typing import Any, Final
+
+import structlog
+from bson import ObjectId
+
+from domain.errors import OperationRunning, StoreUnavailable, TicketbookError
+from domain.log.ports import Clock
+from domain.origin import milliseconds
+from infrastructure.jobs import Operation, Operations
+from projections.running.projection import Leases
+from projections.versions.rebuild import Step
+
+LEASE_SECONDS: Final = 5.0
+"""An operation whose process has not said for so long that it lives is shown as interrupted."""
+
+_HEARTBEAT: Final = 0.5
+_PATIENCE: Final = 10.0
+
+_log = structlog.get_logger(__name__)
+
+
+class _Stopped(Exception):
+    """The process ends."""
+
+
+class Operator:
+    """Starts operations, one of a kind per projection at a time in all processes together."""
+
+    def __init__(self, records: Operations, leases: Leases, clock: Clock) -> None:
+        self._records = records
+        self._leases = leases
+        self._clock = clock
+        self._stop = Event()
+        self._threads: list[Thread] = []
+
+    def start(
+        self,
+        kind: str,
+        projection: str,
+        by: str,
+        reason: str | None,
+        work: Callable[["Running"], Mapping[str, Any]],
+    ) -> Operation:
+        """Do `work` in the background; the record it is told in from now on. What it returns is
+        the operation's result. Raises `OperationRunning`."""
+        started_at = milliseconds(self._clock())
+        operation = Operation(str(ObjectId()), kind, projection, "running", by, reason, started_at)
+        if self._leases.acquire(_lease(operation), operation.id, LEASE_SECONDS) is None:
+            raise OperationRunning(
+                f"There is an operation of this kind on {projection} already. "
+                "See /v1/operations, and wait for its end."
+            )
+        self._records.keep(operation)
+        running = Running(operation, self._stop)
+        thread = Thread(
+            target=self._run, args=(running, work), name=f"{kind}-{projection}", daemon=True
+        )
+        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+        thread.start()
+        return operation
+
+    def find(self, operation_id: str) -> Operation | None:
+        """The record as it is now, wherever the operation runs."""
+        found = self._records.find(operation_id)
+        return found and self._seen(found)
+
+    def latest(self, before: str | None, limit: int) -> Sequence[Operation]:
+        return [self._seen(found) for found in self._records.latest(before, limit)]
+
+    def close(self) -> None:
+        """Interrupt what runs here."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(_PATIENCE)
+
+    def _seen(self, operation: Operation) -> Operation:
+        if operation.state != "running":
+            return operation
+        lease = self._leases.current(_lease(operation))
+        if lease and lease.holder == operation.id and not lease.expired:
+            return operation
+        again = self._records.find(operation.id) or operation  # it may just have ended
+        return replace(again, state="interrupted") if again.state == "running" else again
+
+    def _run(self, running: "Running", work: Callable[["Running"], Mapping[str, Any]]) -> None:
+        ended = Event()
+        living = Thread(target=self._live, args=(running, ended), daemon=True)
+        living.start()
+        try:
+            result = work(running)
+            last = replace(running.operation, state="done", result=result)
+        except _Stopped:
+            last = replace(running.operation, state="interrupted")
+        except Exception as error:
+            last = replace(running.operation, state="failed", error=self._told(running, error))
+        finally:
+            ended.set()
+            living.join()
+        with suppress(StoreUnavailable):  # then it is seen to be interrupted
+            self._records.keep(replace(last, finished_at=milliseconds(self._clock())))
+            self._leases.release(_lease(last), last.id)
+
+    def _live(self, running: "Running", ended: Event) -> None:
+        """Say again and again how far it has come, and that it lives."""
+        while not ended.wait(_HEARTBEAT):
+            with suppress(StoreUnavailable):
+                self._leases.acquire(_lease(running.operation), running.operation.id, LEASE_SECONDS)
+                self._records.keep(running.operation)
+
+    def _told(self, running: "Running", error: Exception) -> str:
+        operation = running.operation
+        _log.error("operation.failed", id=operation.id, kind=operation.kind, problem=str(error))
+        if isinstance(error, TicketbookError) and not isinstance(error, StoreUnavailable):
+            return str(error)
+        return "It failed: the log of the service says why. Start it again: it goes on."
+
+
+class Running:
+    """An operation while it runs."""
+
+    def __init__(self, operation: Operation, stop: Event) -> None:
+        self.operation = operation
+        self._stop = stop
+
+    def check(self) -> None:
+        """Raises when the process ends."""
+        if self._stop.is_set():
+            raise _Stopped
+
+    def wait(self, seconds: float) -> None:
+        """Until nobody reads what is to be deleted."""
+        self.check()
+        self.operation = replace(self.operation, phase="waiting until nobody reads it")
+        sleep(seconds)
+
+    def tell(self, step: Step) -> None:
+        """Note how far it has come. Raises when the process ends."""
+        self.check()
+        self.operation = replace(
+            self.operation,
+            phase=step.phase,
+            position=step.position,
+            head=step.head,
+            rate=round(step.events_per_second, 1),
+        )
+
+
+def _lease(operation: Operation) -> str:
+    return f"{operation.kind} {operation.projection}"

@@ -1,0 +1,187 @@
+"""What keeps a processor busy when views are rebuilt and verified, in processes of its own: neither
+the service nor the operator's terminal should wait for it."""
+
+import gc
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from time import monotonic
+from typing import Any, Final, Generic, TypeVar, cast
+
+from api.composition import now, open_stores, projection_kinds
+from domain.errors import StoreUnavailable
+from infrastructure.configuration.settings import Settings
+from infrastructure.log.ticket_log import TicketLog
+from infrastructure.stores import Stores
+from projections.running.projection import Projected
+from projections.versions.build import build_share
+from projections.versions.rebuild import Builders
+from projections.versions.registry import Build
+from projections.versions.verification import At, Difference, Verification, compare, verify
+
+T = TypeVar("T")
+
+Work = Callable[[Stores, At], T]
+"""What a process does. What it is given to call raises in it once nobody waits any more."""
+
+_NICENESS: Final = 10
+"""A tenth of what others get of a processor that all of them want: clients notice little of that,
+and where the processors are never idle a rebuild comes to its end all the same."""
+
+_LOOK: Final = 0.2
+"""Seconds between looks at whether somebody wants to interrupt."""
+
+
+def shares() -> int:
+    """How many shares to build at once on this machine: two at least, as they stand back behind
+    whoever serves; not all there could be, as each share reads past the events of all."""
+    return max(2, (os.cpu_count() or 1) // 2)
+
+
+class Workers:
+    """A process for each piece of work, on the store that the settings name. They stand back
+    behind whatever else runs on the machine."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @contextmanager
+    def build(self, projection: str, build: Build) -> Iterator[Builders]:
+        with ExitStack() as stack:
+            yield _Builders(
+                [
+                    stack.enter_context(self._start(partial(_build, projection, build, number)))
+                    for number in range(build.shares)
+                ]
+            )
+
+    def verify(self, projection: str, version: int, at: At) -> Verification:
+        return self._result(partial(_verify, projection, version), at)
+
+    def compare(self, projection: str, live: int, new: int, at: At) -> Sequence[Difference]:
+        return self._result(partial(_compare, projection, live, new), at)
+
+    def _result(self, work: Work[T], at: At) -> T:
+        with self._start(work) as process:
+            while not process.ended(_LOOK):
+                at(process.position)
+            return process.result()
+
+    @contextmanager
+    def _start(self, work: Work[T]) -> Iterator["_Process[T]"]:
+        process = _Process(self._settings, work)
+        try:
+            yield process
+        finally:
+            process.close()
+
+
+class _Process(Generic[T]):
+    """One piece of work, in a process that was started for it."""
+
+    def __init__(self, settings: Settings, work: Work[T]) -> None:
+        self.position = 0
+        self._said: tuple[str, Any] | None = None
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe(duplex=False)
+        arguments = (settings, work, os.getpid(), theirs)
+        self._process = context.Process(target=_run, args=arguments, daemon=True)
+        self._process.start()
+        with suppress(ProcessLookupError):  # it failed already, and its end will say so
+            os.setpriority(os.PRIO_PROCESS, self._process.pid or 0, _NICENESS)
+        theirs.close()
+
+    def ended(self, seconds: float) -> bool:
+        """Listen to it that long at most; whether there is a result, or none to be had."""
+        while self._said is None and self._pipe.poll(seconds):
+            try:
+                self._hear(self._pipe.recv())
+            except EOFError:
+                self._process.join()
+                self._hear(("failed", f"exit code {self._process.exitcode}"))
+            seconds = 0.0
+        return self._said is not None
+
+    def _hear(self, said: tuple[str, Any]) -> None:
+        kind, what = said
+        if kind == "at":
+            self.position = what
+        else:
+            self._said = said
+
+    def result(self) -> T:
+        """Once it has ended. Raises `StoreUnavailable` with what it failed of."""
+        assert self._said is not None
+        kind, what = self._said
+        if kind == "failed":
+            raise StoreUnavailable(
+                f"A process that was at work on the view ended early: {what}. "
+                "Repeat the command: it goes on where that stopped."
+            )
+        return cast(T, what)
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.join()
+        self._pipe.close()
+
+
+class _Builders:
+    def __init__(self, processes: Sequence[_Process[None]]) -> None:
+        self._running = list(processes)
+
+    def check(self) -> None:
+        for process in [one for one in self._running if one.ended(0)]:
+            process.result()
+            self._running.remove(process)
+
+
+class _Unwanted(Exception):
+    """Whoever started this process is gone."""
+
+
+def _run(settings: Settings, work: Work[Any], parent: int, pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us decides when to stop
+    gc.disable()  # millions of objects without a cycle: looking for one takes a third of the time
+
+    told = 0.0
+
+    def at(position: int) -> None:
+        nonlocal told
+        if os.getppid() != parent:
+            raise _Unwanted
+        if monotonic() - told > _LOOK:
+            pipe.send(("at", position))
+            told = monotonic()
+
+    try:
+        with open_stores(settings) as stores:
+            pipe.send(("done", work(stores, at)))
+    except (_Unwanted, BrokenPipeError):
+        raise SystemExit(1) from None
+    except Exception as error:
+        pipe.send(("failed", f"{type(error).__name__}: {error}"))
+        raise SystemExit(1) from None
+
+
+def _build(name: str, build: Build, number: int, stores: Stores, at: At) -> None:
+    _, versions = projection_kinds(stores)[name]
+    build_share(_projected(name, build.version, stores), versions, build, number, at)
+
+
+def _verify(name: str, version: int, stores: Stores, at: At) -> Verification:
+    return verify(_projected(name, version, stores), at)
+
+
+def _compare(name: str, live: int, new: int, stores: Stores, at: At) -> Sequence[Difference]:
+    return compare(_projected(name, live, stores), _projected(name, new, stores), at)
+
+
+def _projected(name: str, version: int, stores: Stores) -> Projected[Any]:
+    projection, versions = projection_kinds(stores)[name]
+    view, log = versions.view(version), TicketLog(stores.log)
+    return Projected(projection, view, log, stores.leases, now, versions.skipped)

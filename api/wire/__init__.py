@@ -1,0 +1,1 @@
+"""The JSON vocabulary that every way in shares."""

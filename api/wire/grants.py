@@ -1,0 +1,47 @@
+"""The JSON of `/v1/grants`."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from api.wire.models import CauseModel, cause_json
+from projections.audit.grants import Granting
+
+
+class GrantModel(BaseModel):
+    """A while for which the ticket granted the feature."""
+
+    granted: CauseModel | None = Field(
+        description="What granted it, maybe before that day; null where the audit log passes "
+        "over that event"
+    )
+    revoked: CauseModel | None = Field(description="What ended it that day; null if nothing did")
+
+
+class GrantingModel(BaseModel):
+    """A ticket that granted the feature."""
+
+    ticketId: str
+    orgId: str
+    system: str
+    name: str = Field(description="When it first granted the feature that day")
+    grants: list[GrantModel] = Field(description="Oldest first")
+
+
+class GrantingPageModel(BaseModel):
+    items: list[GrantingModel]
+    next: str | None = Field(description="Cursor of the next page; null on the last")
+
+
+def granting_json(granting: Granting) -> dict[str, Any]:
+    entry = granting.entry
+    return {
+        "ticketId": entry.ticket_id,
+        "orgId": entry.org_id,
+        "system": entry.system,
+        "name": entry.after.name if entry.after else "",
+        "grants": [
+            {"granted": cause_json(one.granted), "revoked": cause_json(one.revoked)}
+            for one in granting.grants
+        ],
+    }

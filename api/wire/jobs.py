@@ -1,0 +1,103 @@
+"""What operators ask for, and the operations they are told of, over the wire."""
+
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, Field, StrictBool, StrictInt
+
+from api.wire.models import Id, Reason, Request, Time, iso
+from api.wire.projections import difference_json, parked_json, verification_json
+from infrastructure.jobs import Operation
+from projections.versions.rebuild import Rebuilt
+
+SHOWN: Final = 100
+"""Most differences in the result of an operation; `verify` on the command line prints all."""
+
+FASTEST: Final = 10**9
+
+Rate = Annotated[StrictInt, Field(ge=0, le=FASTEST, description="Events a second; 0: no limit")]
+
+
+class OperationBody(Request):
+    dryRun: StrictBool = Field(default=False, description="Say what would happen; change nothing")
+    reason: Reason = None
+
+
+class RebuildBody(OperationBody):
+    rate: Rate | None = None
+    acceptParked: StrictBool = Field(
+        default=False, description="Switch even if that parks tickets which are shown now"
+    )
+
+
+class VerifyBody(OperationBody):
+    repair: StrictBool = False
+
+
+class ThrottleBody(Request):
+    rate: Rate
+
+
+class OperationModel(BaseModel):
+    id: Id
+    kind: str
+    projection: str
+    state: str = Field(
+        description="`interrupted`: its process ended first; to start it again goes on with it",
+        json_schema_extra={"enum": ["running", "done", "failed", "interrupted"]},
+    )
+    phase: str | None
+    position: int | None
+    head: int | None
+    rate: float | None = Field(description="Events a second")
+    startedAt: Time
+    finishedAt: Time | None
+    by: str
+    reason: str | None
+    result: dict[str, Any] | None = Field(
+        description="What came of it. A difference is `missing`, `extra`, `changed`, or "
+        "`unreadable`: an event of its ticket fails here, `why` says which; repair leaves it"
+    )
+    error: str | None
+
+
+class OperationPage(BaseModel):
+    items: list[OperationModel]
+    next: str | None = Field(description="Cursor of the next page; null on the last")
+
+
+def operation_json(operation: Operation) -> dict[str, Any]:
+    return {
+        "id": operation.id,
+        "kind": operation.kind,
+        "projection": operation.projection,
+        "state": operation.state,
+        "phase": operation.phase,
+        "position": operation.position,
+        "head": operation.head,
+        "rate": operation.rate,
+        "startedAt": iso(operation.started_at),
+        "finishedAt": operation.finished_at and iso(operation.finished_at),
+        "by": operation.by,
+        "reason": operation.reason,
+        "result": operation.result,
+        "error": operation.error,
+    }
+
+
+def rebuilt_json(rebuilt: Rebuilt) -> dict[str, Any]:
+    return {
+        "state": rebuilt.state,
+        "version": rebuilt.version,
+        "position": rebuilt.position,
+        "wrongInLive": len(rebuilt.live),
+        "live": [difference_json(one) for one in rebuilt.live[:SHOWN]],
+        "newlyParked": len(rebuilt.parked),
+        "parked": [parked_json(one) for one in rebuilt.parked[:SHOWN]],
+        "new": rebuilt.new and shown(verification_json(rebuilt.new)),
+    }
+
+
+def shown(verification: dict[str, Any]) -> dict[str, Any]:
+    """A verification, with the number of differences and the first of them."""
+    differences = verification["differences"]
+    return verification | {"differing": len(differences), "differences": differences[:SHOWN]}

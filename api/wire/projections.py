@@ -1,0 +1,164 @@
+"""How projections stand, over the wire: the same JSON for HTTP and for `--json`."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, StrictStr
+
+from api.wire.models import REASON_LENGTH, Request, Time, iso
+from projections.running.projection import Parked, Skipped
+from projections.versions.status import ProjectionStatus, VersionStatus
+from projections.versions.verification import Difference, Verification
+
+
+class LeaseModel(BaseModel):
+    holder: str
+    fence: int
+    expiresAt: Time
+    expired: bool
+
+
+class ParkedModel(BaseModel):
+    ticketId: str
+    position: int
+    error: str
+    since: Time
+
+
+class SkipBody(Request):
+    reason: Annotated[
+        StrictStr,
+        Field(
+            min_length=1,
+            max_length=REASON_LENGTH,
+            pattern=r"\S",
+            description="Why; kept with the skipped event for ever",
+        ),
+    ]
+
+
+class SkippedModel(BaseModel):
+    position: int
+    ticketId: str
+    actor: str
+    reason: str
+    at: Time
+
+
+class BuildModel(BaseModel):
+    """What is asked of the builder, and how far it has come."""
+
+    target: int
+    progress: float = Field(description="From 0 to 1")
+    paused: bool
+    rate: int | None = Field(description="Most events a second; null for as fast as it goes")
+
+
+class StandingModel(BaseModel):
+    version: int
+    state: str = Field(
+        description="`building`, `paused`, `stopped` of a version that is being built",
+        json_schema_extra={
+            "enum": ["current", "behind", "down", "building", "paused", "stopped"],
+        },
+    )
+    position: int
+    head: int
+    lagEvents: int
+    lagSeconds: float
+    lease: LeaseModel | None
+    parked: list[ParkedModel]
+
+
+class VersionModel(StandingModel):
+    role: str = Field(json_schema_extra={"enum": ["live", "kept", "building"]})
+    build: BuildModel | None = Field(description="Null unless it is being built")
+
+
+class ProjectionModel(StandingModel):
+    """The projection as readers see it, which is its live version; and every version."""
+
+    name: str
+    versions: list[VersionModel]
+    skipped: list[SkippedModel] = Field(description="Events that it passes over for good")
+
+
+class ProjectionList(BaseModel):
+    items: list[ProjectionModel]
+
+
+def status_json(status: ProjectionStatus) -> dict[str, Any]:
+    return {
+        "name": status.name,
+        **_standing_json(status.live),
+        "versions": [_version_json(version) for version in status.versions],
+        "skipped": [skipped_json(skipped) for skipped in status.skipped],
+    }
+
+
+def _version_json(status: VersionStatus) -> dict[str, Any]:
+    build = status.build
+    asked = build and {
+        "target": build.target,
+        "progress": round(status.progress or 0.0, 4),
+        "paused": build.paused,
+        "rate": build.rate,
+    }
+    return {"role": status.role, **_standing_json(status), "build": asked}
+
+
+def _standing_json(status: VersionStatus) -> dict[str, Any]:
+    lease = status.lease
+    return {
+        "version": status.version,
+        "state": status.state,
+        "position": status.position,
+        "head": status.head,
+        "lagEvents": status.lag_events,
+        "lagSeconds": round(status.lag_seconds, 3),
+        "lease": lease
+        and {
+            "holder": lease.holder,
+            "fence": lease.fence,
+            "expiresAt": iso(lease.expires_at),
+            "expired": lease.expired,
+        },
+        "parked": [parked_json(parked) for parked in status.parked],
+    }
+
+
+def skipped_json(skipped: Skipped) -> dict[str, Any]:
+    return {
+        "position": skipped.position,
+        "ticketId": skipped.ticket_id,
+        "actor": skipped.actor,
+        "reason": skipped.reason,
+        "at": iso(skipped.at),
+    }
+
+
+def parked_json(parked: Parked) -> dict[str, Any]:
+    return {
+        "ticketId": parked.ticket_id,
+        "position": parked.position,
+        "error": parked.error,
+        "since": iso(parked.since),
+    }
+
+
+def verification_json(found: Verification) -> dict[str, Any]:
+    return {
+        "position": found.position,
+        "rows": found.rows,
+        "parked": found.parked,
+        "differences": [difference_json(one) for one in found.differences],
+    }
+
+
+def difference_json(difference: Difference) -> dict[str, Any]:
+    key = difference.key
+    told = {
+        "kind": difference.kind,
+        "key": key if isinstance(key, int | str) else str(key),
+        "ticketId": difference.ticket_id,
+    }
+    return told | ({"why": difference.why} if difference.why else {})

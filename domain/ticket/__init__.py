@@ -1,0 +1,1 @@
+"""Tickets: events, commands, state, and one pure handler per command."""

@@ -1,0 +1,217 @@
+"""One pure function per command: `(command, ticket, catalogue) -> events`. All rules live here.
+Those for legacy records look at the whole end of the stream instead of the ticket alone.
+
+No event means that nothing would change. A rule that says no raises a `Refusal`.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+
+from domain.catalogue import Catalogue
+from domain.errors import (
+    Fault,
+    InvalidFeatures,
+    InvalidName,
+    TicketExists,
+    TicketIsRetired,
+    TicketNotFound,
+    VersionConflict,
+)
+from domain.log.stream import Stream
+from domain.ticket.commands import (
+    ChangeFeatures,
+    Command,
+    CreateTicket,
+    ImportTicket,
+    QuarantineRecord,
+    RemoveRecord,
+    RenameTicket,
+    RestoreTicket,
+    RetireTicket,
+)
+from domain.ticket.events import (
+    Event,
+    TicketCreated,
+    TicketFeaturesChanged,
+    TicketRenamed,
+    TicketRestored,
+    TicketRetired,
+)
+from domain.ticket.state import Ticket
+
+NAME_LENGTH = 200
+"""Most characters in a ticket's name."""
+
+_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Controls that turn the direction of the text around them, also of what stands beside a name."""
+
+FEATURES_PER_TICKET = 500
+"""Most features in one command."""
+
+
+def decide(command: Command, stream: Stream, catalogue: Catalogue) -> tuple[Event, ...]:
+    """Hand a command to its handler."""
+    ticket = stream.ticket
+    match command:
+        case CreateTicket():
+            return create_ticket(command, ticket, catalogue)
+        case RenameTicket():
+            return rename_ticket(command, ticket, catalogue)
+        case ChangeFeatures():
+            return change_features(command, ticket, catalogue)
+        case RetireTicket():
+            return retire_ticket(command, ticket, catalogue)
+        case RestoreTicket():
+            return restore_ticket(command, ticket, catalogue)
+        case ImportTicket():
+            return import_ticket(command, stream)
+        case QuarantineRecord():
+            return quarantine_record(command, stream)
+        case RemoveRecord():
+            return remove_record(command, stream)
+
+
+def create_ticket(
+    command: CreateTicket, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    if ticket is not None:
+        raise TicketExists(f"There is already a ticket {command.ticket_id}.")
+    _check_name(command.name)
+    _check_count(command.features)
+    catalogue.check(command.system, command.features)
+    created = TicketCreated(
+        origin=command.origin,
+        org_id=command.org_id,
+        system=command.system,
+        name=command.name,
+        features=unique(command.features),
+    )
+    return (created,)
+
+
+def rename_ticket(
+    command: RenameTicket, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    ticket = _active(command, ticket)
+    if command.name == ticket.name:  # however it is: one that was imported may break the rules
+        return ()
+    _check_name(command.name)
+    return (TicketRenamed(command.origin, command.name),)
+
+
+def change_features(
+    command: ChangeFeatures, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    ticket = _active(command, ticket)
+    features = unique(command.features)
+    if features == ticket.features:  # also those that the catalogue does not know any more
+        return ()
+    _check_count(command.features)
+    catalogue.check(ticket.system, command.features)
+    held, wanted = set(ticket.features), set(features)
+    changed = TicketFeaturesChanged(
+        origin=command.origin,
+        features=features,
+        granted=tuple(feature for feature in features if feature not in held),
+        revoked=tuple(feature for feature in ticket.features if feature not in wanted),
+    )
+    return (changed,)
+
+
+def retire_ticket(
+    command: RetireTicket, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    return () if _owned(command, ticket).retired else (TicketRetired(command.origin),)
+
+
+def restore_ticket(
+    command: RestoreTicket, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    return (TicketRestored(command.origin),) if _owned(command, ticket).retired else ()
+
+
+def import_ticket(command: ImportTicket, stream: Stream) -> tuple[Event, ...]:
+    imported, ticket = command.imported, stream.ticket
+    if _overtaken(command, stream):
+        return ()
+    if ticket is None:
+        return (imported,)
+    if ticket.org_id != imported.org_id or ticket.system != imported.system:
+        raise TicketExists("its id belongs to another organisation or system")
+    taken = stream.holds(imported.source.digest)
+    if stream.changed_here and (taken or imported.updated_at < ticket.updated_at):
+        return ()  # migrating again must not undo what was changed here since
+    same = (
+        taken
+        and not ticket.retired
+        and ticket.name == imported.name
+        and ticket.features == imported.features
+        and ticket.created_at == imported.created_at
+        and ticket.updated_at == imported.updated_at
+        and ticket.revision == imported.source.revision
+    )
+    return () if same else (imported,)
+
+
+def quarantine_record(command: QuarantineRecord, stream: Stream) -> tuple[Event, ...]:
+    quarantined = command.quarantined
+    kept = stream.quarantined and stream.record == quarantined.source.digest
+    return () if kept or _overtaken(command, stream) else (quarantined,)
+
+
+def remove_record(command: RemoveRecord, stream: Stream) -> tuple[Event, ...]:
+    if stream.record is None or stream.changed_here or _overtaken(command, stream):
+        return ()
+    if command.system and stream.ticket and stream.ticket.system != command.system:
+        return ()  # another system has a record of this id, and it is not that one which is gone
+    return (command.removed,)
+
+
+def _overtaken(command: ImportTicket | QuarantineRecord | RemoveRecord, stream: Stream) -> bool:
+    return command.read_at is not None and stream.position > command.read_at
+
+
+def unique(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in the caller's order, each at its first place."""
+    return tuple(dict.fromkeys(names))
+
+
+_Change = RenameTicket | ChangeFeatures | RetireTicket | RestoreTicket
+
+
+def _owned(command: _Change, ticket: Ticket | None) -> Ticket:
+    if ticket is None or command.within not in (None, ticket.org_id):
+        raise TicketNotFound(f"There is no ticket {command.ticket_id}.")
+    if command.expected_version not in (None, ticket.version):
+        raise VersionConflict(
+            f"Ticket {ticket.id} is at version {ticket.version}, not {command.expected_version}. "
+            "Read it again and decide on what it holds now.",
+            version=ticket.version,
+        )
+    return ticket
+
+
+def _active(command: _Change, ticket: Ticket | None) -> Ticket:
+    ticket = _owned(command, ticket)
+    if ticket.retired:
+        raise TicketIsRetired(f"Ticket {ticket.id} is retired. Restore it before changing it.")
+    return ticket
+
+
+def _check_name(name: str) -> None:
+    kinds = {unicodedata.category(character) for character in name}
+    if kinds <= {"Zs", "Cf"}:  # nothing in it can be seen
+        fault = "The name is empty."
+    elif len(name) > NAME_LENGTH:
+        fault = f"The name has {len(name)} characters; at most {NAME_LENGTH} are allowed."
+    elif kinds & {"Cc", "Cs", "Zl", "Zp"} or any(c in _DIRECTIONS for c in name):
+        fault = "The name holds control characters."
+    else:
+        return
+    raise InvalidName(fault, (Fault("/name", InvalidName.code, fault),))
+
+
+def _check_count(features: tuple[str, ...]) -> None:
+    if len(features) > FEATURES_PER_TICKET:
+        fault = f"{len(features)} features were sent; at most {FEATURES_PER_TICKET} are allowed."
+        raise InvalidFeatures(fault, (Fault("/features", InvalidFeatures.code, fault),))

@@ -1,0 +1,1 @@
+"""Settings, store addresses, and the catalogue file."""

@@ -1,0 +1,91 @@
+"""The catalogue file, read again when it changes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+import structlog
+
+from domain.catalogue import Catalogue
+from domain.errors import ConfigurationError
+from infrastructure.configuration.catalogue_toml import parse_catalogue
+
+BUNDLED: Final = Path(__file__).parents[1] / "catalogue.toml"
+"""The catalogue that ships with the program."""
+
+_SECONDS_BETWEEN_LOOKS: Final = 1.0
+_LARGEST: Final = 1_000_000
+
+_log = structlog.get_logger(__name__)
+
+
+class CatalogueFile:
+    """The catalogue in force, safe to ask from any thread.
+
+    A file that is wrong from the start raises `ConfigurationError`. One that goes wrong later is
+    reported in `problem` and logged once, while the last good catalogue stays in force.
+    """
+
+    def __init__(self, path: Path, monotonic: Callable[[], float]) -> None:
+        self.path = path
+        self.problem: str | None = None
+        self._monotonic = monotonic
+        self._looking = Lock()
+        self._seen: bytes | None = _read(path)
+        self._catalogue = _parse(path, self._seen)
+        self._look_at = monotonic() + _SECONDS_BETWEEN_LOOKS
+
+    def current(self) -> Catalogue:
+        """The catalogue in force. Looks at the file at most once a second, so ask every time."""
+        if self._monotonic() >= self._look_at:
+            with self._looking:
+                now = self._monotonic()
+                if now >= self._look_at:
+                    self._look_at = now + _SECONDS_BETWEEN_LOOKS
+                    self._look()
+        return self._catalogue
+
+    def _look(self) -> None:
+        # The content itself is compared: it is small, and two writes within one tick of the
+        # file system's clock leave the same time and may leave the same size.
+        seen, self._seen = self._seen, None
+        try:
+            self._seen = _read(self.path)
+            if self._seen == seen:
+                return
+            self._catalogue = _parse(self.path, self._seen)
+        except ConfigurationError as error:
+            if str(error) != self.problem:
+                self.problem = str(error)
+                _log.error("catalogue.refused", problem=self.problem, in_force="the last good one")
+        else:
+            self.problem = None
+            _log.info("catalogue.reloaded", path=str(self.path))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise ConfigurationError(f"{path} is not a file. Name the catalogue file itself.")
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The catalogue {path} can not be read: {error.strerror}. "
+            "Check TICKETBOOK_CATALOGUE and the file's permissions."
+        ) from error
+    if len(content) > _LARGEST:
+        raise ConfigurationError(f"{path} has more than {_LARGEST:,} bytes. Is it a catalogue?")
+    return content
+
+
+def _parse(path: Path, content: bytes) -> Catalogue:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(
+            f"{path}, line {line}: this is not UTF-8 text. Save the file as UTF-8."
+        ) from error
+    return parse_catalogue(text, str(path))

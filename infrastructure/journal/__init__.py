@@ -1,0 +1,1 @@
+"""Who read the audit log, and what operators did."""

@@ -1,0 +1,1 @@
+"""Tokens, keys and secrets: who is believed, and what is signed with."""

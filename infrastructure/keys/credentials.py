@@ -1,0 +1,256 @@
+"""Who is calling: bearer tokens verified, and issued where a shared secret is configured."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from threading import Lock
+from typing import Annotated, Any, Final, Literal
+
+import jwt
+from jwt import PyJWK
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from domain.log.ports import Clock
+
+SCOPES: Final = (
+    "tickets:read",
+    "tickets:write",
+    "audit:read",
+    "projections:operate",
+    "migrate",
+)
+
+EVERY_ORGANISATION: Final = "*"
+"""The `org` of platform staff."""
+
+OURS: Final = "ticketbook"
+"""Issuer and audience of the tokens signed with a shared secret."""
+
+LONGEST_TOKEN: Final = 8192
+LEEWAY: Final = timedelta(seconds=30)
+"""How far the clocks of an issuer and of this machine may lie apart."""
+
+_KEPT: Final = 4096
+_KEPT_FOR: Final = timedelta(minutes=5)
+
+Code = Literal[
+    "token-missing", "token-invalid", "token-expired", "token-not-yet-valid", "issuer-unavailable"
+]
+
+
+class CredentialError(Exception):
+    """The caller could not be recognised. `code` is stable; `detail` says what to do.
+
+    `issuer-unavailable` is nobody's fault who calls: the same token may be good in a moment.
+    """
+
+    def __init__(self, code: Code, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a verified token speaks for. `org_id` None is platform staff: every organisation."""
+
+    subject: str
+    org_id: str | None
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyingKey:
+    """A key and the one algorithm it is good for."""
+
+    key: bytes | PyJWK
+    algorithm: str
+
+
+KeyOf = Callable[[str], VerifyingKey]
+"""The key for a token, found before anything in the token is believed. May raise
+`CredentialError`."""
+
+
+class Tokens:
+    """Verifies the tokens of one issuer, and remembers those that were good.
+
+    Safe from any thread. `known` never blocks; `verify` may, for seconds, when the issuer's keys
+    must be fetched: on an event loop ask `known` first and run `verify` in a thread.
+    """
+
+    def __init__(self, key_of: KeyOf, issuer: str, audience: str, clock: Clock) -> None:
+        self._key_of = key_of
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+        self._good: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        self._lock = Lock()
+
+    def known(self, token: str) -> Caller | None:
+        """The caller, if this token was verified lately and has not expired since."""
+        with self._lock:
+            if not (found := self._good.get(token)):
+                return None
+            caller, until = found
+            if self._clock().timestamp() < until:
+                self._good.move_to_end(token)
+                return caller
+            del self._good[token]
+            return None
+
+    def verify(self, token: str) -> Caller:
+        """The caller this token speaks for; raises `CredentialError`."""
+        if caller := self.known(token):
+            return caller
+        claims = self._claims(token)
+        now, leeway = self._clock().timestamp(), LEEWAY.total_seconds()
+        if claims.nbf is not None and now + leeway < claims.nbf:
+            raise CredentialError("token-not-yet-valid", "The token is not valid yet: try later.")
+        until = claims.exp + leeway
+        if until <= now:
+            raise CredentialError("token-expired", "The token has expired. Get a new one.")
+        caller = claims.caller()
+        self._keep(token, caller, min(until, now + _KEPT_FOR.total_seconds()))
+        return caller
+
+    def _claims(self, token: str) -> "_Claims":
+        if not token:
+            raise _missing()
+        if len(token) > LONGEST_TOKEN:
+            raise _invalid(f"The token is longer than {LONGEST_TOKEN:,} characters.")
+        try:
+            key = self._key_of(token)
+            return _Claims.model_validate(self._signed(token, key))
+        except ValidationError as error:
+            claim = error.errors()[0]["loc"][0]
+            raise _invalid(f"The token's claim {claim!r} {_EXPECTED[str(claim)]}") from None
+        except jwt.MissingRequiredClaimError as error:
+            raise _invalid(f"The token has no claim {error.claim!r}: it is required.") from None
+        except jwt.InvalidIssuerError:
+            raise _invalid(f"The token is not from the issuer {self._issuer!r}.") from None
+        except jwt.InvalidAudienceError:
+            raise _invalid(f"The token is not meant for the audience {self._audience!r}.") from None
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise _invalid("The token is not signed by whom it should be, or damaged.") from None
+
+    def _signed(self, token: str, key: VerifyingKey) -> dict[str, Any]:
+        """What the token claims, once signature, issuer and audience are right."""
+        return jwt.decode(
+            token,
+            key.key,
+            algorithms=[key.algorithm],
+            issuer=self._issuer,
+            audience=self._audience,
+            options={
+                "require": ["iss", "aud", "sub", "exp", "org"],
+                "enforce_minimum_key_length": True,
+                # by the clock we were given, in `verify`
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+                # by `_Claims`, with a better explanation
+                "verify_sub": False,
+                "verify_jti": False,
+            },
+        )
+
+    def _keep(self, token: str, caller: Caller, until: float) -> None:
+        with self._lock:
+            self._good[token] = (caller, until)
+            if len(self._good) > _KEPT:
+                self._good.popitem(last=False)
+
+
+def secret_tokens(secret: str, clock: Clock) -> Tokens:
+    """Tokens signed with a shared secret; their `verify` never blocks."""
+    key = VerifyingKey(secret.encode(), "HS256")
+    return Tokens(lambda _token: key, OURS, OURS, clock)
+
+
+def issue_token(
+    secret: str, sub: str, org: str, scopes: Iterable[str], lifetime: timedelta, clock: Clock
+) -> str:
+    """A token signed with `secret`. Raises `ValueError`, saying what to correct."""
+    now = clock().timestamp()
+    scope = " ".join(_checked_scope(scope) for scope in scopes)
+    claims = {"sub": sub, "org": org, "scope": scope, "exp": int(now + lifetime.total_seconds())}
+    try:
+        _Claims.model_validate(claims)
+    except ValidationError as error:
+        claim = error.errors()[0]["loc"][0]
+        raise ValueError(f"{claim} {_EXPECTED[str(claim)]}") from None
+    if lifetime <= timedelta():
+        raise ValueError("The lifetime must be longer than nothing.")
+    return jwt.encode(
+        claims | {"iss": OURS, "aud": OURS, "iat": int(now)}, secret.encode(), algorithm="HS256"
+    )
+
+
+def bearer(authorization: str | None) -> str:
+    """The token in an `Authorization` header; raises `CredentialError`."""
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise _missing()
+    return token.strip()
+
+
+def _checked_scope(scope: str) -> str:
+    if scope in SCOPES:
+        return scope
+    close = get_close_matches(scope[:200], SCOPES, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else f"Scopes are {', '.join(SCOPES)}."
+    raise ValueError(f"There is no scope {scope!r}. {hint}")
+
+
+def _missing() -> CredentialError:
+    return CredentialError(
+        "token-missing", "Send a token in the header: Authorization: Bearer TOKEN"
+    )
+
+
+def _invalid(detail: str) -> CredentialError:
+    return CredentialError("token-invalid", f"{detail} Get a new token.")
+
+
+def _printable(subject: str) -> str:
+    if not subject.isprintable() or not subject.strip():
+        raise ValueError
+    return subject
+
+
+_ORGANISATION: Final = re.compile(r"[0-9a-f]{24}|\*")
+
+
+def _organisation(org: str) -> str:
+    if not _ORGANISATION.fullmatch(org):
+        raise ValueError
+    return org
+
+
+_EXPECTED: Final = {
+    "sub": "must be 1 to 255 printable characters.",
+    "org": "must be 24 lower-case hexadecimal digits, or * for platform staff.",
+    "scope": "must be text: scopes separated by spaces.",
+    "exp": "must be a time in seconds.",
+    "nbf": "must be a time in seconds.",
+}
+
+_Time = Annotated[float, Field(ge=0, le=1e12)]
+
+
+class _Claims(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    sub: Annotated[str, Field(max_length=255), AfterValidator(_printable)]
+    org: Annotated[str, AfterValidator(_organisation)]
+    scope: str = ""
+    exp: _Time
+    nbf: _Time | None = None
+
+    def caller(self) -> Caller:
+        org_id = None if self.org == EVERY_ORGANISATION else self.org
+        return Caller(self.sub, org_id, frozenset(self.scope.split()) & frozenset(SCOPES))

@@ -1,0 +1,109 @@
+"""The public keys of an OpenID Connect issuer, fetched when they are needed."""
+
+import json
+from collections.abc import Callable
+from http.client import HTTPException
+from threading import Lock
+from typing import Final
+from urllib.request import urlopen
+
+import jwt
+import structlog
+from jwt import PyJWKClient
+
+from domain.errors import ConfigurationError
+from domain.log.ports import Clock
+from infrastructure.configuration.addresses import parse_web_address
+from infrastructure.keys.credentials import CredentialError, Tokens, VerifyingKey
+
+_ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256"}
+"""One per type of key. What the token's header says is only ever compared with this."""
+
+_TIMEOUT: Final = 5.0
+_FRESH: Final = 300.0
+"""Seconds after which keys are fetched again."""
+
+_USABLE: Final = 3600.0
+"""Seconds for which keys go on being used while the issuer does not answer."""
+
+_PAUSE: Final = 10.0
+"""Seconds between two questions to the issuer, so that made-up key names can not flood it."""
+
+_LARGEST: Final = 1_000_000
+
+_log = structlog.get_logger(__name__)
+
+
+def issuer_tokens(
+    issuer: str, audience: str, clock: Clock, monotonic: Callable[[], float]
+) -> Tokens:
+    """Tokens of an OpenID Connect issuer. Nothing is fetched before the first `verify`."""
+    return Tokens(IssuerKeys(issuer, monotonic).key_of, issuer, audience, clock)
+
+
+class IssuerKeys:
+    """Keys by their id. An outage of the issuer does not disturb tokens whose key is known."""
+
+    def __init__(self, issuer: str, monotonic: Callable[[], float]) -> None:
+        self._issuer = issuer
+        self._monotonic = monotonic
+        self._keys: dict[str, VerifyingKey] = {}
+        self._fetched = self._asked = float("-inf")
+        self._fetching = Lock()
+
+    def key_of(self, token: str) -> VerifyingKey:
+        """The key that should have signed `token`. May block while keys are fetched."""
+        key_id = jwt.get_unverified_header(token).get("kid")
+        if not isinstance(key_id, str):
+            raise CredentialError(
+                "token-invalid", "The token does not name its key (kid). Get a new token."
+            )
+        if not self._knows(key_id):
+            with self._fetching:
+                if self._monotonic() - self._asked >= _PAUSE:
+                    self._fetch()
+        return self._key(key_id)
+
+    def _knows(self, key_id: str) -> bool:
+        return key_id in self._keys and self._monotonic() - self._fetched <= _FRESH
+
+    def _key(self, key_id: str) -> VerifyingKey:
+        key = self._keys.get(key_id)
+        if key and self._monotonic() - self._fetched <= _USABLE:
+            return key
+        if self._asked > self._fetched:
+            raise CredentialError(
+                "issuer-unavailable",
+                f"The issuer {self._issuer} does not hand out its keys. Try again in a moment.",
+            )
+        raise CredentialError(
+            "token-invalid",
+            "The issuer has no such key for RS256 or ES256. Get a new token.",
+        )
+
+    def _fetch(self) -> None:
+        """Replace the keys; keep the old ones when the issuer does not answer sensibly."""
+        self._asked = self._monotonic()
+        try:
+            client = PyJWKClient(self._jwks_uri(), cache_jwk_set=False, timeout=_TIMEOUT)
+            found = client.get_signing_keys()
+        except (OSError, HTTPException, ValueError, ConfigurationError, jwt.PyJWTError) as error:
+            _log.error("issuer.unavailable", issuer=self._issuer, error=str(error))
+            return
+        self._keys = {
+            key.key_id: VerifyingKey(key, key.algorithm_name)
+            for key in found
+            if key.key_id and _ALGORITHMS.get(key.key_type or "") == key.algorithm_name
+        }
+        self._fetched = self._monotonic()
+
+    def _jwks_uri(self) -> str:
+        """Where the keys are, from the issuer's own description (OpenID Connect Discovery)."""
+        address = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
+        with urlopen(address, timeout=_TIMEOUT) as response:
+            if response.geturl() != address:
+                raise ValueError(f"{address} redirects to {response.geturl()}")
+            description = json.loads(response.read(_LARGEST))
+        if not isinstance(description, dict) or description.get("issuer") != self._issuer:
+            raise ValueError(f"{address} does not describe the issuer {self._issuer}")
+        return parse_web_address("jwks_uri", str(description.get("jwks_uri")))

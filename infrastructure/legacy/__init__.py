@@ -1,1 +1,0 @@
-"""The old system: its records and what they mean here, its users, its tokens."""

@@ -1,0 +1,77 @@
+"""Computing the hash chain again, from what is stored."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final, Protocol
+
+from domain.errors import ChainBroken
+from domain.log.chain import EMPTY, START, Head, Link, is_number, next_hash
+
+_TOLD: Final = 5_000
+
+
+class ChainedLog(Protocol):
+    """What of a log is needed to check its chain."""
+
+    def ending(self) -> Head:
+        """The position of the last event, with its hash."""
+
+    def scan(self) -> Iterator[Link]:
+        """Everything that is stored, as it is stored."""
+
+
+def check_chain(
+    log: ChainedLog, signed: Collection[Head], tell: Callable[[int, int], None]
+) -> Head:
+    """The head that all stored events add up to, wherever the store says that they end. `signed`
+    are heads kept elsewhere that must lie on the chain; `tell` hears the position reached and the
+    last one.
+
+    Raises `ChainBroken` at the first position where something is wrong. No event is decoded.
+    """
+    end = log.ending().position
+    head = EMPTY
+    heads: dict[int, set[bytes]] = {0: {START}}
+    for one in signed:
+        heads.setdefault(one.position, set()).add(one.hash)
+    _compare(head, heads)
+    for link in log.scan():
+        head = _follow(head, link)
+        if head.position in heads:
+            _compare(head, heads)
+        if head.position % _TOLD == 0:
+            tell(head.position, max(head.position, end))
+    if head.position < end:
+        raise ChainBroken(head.position + 1, f"nothing from here on, but the log went to {end}.")
+    beyond = min((position for position in heads if position > head.position), default=None)
+    if beyond is not None:
+        raise ChainBroken(
+            head.position + 1, f"the log ends before it; a head of position {beyond} was signed."
+        )
+    tell(head.position, head.position)
+    return head
+
+
+def _follow(head: Head, link: Link) -> Head:
+    position = head.position + 1
+    if not is_number(link.position) or link.position != position:
+        raise ChainBroken(position, f"here should be an event; there is one of {link.position!r}.")
+    _, who, version, topic, state, _ = link
+    # the type too: an id that only looks the same is not found any more
+    if type(who) is not str or type(topic) is not str or type(state) is not bytes:
+        raise ChainBroken(position, "the event is no event any more.")
+    if not is_number(version):
+        raise ChainBroken(position, "the event is no event any more.")
+    try:
+        computed = next_hash(head.hash, position, who, version, topic, state)
+    except (OverflowError, UnicodeError):
+        raise ChainBroken(position, "the event is no event any more.") from None
+    if computed != link.hash:
+        raise ChainBroken(position, "the event is not what was hashed.")
+    return Head(position, computed)
+
+
+def _compare(head: Head, heads: Mapping[int, set[bytes]]) -> None:
+    if heads[head.position] != {head.hash}:
+        raise ChainBroken(
+            head.position, "a head signed here earlier has another hash: the log was rewritten."
+        )

@@ -1,0 +1,174 @@
+"""Domain events and answers as stored bytes, and back.
+
+The bytes are JSON: `{"recorded_at": …, "data": {event fields}}`, plus `"shape": n` once an event's
+fields have changed. They are the same on every store, so hashes over them agree.
+
+To change the shape of an event: raise its number in `SHAPES`, add an upcaster that turns the old
+`data` into the next one, and add a golden file in `tests/golden/`. Stored events are never
+rewritten.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Generic, NotRequired, TypeVar
+
+from eventsourcing.persistence import StoredEvent
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+from typing_extensions import TypedDict
+
+from domain.errors import REFUSALS, EventUnreadable, Fault, StoreCorrupt
+from domain.log.ports import Answer
+from domain.ticket.events import EVENT_TYPES, Event, Recorded
+from infrastructure.log.ordered_log import Chained, StoredAnswer
+
+SHAPES: Final[dict[str, int]] = {}
+"""The current shape of each topic; 1 unless listed."""
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
+"""(topic, shape) to the function that turns that shape's data into the next shape's."""
+
+E = TypeVar("E")
+
+
+class _Envelope(TypedDict, Generic[E]):
+    """What is stored of an event."""
+
+    recorded_at: datetime
+    data: E
+    shape: NotRequired[int]
+
+
+_ENVELOPES: Final[dict[str, TypeAdapter[_Envelope[Event]]]] = {
+    event_type.TOPIC: TypeAdapter(_Envelope[event_type])  # type: ignore[valid-type]
+    for event_type in EVENT_TYPES
+}
+
+
+_EVENTS: Final[dict[str, TypeAdapter[Event]]] = {
+    event_type.TOPIC: TypeAdapter(event_type) for event_type in EVENT_TYPES
+}
+
+
+def encode_event(event: Event) -> bytes:
+    """What is stored of an event whatever its place in the log."""
+    return _EVENTS[event.TOPIC].dump_json(event)
+
+
+def encode(recorded: Recorded, event: bytes | None = None) -> StoredEvent:
+    """`event` is what `encode_event` makes of the event, where that is known already."""
+    topic = recorded.event.TOPIC
+    data = event or encode_event(recorded.event)
+    shape = b',"shape":%d' % SHAPES[topic] if topic in SHAPES else b""
+    return StoredEvent(
+        originator_id=recorded.ticket_id,
+        originator_version=recorded.version,
+        topic=topic,
+        state=b'{"recorded_at":%b,"data":%b%b}' % (to_json(recorded.recorded_at), data, shape),
+    )
+
+
+def decode(stored: Chained) -> Recorded:
+    """Raises `EventUnreadable` when the bytes are not what `encode` wrote."""
+    try:
+        envelope = _read(stored) or _read_again(stored)
+        return Recorded(
+            stored.id,
+            str(stored.originator_id),
+            stored.originator_version,
+            envelope["recorded_at"],
+            envelope["data"],
+            stored.hash.hex(),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise EventUnreadable(
+            f"The event at position {stored.id} ({stored.topic}, ticket {stored.originator_id}, "
+            f"version {stored.originator_version}) can not be read: {_without_data(error)}. "
+            "It was written by a newer version, or damaged.",
+            stored.id,
+            str(stored.originator_id),
+        ) from _without_input(error)
+
+
+def _read(stored: Chained) -> _Envelope[Event] | None:
+    """In one pass, as almost every event can be; None where there is more to it."""
+    try:
+        read = _ENVELOPES[stored.topic].validate_json(stored.state, extra="forbid")
+    except ValidationError:
+        return None
+    return read if read.get("shape", 1) == SHAPES.get(stored.topic, 1) else None
+
+
+def _read_again(stored: Chained) -> _Envelope[Event]:
+    """Step by step, from an older shape to the current one. Raises what is wrong."""
+    envelope = from_json(stored.state)
+    data, shape = envelope["data"], envelope.get("shape", 1)
+    current = SHAPES.get(stored.topic, 1)
+    if shape > current:
+        raise ValueError(f"it has shape {shape}, and the newest known here is {current}")
+    for older in range(shape, current):
+        data = UPCASTERS[stored.topic, older](data)
+    now = {"recorded_at": envelope["recorded_at"], "data": data}
+    return _ENVELOPES[stored.topic].validate_python(now, extra="forbid")
+
+
+def _without_data(error: Exception) -> str:
+    """What is wrong, without quoting what is stored: messages go where the data may not."""
+    if isinstance(error, ValidationError):
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        places = [(".".join(map(str, one["loc"])), one["msg"]) for one in faults[:3]]
+        return "; ".join(f"{place}: {what}" if place else what for place, what in places)
+    return str(error)
+
+
+def _without_input(error: Exception) -> Exception | None:
+    """The cause to show in a traceback; pydantic's errors quote what they were given."""
+    return None if isinstance(error, ValidationError) else error
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredRefusal:
+    code: str
+    detail: str
+    faults: tuple[Fault, ...]
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredAnswer:
+    fingerprint: str
+    ticket_id: str
+    version: int
+    position: int
+    refusal: _StoredRefusal | None
+
+
+_ANSWER: Final = TypeAdapter(_StoredAnswer)
+
+
+def encode_answer(answer: Answer) -> StoredAnswer:
+    refusal = None
+    if said := answer.refusal:
+        refusal = _StoredRefusal(said.code, said.detail, said.faults, said.version)
+    body = _StoredAnswer(
+        answer.fingerprint, answer.ticket_id, answer.version, answer.position, refusal
+    )
+    return StoredAnswer(answer.key, to_json(body))
+
+
+def decode_answer(key: str, body: bytes) -> Answer:
+    try:
+        stored = _ANSWER.validate_json(body, extra="forbid")
+        refusal = None
+        if said := stored.refusal:
+            refusal = REFUSALS[said.code](said.detail, said.faults, said.version)
+    except (KeyError, ValueError) as error:
+        raise StoreCorrupt(
+            f"The answer kept for key {key!r} can not be read: {_without_data(error)}"
+        ) from _without_input(error)
+    return Answer(
+        key, stored.fingerprint, stored.ticket_id, stored.version, stored.position, refusal
+    )

@@ -1,0 +1,205 @@
+"""The one writer of a process: it decides commands in turn and commits them together."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from domain.catalogue import Catalogue
+from domain.deciding import Answered, Batch, Key, Outcome, Submission, recalled, told_again
+from domain.errors import EventUnreadable, HeadMoved, StoreCorrupt, StoreUnavailable
+from domain.log.ports import Clock, EventLog
+from domain.log.stream import UNBEGUN, Stream, stream_of
+from domain.origin import milliseconds
+from domain.ticket.commands import Command, CreateTicket, ImportTicket, QuarantineRecord
+from domain.ticket.events import Recorded
+from infrastructure.log.group_commit import BATCH, GroupCommit
+
+REMEMBERED: Final = 50_000
+"""Most tickets whose state is kept in memory between batches, unless told otherwise."""
+
+_CATCH_UP: Final = 1_000
+_IMPORTS: Final = (ImportTicket, QuarantineRecord)
+
+
+class Writer:
+    """Decides submissions in arrival order, each on the state that the one before it left.
+
+    It owns the positions it commits: a commit succeeds only if nobody else appended since the
+    writer last looked, so states kept in memory are exact whenever a commit succeeds; a batch
+    that appends nothing asks the log whether that is so. When somebody else did append, it reads
+    their events and decides the batch again. A refused submission never disturbs its neighbours.
+
+    `committed` is called with each batch's events once they are durable. It must not raise.
+    At most `batch` submissions are committed together.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        catalogue: Callable[[], Catalogue],
+        clock: Clock,
+        committed: Callable[[Sequence[Recorded]], None],
+        remembered: int = REMEMBERED,
+        batch: int = BATCH,
+    ) -> None:
+        self._log = log
+        self._catalogue = catalogue
+        self._clock = clock
+        self._committed = committed
+        self._head: int | None = None
+        self._last_recorded = datetime.min.replace(tzinfo=UTC)
+        self._states: OrderedDict[str, Stream] = OrderedDict()
+        self._imports_are_new = False
+        self._remembered = remembered
+        self._group = GroupCommit(self._settle, name="writer", batch=batch)
+
+    def hand_in(
+        self, submission: Submission, tell: Callable[[Outcome | Exception], object]
+    ) -> None:
+        """`tell` gets the outcome or the exception, on the writer's thread; it must be quick."""
+        self._group.hand_in(submission, tell)
+
+    def hand_in_all(
+        self, submissions: Sequence[Submission], tell: Callable[[Outcome | Exception], object]
+    ) -> None:
+        """Like `hand_in`, for many at once; `tell` hears of them in their order."""
+        self._group.hand_in_all(submissions, tell)
+
+    def submit(self, submission: Submission) -> Future[Outcome]:
+        """The future outcome, or its `Refusal`, `KeyReused`, `StoreUnavailable`."""
+        return self._group.submit(submission)
+
+    def execute(self, *commands: Command, key: Key | None = None) -> Outcome:
+        """Submit and wait."""
+        return self.submit(Submission(commands, key)).result()
+
+    def close(self) -> None:
+        """Finish what was submitted, then stop."""
+        self._group.close()
+
+    def _settle(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Exception]:
+        try:
+            return self._commit(submissions)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # a ticket that can not be read, or an event no store can hold
+            if len(submissions) == 1:
+                return [error]
+            return [result for one in submissions for result in self._settle([one])]
+
+    def _commit(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Exception]:
+        presuming = True
+        while True:
+            if self._head is None:
+                self._find_head()
+            batch = self._decide(submissions, presuming)
+            presuming = False
+            if batch.presumed_in_vain():
+                continue
+            try:
+                if not batch.events and self._log.head() != batch.after:
+                    raise HeadMoved("what was refused may be right by now")
+                if batch.events or batch.answers:
+                    self._log.commit(batch.after, batch.events, batch.answers)
+            except HeadMoved:
+                self._rebase()
+                continue
+            self._keep(batch)
+            return batch.results
+
+    def _decide(self, submissions: Sequence[Submission], presuming: bool) -> Batch:
+        """When `presuming`, a ticket to be created is taken not to exist, without asking: the log
+        refuses its first event if it does, and then it is loaded. So is one to be imported, if
+        the last ones that were asked for did not: a migration imports many, mostly new ones."""
+        assert self._head is not None
+        commands = [command for submission in submissions for command in submission.commands]
+        wanted = {command.ticket_id for command in commands}
+        imported = {c.ticket_id for c in commands if isinstance(c, _IMPORTS)}
+        new = {c.ticket_id for c in commands if isinstance(c, CreateTicket)}
+        if self._imports_are_new:
+            new |= imported
+        presumed = {one for one in new if one not in self._states} if presuming else set[str]()
+        states = self._load(wanted, presumed)
+        if asked := [one for one in imported - presumed if one not in self._states]:
+            self._imports_are_new = all(states[one] is UNBEGUN for one in asked)
+        batch = Batch(
+            after=self._head,
+            now=max(milliseconds(self._clock()), self._last_recorded),
+            catalogue=self._catalogue(),
+            states=states,
+            presumed=presumed,
+        )
+        answered = self._answered(submissions)
+        for submission in submissions:
+            batch.take(submission, answered)
+        return batch
+
+    def _load(self, wanted: set[str], presumed: set[str]) -> dict[str, Stream]:
+        """The states the batch starts from, read from the log unless known or presumed new."""
+        # not `wanted - self._states.keys()`: that walks all the states, for every batch
+        unknown = {ticket_id for ticket_id in wanted - presumed if ticket_id not in self._states}
+        states = {ticket_id: self._states.get(ticket_id, UNBEGUN) for ticket_id in wanted}
+        histories = self._log.histories(unknown)
+        states.update((ticket_id, stream_of(history)) for ticket_id, history in histories.items())
+        return states
+
+    def _answered(self, submissions: Sequence[Submission]) -> dict[str, Answered]:
+        """What earlier submissions with the batch's keys were told."""
+        answers = self._log.answers({s.key.value for s in submissions if s.key})
+        told = [answer.ticket_id for answer in answers.values() if not answer.refusal]
+        histories = self._log.histories(set(told))
+        return {
+            key: (
+                answer,
+                told_again(answer.refusal)
+                if answer.refusal
+                else recalled(answer, histories.get(answer.ticket_id, ())),
+            )
+            for key, answer in answers.items()
+        }
+
+    def _keep(self, batch: Batch) -> None:
+        for ticket_id, state in batch.states.items():
+            self._states[ticket_id] = state
+            self._states.move_to_end(ticket_id)
+        while len(self._states) > self._remembered:
+            self._states.popitem(last=False)
+        if batch.events:
+            self._head = batch.events[-1].position
+            self._last_recorded = batch.now
+            self._committed(batch.events)
+
+    def _find_head(self) -> None:
+        self._head = self._log.head()
+        if self._head:
+            with suppress(EventUnreadable, IndexError):  # only its time was wanted; or it is gone
+                self._last_recorded = self._log.read(self._head - 1, 1)[0].recorded_at
+
+    def _rebase(self) -> None:
+        """Take in what others appended, or a commit of ours whose acknowledgement got lost."""
+        assert self._head is not None
+        end = self._log.head()  # before reading: all up to there can be read by now
+        try:
+            foreign = self._log.read(self._head, _CATCH_UP)
+        except EventUnreadable as error:
+            self._states.pop(error.ticket_id, None)
+            self._head = error.position
+            return
+        if not foreign and end != self._head:
+            raise StoreCorrupt(
+                f"The log ends at {end} and this process knows of events up to {self._head}: they "
+                "were removed, or its end was changed. Nothing was stored. Stop the service, run "
+                "ticketbook audit verify, and restore the log from a backup where it names a "
+                "position."
+            )
+        if len(foreign) == _CATCH_UP:  # far behind: start from the head again
+            self._head = None
+            self._states.clear()
+            return
+        for recorded in foreign:
+            if state := self._states.get(recorded.ticket_id):
+                self._states[recorded.ticket_id] = state.after(recorded)
+            self._head, self._last_recorded = recorded.position, recorded.recorded_at

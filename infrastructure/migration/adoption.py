@@ -1,0 +1,64 @@
+"""A collection `tickets` that stood in the store's database before the service first came there.
+
+Its documents become tickets, and it is kept under another name: the service shows its own view of
+the tickets in its place.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from domain.errors import SourceUnusable
+from infrastructure.migration.reading import asking
+from infrastructure.migration.restoring import Records
+from infrastructure.migration.source import DatabaseSource
+
+GENERAL: Final = "tickets"
+"""The collection of the general model, whose documents each name their system."""
+
+_KEPT: Final = f"{GENERAL}_adopted_"
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What stands in the database: `waiting` is a collection of others that is not yet adopted,
+    `kept` is one that was, `view` is whether the service shows its tickets already."""
+
+    waiting: Records | None
+    kept: Records | None
+    view: bool
+
+    def set_aside(self, now: datetime) -> Records:
+        """Give the waiting collection its other name: from now on nobody writes to it."""
+        assert self.waiting is not None
+        database, name = self.waiting.database, f"{_KEPT}{now:%Y%m%dT%H%M%S}"
+        with asking(self.waiting.full_name):
+            self.waiting.rename(name)
+        return database[name]
+
+    def undo(self) -> None:
+        """Give the kept collection its name back, in the place of the view."""
+        assert self.kept is not None
+        with asking(self.kept.full_name):
+            if self.view:
+                self.kept.database[GENERAL].drop()
+            self.kept.rename(GENERAL)
+
+
+def adoption_of(source: DatabaseSource) -> Adoption:
+    """Raises `SourceUnusable` when it can not be told what should be adopted."""
+    database = source.database
+    with asking(source.name):
+        kinds: dict[str, Any] = {
+            found["name"]: found["type"] for found in database.list_collections()
+        }
+        view = kinds.get(GENERAL) == "view"
+        holds = GENERAL in kinds and not view and database[GENERAL].find_one() is not None
+    kept = sorted(name for name in kinds if name.startswith(_KEPT))
+    if len(kept) > 1 or (kept and holds):
+        raise SourceUnusable(
+            f"Of {', '.join([GENERAL] * holds + kept)} only one may be there: something wrote to "
+            f"{GENERAL} while it was adopted. Stop it, bring all documents into the one to keep, "
+            "drop the others, and start again."
+        )
+    return Adoption(database[GENERAL] if holds else None, database[kept[0]] if kept else None, view)

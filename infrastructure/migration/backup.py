@@ -1,0 +1,130 @@
+"""A dump of the old system's records, as mongodump writes them, with a manifest; read back.
+
+Users are dumped as they are, password hashes included: folder and files are for their owner alone.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from domain.errors import BackupUnusable
+from infrastructure.migration.proofs import Backup
+from infrastructure.migration.restoring import Content, content_of, shape_of
+from infrastructure.migration.source import TICKETS, USERS, DatabaseSource, FolderSource, documents
+
+MANIFEST: Final = "manifest.json"
+
+_EVERY: Final = 10_000
+_NO_SHAPE: Final = '{"options": {}, "indexes": []}'
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """What a file holds; `shape` are the collection's options and indexes, for `put_back`."""
+
+    records: int
+    sha256: str
+    shape: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup holds, by collection. `source` is the name of the source, `at` is ISO."""
+
+    source: str
+    at: str
+    dumps: Mapping[str, Dump]
+
+    def evidence(self, folder: Path, collection: str) -> Backup:
+        dump = self.dumps[collection]
+        content = Content(dump.records, dump.sha256)
+        return Backup(str(folder.resolve()), content, dump.shape, self.at)
+
+
+_MANIFEST: Final = TypeAdapter(Manifest)
+
+Tell = Callable[[str, int, int], None]
+"""Told now and then: the collection, how many records of it are done, and of about how many."""
+
+
+def make_backup(
+    source: DatabaseSource | FolderSource, folder: Path, at: str, tell: Tell
+) -> Manifest:
+    """Dump `ticket_1` and, where there are any, `users`; read the dumps again and compare.
+
+    The manifest is written last: a folder without one is no backup, and may be written again.
+    Raises `BackupUnusable`, `SourceUnusable`, `StoreUnavailable`.
+    """
+    folder = folder.resolve()
+    _make_room(folder, source.name)
+    dumps: dict[str, Dump] = {}
+    for collection in (TICKETS, USERS):
+        if collection == TICKETS or source.has(collection):
+            dumps[collection] = _dump(source, collection, folder, tell)
+    manifest = Manifest(source.name, at, dumps)
+    for collection, dump in dumps.items():
+        _check(folder, collection, dump)
+    with _writing(folder / MANIFEST) as write:
+        write(_MANIFEST.dump_json(manifest, indent=2))
+    return manifest
+
+
+def _dump(source: DatabaseSource | FolderSource, collection: str, folder: Path, tell: Tell) -> Dump:
+    total, count, digest = source.count(collection), 0, sha256()
+    with _writing(folder / f"{collection}.bson") as write:
+        for record in source.records(collection):
+            write(record)
+            digest.update(record)
+            count += 1
+            if count % _EVERY == 0:
+                tell(collection, count, max(total, count))
+    tell(collection, count, count)
+    shape = (
+        shape_of(source.collection(collection)) if isinstance(source, DatabaseSource) else _NO_SHAPE
+    )
+    return Dump(count, digest.hexdigest(), shape)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[Callable[[bytes], object]]:
+    """Write a new file for its owner alone; it is durable when the block ends."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file.write
+            file.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> BackupUnusable:
+    return BackupUnusable(f"The backup can not be written: {error}. Name another folder in --to.")
+
+
+def _make_room(folder: Path, source_name: str) -> None:
+    ours = {f"{collection}.bson" for collection in (TICKETS, USERS)}
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        there = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise _unwritable(error) from error
+    if source_name == str(folder) or MANIFEST in there or not there <= ours:
+        raise BackupUnusable(
+            f"{folder} holds something already. Name a new folder in --to: nothing is overwritten."
+        )
+
+
+def _check(folder: Path, collection: str, dump: Dump) -> None:
+    content = content_of(documents(folder / f"{collection}.bson"))
+    if (content.records, content.sha256) != (dump.records, dump.sha256):
+        raise BackupUnusable(
+            f"{folder / collection}.bson does not hold what its manifest says: {content.records} "
+            f"records instead of {dump.records}, or other ones. Make a new backup."
+        )

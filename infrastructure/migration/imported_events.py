@@ -1,0 +1,40 @@
+"""What the log says of records that were taken over."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from domain.log.ports import EventLog
+from domain.log.stream import is_change
+from domain.ticket.events import LegacyRecordQuarantined, Recorded, TicketImported
+
+_SOME: Final = 1_000
+
+
+def every_event(log: EventLog) -> Iterator[Recorded]:
+    """All events in their order. Raises `EventUnreadable`."""
+    position = 0
+    while events := log.read(position, _SOME):
+        yield from events
+        position = events[-1].position
+
+
+def took_over(recorded: Recorded, collection: str, system: str | None = None) -> bool:
+    """Whether the event took a record of the collection over: as a ticket of the system, or of any
+    when that is None; or into quarantine, where records are of no system."""
+    event = recorded.event
+    if isinstance(event, TicketImported) and system not in (None, event.system):
+        return False
+    if isinstance(event, TicketImported | LegacyRecordQuarantined):
+        return event.source.collection == collection
+    return False
+
+
+def first_change(log: EventLog, collection: str) -> Recorded | None:
+    """The first change that was made here, to whatever ticket, since the first record of the
+    collection was taken over; None when there is none."""
+    began = False
+    for recorded in every_event(log):
+        if began and is_change(recorded.event):
+            return recorded
+        began = began or took_over(recorded, collection)
+    return None

@@ -1,0 +1,56 @@
+"""What was proven about a collection of the old system, kept beside the log."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from infrastructure.migration.restoring import Content
+from infrastructure.stores import Notes
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A dump that was read back and compared. `shape` is for `restoring.put_back`; `at` is ISO."""
+
+    folder: str
+    content: Content
+    shape: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Every record of exactly this content was accounted for when the log ended at `position`."""
+
+    content: Content
+    position: int
+    at: str
+
+
+class Evidence:
+    """The latest backup and verification of one collection of one source."""
+
+    def __init__(self, notes: Notes, source: str, collection: str) -> None:
+        self._notes = notes
+        self._of = f"{source} {collection}"
+
+    def backup(self) -> Backup | None:
+        found = self._find("backup")
+        return Backup(**found) if found else None
+
+    def verified(self) -> Verified | None:
+        found = self._find("verified")
+        return Verified(**found) if found else None
+
+    def backed_up(self, backup: Backup) -> None:
+        self._notes.keep(f"backup {self._of}", asdict(backup))
+
+    def was_verified(self, verified: Verified) -> None:
+        self._notes.keep(f"verified {self._of}", asdict(verified))
+
+    def is_not_verified(self) -> None:
+        """What was proven does not hold any more."""
+        self._notes.forget(f"verified {self._of}")
+
+    def _find(self, what: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self._notes.find(f"{what} {self._of}")
+        return found and found | {"content": Content(**found["content"])}

@@ -1,0 +1,68 @@
+"""From which sources records were taken over, kept beside the log."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from domain.log.ports import EventLog
+from domain.ticket.events import LegacyRecordQuarantined, Recorded
+from infrastructure.migration.imported_events import every_event, took_over
+from infrastructure.migration.records import Translation
+from infrastructure.stores import Notes
+
+
+class Provenance:
+    """What is known of the sources of one collection, while records come from `source`.
+
+    What is not in one source may well stand in another: so as long as records of the same system
+    came from others too, none is taken to be gone; unless they are the `same` old system by
+    another name.
+    """
+
+    def __init__(
+        self, notes: Notes, source: str, translation: Translation, same: bool = False
+    ) -> None:
+        self._notes = notes
+        self._source = source
+        self._translation = translation
+        self._same = same
+
+    def noting(self, records: Iterable[bytes]) -> Iterator[bytes]:
+        """The same records; where they come from is noted before the first is handed on."""
+        for number, record in enumerate(records):
+            if not number:
+                self.note()
+            yield record
+
+    def note(self) -> None:
+        """From now on records may have come from this source. Durable once this returns."""
+        known = self._known(self._translation.system)
+        if self._source not in known:
+            self._notes.keep(self._name(self._translation.system), [*known, self._source])
+
+    def others(self) -> Sequence[str]:
+        """The other sources that records of this system came from; none if they are the same."""
+        known = () if self._same else self._known(self._translation.system)
+        return [one for one in known if one != self._source]
+
+    def is_shared(self) -> bool:
+        """Whether records of other systems came from elsewhere: nothing tells whose those in
+        quarantine are."""
+        systems = self._translation.catalogue.systems.keys() - {self._translation.system}
+        return any(set(self._known(system)) - {self._source} for system in systems)
+
+    def may_be_gone(self, log: EventLog) -> Iterator[Recorded]:
+        """The events that took over what is gone, unless it is in this source."""
+        if self.others():
+            return
+        collection, system = self._translation.collection, self._translation.system
+        shared = self.is_shared()
+        for recorded in every_event(log):
+            if shared and isinstance(recorded.event, LegacyRecordQuarantined):
+                continue
+            if took_over(recorded, collection, system):
+                yield recorded
+
+    def _known(self, system: str | None) -> Sequence[str]:
+        return self._notes.find(self._name(system)) or []
+
+    def _name(self, system: str | None) -> str:
+        return f"sources {self._translation.collection} {system}"

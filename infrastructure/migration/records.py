@@ -1,0 +1,209 @@
+"""What a record of the old system means here: a ticket, or a reason why it can be none.
+
+Pure: the bytes of a BSON document go in, a command comes out. What has one obvious meaning is
+mended, and the command says so; what has none is kept whole.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import filterfalse
+from typing import Any, Final, TypeGuard
+
+import bson
+from bson import ObjectId
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+from bson.errors import BSONError
+
+from domain.catalogue import Catalogue
+from domain.origin import Origin, milliseconds
+from domain.ticket.commands import ImportTicket, QuarantineRecord
+from domain.ticket.events import LegacyRecordQuarantined, SourceRecord, TicketImported
+from domain.ticket.handlers import unique
+from infrastructure.migration.bson import fields_of
+from infrastructure.migration.record_text import as_text
+
+_KNOWN: Final = frozenset(
+    ("_id", "name", "orgId", "system", "features", "createdAt", "updatedAt", "__v")
+)
+_NAIVE: Final = CodecOptions[dict[str, Any]](datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+"""Times in UTC without saying so: that takes two thirds of the time of saying it."""
+
+_HEXADECIMAL: Final = re.compile("[0-9a-fA-F]{24}")
+_ISO: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"(Z|[+-][0-9]{2}:[0-5][0-9])"
+)
+"""As JavaScript writes it, or with an offset."""
+
+_EXACT: Final = 2**53
+"""Below it a double holds every whole number."""
+
+_PLAIN: Final = re.compile(r"[\w .:@/+-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable(Exception):
+    """Why a record can be no ticket."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """How the records of one collection are read.
+
+    `system` is the one they all belong to, or None when each names its own.
+    """
+
+    collection: str
+    system: str | None
+    catalogue: Catalogue
+
+    def command(
+        self, record: bytes, origin: Origin, read_at: int | None = None
+    ) -> ImportTicket | QuarantineRecord:
+        """What to do with a record that was read when the log ended at `read_at`."""
+        try:
+            fields = bson.decode(record, _NAIVE)
+        except BSONError as error:
+            reason = f"it is no readable BSON document ({error})"
+            return self.quarantine(record, reason, origin, read_at)
+        try:
+            imported = self._imported(fields, sha256(record).hexdigest(), origin)
+        except Unusable as unusable:
+            return self.quarantine(record, unusable.reason, origin, read_at)
+        return ImportTicket(stream_id(fields["_id"]), imported, read_at)
+
+    def quarantine(
+        self, record: bytes, reason: str, origin: Origin, read_at: int | None = None
+    ) -> QuarantineRecord:
+        """Keep the record whole, for that reason."""
+        digest, fields = sha256(record).hexdigest(), fields_of(record)
+        source = SourceRecord(self.collection, digest, _revision(fields, []))
+        quarantined = LegacyRecordQuarantined(origin, source, reason, as_text(record))
+        name = stream_id(fields["_id"]) if "_id" in fields else f"record:{digest[:40]}"
+        return QuarantineRecord(name, quarantined, read_at)
+
+    def _imported(self, fields: Mapping[str, Any], digest: str, origin: Origin) -> TicketImported:
+        repairs: list[str] = []
+        record_id = fields.get("_id")
+        if not isinstance(record_id, ObjectId):
+            raise Unusable("its _id is not an ObjectId")
+        org_id = _organisation(fields.get("orgId"), repairs)
+        system = self._system(fields)
+        features = _features(fields, repairs)
+        known = self.catalogue.systems[system].features
+        created = _moment(fields, "createdAt", repairs) or record_id.generation_time
+        updated = _moment(fields, "updatedAt", repairs) or created
+        revision = _revision(fields, repairs)
+        if not _KNOWN.issuperset(fields):
+            left_out = [name for name in fields if name not in _KNOWN]
+            repairs.append(f"left out: {', '.join(left_out)}")
+        unknown = tuple(filterfalse(known.__contains__, features))
+        return TicketImported(
+            origin=origin,
+            org_id=org_id,
+            system=system,
+            name=_name(fields.get("name")),
+            features=tuple(f for f in features if f in known) if unknown else features,
+            created_at=created,
+            updated_at=updated,
+            source=SourceRecord(self.collection, digest, revision),
+            repairs=tuple(repairs),
+            unknown_features=unknown,
+        )
+
+    def _system(self, fields: Mapping[str, Any]) -> str:
+        its_own = fields.get("system")
+        if self.system is not None and its_own not in (None, self.system):
+            raise Unusable("it names another system")
+        system = its_own if self.system is None else self.system
+        if not _is_text(system) or system not in self.catalogue.systems:
+            raise Unusable("it names no system of the catalogue")
+        return system
+
+
+def stream_id(record_id: Any) -> str:
+    """The stream of the record with this `_id`: as text, if no other `_id` has the same text."""
+    if isinstance(record_id, ObjectId):
+        return str(record_id)
+    plain = _is_text(record_id) and _PLAIN.fullmatch(record_id)
+    if plain and not _HEXADECIMAL.fullmatch(record_id) and not record_id.startswith("record:"):
+        return str(record_id)
+    return f"record:{sha256(bson.encode({'_id': record_id})).hexdigest()[:40]}"
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """Not an `isinstance`: JavaScript code is a `str` too as BSON is read here, but no text."""
+    return type(value) is str
+
+
+def _organisation(value: Any, repairs: list[str]) -> str:
+    if isinstance(value, ObjectId):
+        return str(value)
+    if _is_text(value) and _HEXADECIMAL.fullmatch(value):
+        repairs.append("orgId was text")
+        return value.lower()
+    raise Unusable("it has no organisation")
+
+
+def _name(value: Any) -> str:
+    if _is_text(value) and value.strip():
+        return value
+    raise Unusable("it has no usable name")
+
+
+def _features(fields: Mapping[str, Any], repairs: list[str]) -> tuple[str, ...]:
+    if "features" not in fields:  # the old system reads that as an empty list
+        repairs.append("features were missing: none")
+        return ()
+    listed = fields["features"]
+    if not isinstance(listed, list) or not {str}.issuperset(map(type, listed)):
+        raise Unusable("its features are not a list of names")
+    features = unique(listed)
+    if len(features) != len(listed):
+        repairs.append("a feature was listed more than once")
+    return features
+
+
+def _moment(fields: Mapping[str, Any], name: str, repairs: list[str]) -> datetime | None:
+    value = fields.get(name)
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC)
+    otherwise = "createdAt" if name == "updatedAt" else "from _id"
+    if name not in fields:
+        repairs.append(f"{name} was missing: {otherwise}")
+    elif isinstance(value, DatetimeMS):
+        repairs.append(f"{name} was out of range: {otherwise}")
+    elif (moment := _written(value)) is None:
+        repairs.append(f"{name} was no date: {otherwise}")
+    else:
+        repairs.append(f"{name} was text")
+        return moment
+    return None
+
+
+def _written(value: Any) -> datetime | None:
+    """The moment that a text names, to the millisecond; None when it names none, or none without
+    knowing where it was written."""
+    if not _is_text(value) or not _ISO.fullmatch(value):
+        return None
+    try:
+        return milliseconds(datetime.fromisoformat(value))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _revision(fields: Mapping[str, Any], repairs: list[str]) -> int:
+    value = fields.get("__v")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        repairs.append("__v was a double")
+        return int(value)
+    repairs.append(f"__v was {'no whole number' if '__v' in fields else 'missing'}: 0")
+    return 0

@@ -1,0 +1,173 @@
+"""Taking a collection out of the old system, and putting it back: the only writes there.
+
+Nothing is dropped before its very bytes were looked at under a name that nobody writes to, and
+nothing gets its name back before it was written whole and read again. So a kill at any moment
+leaves a state from which asking again goes on.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from bson import json_util
+from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+
+from domain.errors import SourceChanged, StoreCorrupt
+from infrastructure.migration.reading import asking, up_to_date
+
+RETIRING: Final = "_retiring"
+RESTORING: Final = "_restoring"
+"""Endings of the names under which a collection stands while it is taken out, or put back."""
+
+_TOGETHER: Final = 1_000
+_TOGETHER_BYTES: Final = 8 * 1024 * 1024
+_NAMESPACE_EXISTS: Final = 48
+
+Records = Collection[RawBSONDocument]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """How many records a collection holds, and the SHA-256 of all their bytes in their order."""
+
+    records: int
+    sha256: str
+
+
+def content_of(records: Iterable[bytes]) -> Content:
+    count, digest = 0, sha256()
+    for record in records:
+        count += 1
+        digest.update(record)
+    return Content(count, digest.hexdigest())
+
+
+def raw(collection: Records) -> Iterator[bytes]:
+    """The bytes of every record, in natural order."""
+    with asking(collection.full_name), up_to_date(collection.database.client) as session:
+        for record in collection.find(sort=[("$natural", 1)], session=session):
+            yield bytes(record.raw)
+
+
+def exists(collection: Records) -> bool:
+    with asking(collection.full_name):
+        return bool(collection.database.list_collection_names(filter={"name": collection.name}))
+
+
+def shape_of(collection: Records) -> str:
+    """Options and indexes of a collection, as extended JSON for `put_back`."""
+    with asking(collection.full_name):
+        found = list(collection.database.list_collections(filter={"name": collection.name}))
+        indexes = [
+            {name: value for name, value in index.items() if name not in ("v", "ns")}
+            for index in collection.list_indexes()
+            if index["name"] != "_id_"
+        ]
+    options = found[0]["options"] if found else {}
+    return json_util.dumps({"options": options, "indexes": indexes})
+
+
+def is_out(collection: Records) -> bool:
+    """Whether the collection is gone, under its own name and under that it has on its way out."""
+    return not exists(collection) and not exists(_beside(collection, RETIRING))
+
+
+def take_out(collection: Records, expected: Content) -> bool:
+    """Drop the collection if it holds exactly `expected`. Raises `SourceChanged`, with everything
+    as it was, when it holds something else. False when it is gone already."""
+    name, aside = collection.name, _beside(collection, RETIRING)
+    if is_out(collection):
+        return False
+    if exists(aside) and exists(collection):
+        raise _written_to(name, aside.name)
+    with asking(collection.full_name):
+        if not exists(aside):
+            collection.rename(aside.name)
+        found = content_of(raw(aside))
+        if found != expected:
+            _rename_back(aside, name)
+            raise SourceChanged(
+                f"{name} holds {found.records} records, and they are not the {expected.records} "
+                "that were verified. They are left as they are: bring the tickets up to date with "
+                "ticketbook migrate follow, then back up and verify again."
+            )
+        aside.drop()
+    return True
+
+
+def put_back(
+    collection: Records, records: Iterable[bytes], expected: Content, shape: str, kept: str
+) -> bool:
+    """Make the collection hold exactly `records`, which must add up to `expected`. If something
+    else stands there, that is renamed to `kept`. False when nothing had to be done."""
+    name, aside, built = (
+        collection.name,
+        _beside(collection, RETIRING),
+        _beside(collection, RESTORING),
+    )
+    with asking(collection.full_name):
+        if exists(aside) and not exists(collection):
+            aside.rename(name)
+        if exists(collection) and content_of(raw(collection)) == expected:
+            return False
+        built.drop()
+        _make(built, shape)
+        for some in _batches(records):
+            built.insert_many(some)
+        if content_of(raw(built)) != expected:
+            built.drop()
+            raise StoreCorrupt(
+                f"What was written for {name} did not come back as the backup holds it. Nothing "
+                "was replaced. Is the backup damaged? Compare its SHA-256 with its manifest."
+            )
+        if exists(collection):
+            collection.rename(kept)
+        _rename_back(built, name)
+    return True
+
+
+def _beside(collection: Records, ending: str) -> Records:
+    return collection.database[collection.name + ending].with_options(
+        collection.codec_options, write_concern=collection.write_concern
+    )
+
+
+def _make(collection: Records, shape: str) -> None:
+    wanted: dict[str, Any] = json_util.loads(shape)
+    database = collection.database
+    database.command("create", collection.name, **wanted["options"])
+    if wanted["indexes"]:
+        database.command("createIndexes", collection.name, indexes=wanted["indexes"])
+
+
+def _batches(records: Iterable[bytes]) -> Iterator[list[RawBSONDocument]]:
+    some: list[RawBSONDocument] = []
+    size = 0
+    for record in records:
+        some.append(RawBSONDocument(record))
+        size += len(record)
+        if len(some) == _TOGETHER or size > _TOGETHER_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _rename_back(collection: Records, name: str) -> None:
+    try:
+        collection.rename(name)
+    except OperationFailure as error:
+        if error.code == _NAMESPACE_EXISTS:
+            raise _written_to(name, collection.name) from error
+        raise
+
+
+def _written_to(name: str, aside: str) -> SourceChanged:
+    return SourceChanged(
+        f"Both {name} and {aside} are there: something wrote to {name} while it was away. Stop it, "
+        f"bring what is in {name} into {aside}, drop {name}, rename {aside} to {name}, and start "
+        "again."
+    )

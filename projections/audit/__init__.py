@@ -1,0 +1,1 @@
+"""The audit log: its projection, and the questions auditors ask of it."""

@@ -1,0 +1,110 @@
+"""What changed between two positions of the log, ticket by ticket, and what did it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from projections.audit.histories import Reader, Walk
+from projections.audit.projection import AuditEntry, AuditFilter, Content
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A ticket that was not the same after as before. Each change names the entry that did it:
+    where several had a hand in it, the last. What was done and undone in between is no change.
+
+    `before` or `after` is None where there was no ticket. `granted` and `revoked` are what its
+    holders gained and lost.
+    """
+
+    ticket_id: str
+    org_id: str | None
+    system: str | None
+    before: Content | None
+    after: Content | None
+    added: AuditEntry | None
+    retired: AuditEntry | None
+    restored: AuditEntry | None
+    renamed: AuditEntry | None
+    granted: Sequence[tuple[str, AuditEntry]]
+    revoked: Sequence[tuple[str, AuditEntry]]
+
+    @property
+    def is_any(self) -> bool:
+        deeds = (self.added, self.retired, self.restored, self.renamed)
+        return any(deeds) or bool(self.granted or self.revoked)
+
+
+@dataclass(frozen=True, slots=True)
+class DifferencePage:
+    """`beyond` is the position past which the comparison goes on; None when it is at its end."""
+
+    differences: Sequence[Difference]
+    beyond: int | None
+
+
+def differences(
+    reader: Reader, where: AuditFilter, after: int, upto: int, *, beyond: int | None, limit: int
+) -> DifferencePage:
+    """How the tickets that `where` chooses differ at position `upto` from what they were at
+    `after`, in the order of their first changes in between. `where` must choose whole tickets. A
+    page may end early, maybe empty: there is more for as long as `beyond` is not None."""
+    found: list[Difference] = []
+
+    def concerned(entry: AuditEntry) -> bool:
+        """A record in quarantine belongs to nobody, until it becomes a ticket."""
+        return where.org_id in (None, entry.org_id) and where.system in (None, entry.system)
+
+    walk = Walk(reader, where, after, upto, beyond=beyond, concerned=concerned)
+    for _, life in walk:
+        if (changed := difference(life)).is_any:
+            found.append(changed)
+            if len(found) == limit:
+                break
+    return DifferencePage(found, walk.beyond)
+
+
+def difference(entries: Sequence[AuditEntry]) -> Difference:
+    """What one ticket's entries, oldest first, come to."""
+    first, last = entries[0], entries[-1]
+    before, after = first.before, last.after
+    held, holds = _in_force(before), _in_force(after)
+    lived, lives = bool(before and before.retired), bool(after and after.retired)
+    return Difference(
+        ticket_id=last.ticket_id,
+        org_id=last.org_id,
+        system=last.system,
+        before=before,
+        after=after,
+        added=_last(e for e in entries if e.before is None and e.after) if not before else None,
+        retired=_last(e for e in entries if _turned(e, True)) if lives and not lived else None,
+        restored=_last(e for e in entries if _turned(e, False)) if lived and not lives else None,
+        renamed=_renamed(entries) if before and after and before.name != after.name else None,
+        granted=[
+            (feature, entry)
+            for feature in holds
+            if feature not in held and (entry := _last(e for e in entries if feature in e.granted))
+        ],
+        revoked=[
+            (feature, entry)
+            for feature in held
+            if feature not in holds and (entry := _last(e for e in entries if feature in e.revoked))
+        ],
+    )
+
+
+def _in_force(content: Content | None) -> Sequence[str]:
+    return content.features if content and not content.retired else ()
+
+
+def _turned(entry: AuditEntry, retired: bool) -> bool:
+    """Whether the entry retired its ticket, or brought it back."""
+    was = bool(entry.before and entry.before.retired)
+    return entry.after is not None and (was, entry.after.retired) == (not retired, retired)
+
+
+def _renamed(entries: Sequence[AuditEntry]) -> AuditEntry | None:
+    return _last(e for e in entries if e.before and e.after and e.before.name != e.after.name)
+
+
+def _last(entries: Iterable[AuditEntry]) -> AuditEntry | None:
+    return max(entries, key=lambda entry: entry.position, default=None)

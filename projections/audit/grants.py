@@ -1,0 +1,105 @@
+"""Which tickets granted a feature at any time between two positions of the log, and who granted it
+to them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from projections.audit.as_of import Then
+from projections.audit.histories import Reader, Walk, lives
+from projections.audit.projection import AuditEntry, AuditFilter
+from projections.tickets.projection import TicketFilter
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which feature; of all organisations and systems, or of one."""
+
+    feature: str
+    org_id: str | None = None
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A while for which a ticket granted the feature: the entry that granted it, which may lie
+    before the stretch that was asked for, and the one that revoked it, None when none did by the
+    stretch's end. `granted` is None where the view passes over that event."""
+
+    granted: AuditEntry | None
+    revoked: AuditEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Granting:
+    """A ticket with its grants of the feature in the stretch, oldest first. `entry` says what the
+    ticket held in the first moment of the stretch at which it granted the feature."""
+
+    entry: AuditEntry
+    grants: Sequence[Grant]
+
+
+Place = str | int
+"""How far the answer has come. Tickets that granted the feature when the stretch began come first,
+by id: a ticket id. Then those that were granted it later, by position: a position."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantingPage:
+    """`beyond` is the place past which the answer goes on; None when it is at its end."""
+
+    tickets: Sequence[Granting]
+    beyond: Place | None
+
+
+def granting(
+    reader: Reader, asked: Question, after: int, upto: int, *, beyond: Place | None, limit: int
+) -> GrantingPage:
+    """The tickets that granted the feature at position `after` or at any later one up to `upto`,
+    each of them once. A page may end early, maybe empty: there is more for as long as `beyond` is
+    not None."""
+    if isinstance(beyond, int):
+        return _granted_later(reader, asked, after, upto, beyond, limit)
+    where = TicketFilter(asked.org_id, asked.system, None, asked.feature)
+    page = reader.tickets_at(after, where, beyond=beyond, limit=limit)
+    held = {then.entry.ticket_id: then for then in page.tickets}
+    told = lives(reader, held, after, upto)
+    tickets = [_from_the_start(one, told, asked.feature) for one in page.tickets]
+    if page.beyond is not None:
+        return GrantingPage(tickets, page.beyond)
+    if len(tickets) == limit:
+        return GrantingPage(tickets, after)
+    later = _granted_later(reader, asked, after, upto, after, limit - len(tickets))
+    return GrantingPage([*tickets, *later.tickets], later.beyond)
+
+
+def _granted_later(
+    reader: Reader, asked: Question, after: int, upto: int, beyond: int, limit: int
+) -> GrantingPage:
+    where = AuditFilter(asked.org_id, asked.system, granted=asked.feature)
+    tickets: list[Granting] = []
+
+    def concerned(entry: AuditEntry) -> bool:
+        """What was revoked first was granted before, and told of with all that was then."""
+        return asked.feature in entry.granted or asked.feature in entry.revoked
+
+    walk = Walk(reader, where, after, upto, beyond=beyond, concerned=concerned)
+    for entry, life in walk:
+        tickets.append(Granting(entry, _grants((), life, asked.feature)))
+        if len(tickets) == limit:
+            break
+    return GrantingPage(tickets, walk.beyond)
+
+
+def _from_the_start(then: Then, told: Mapping[str, Sequence[AuditEntry]], feature: str) -> Granting:
+    life = told.get(then.entry.ticket_id, ())
+    return Granting(then.entry, _grants((Grant(then.granted_by),), life, feature))
+
+
+def _grants(before: Sequence[Grant], life: Sequence[AuditEntry], feature: str) -> Sequence[Grant]:
+    grants = list(before)
+    for entry in life:
+        if feature in entry.granted:
+            grants.append(Grant(entry))
+        elif feature in entry.revoked:
+            grants[-1] = Grant(grants[-1].granted, entry)
+    return grants

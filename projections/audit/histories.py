@@ -1,0 +1,95 @@
+"""What happened to tickets between two positions, ticket by ticket in the order of their first
+entries there."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+from projections.audit.as_of import PastReader
+from projections.audit.projection import AuditEntry, AuditFilter, AuditReader
+
+LOOKED_AT: Final = 1_000
+"""Most entries whose tickets one walk looks at."""
+
+_READ: Final = 20_000
+"""A walk that has read so many entries of tickets looks at no further ones."""
+
+_PAGE: Final = 500
+_TOGETHER: Final = 20
+"""Tickets read at once: all of their entries are in memory together."""
+
+Life = Sequence[AuditEntry]
+"""The entries of one ticket in some stretch of the log, oldest first."""
+
+
+class Reader(AuditReader, PastReader, Protocol):
+    """The `audit` view, for both kinds of questions."""
+
+
+def lives(
+    reader: PastReader, ticket_ids: Collection[str], after: int, upto: int
+) -> Mapping[str, Life]:
+    """All that happened to these tickets at positions above `after`, up to `upto`."""
+    told: dict[str, list[AuditEntry]] = {}
+    for entry in reader.between(ticket_ids, after, upto):
+        told.setdefault(entry.ticket_id, []).append(entry)
+    return told
+
+
+class Walk:
+    """The tickets with an entry that `where` matches at a position above `after` and `beyond`, up
+    to `upto`: each once, with that entry and its life in the stretch, if the entry is the first of
+    them that is `concerned`; else an earlier walk has told of it.
+
+    A walk may end early, as it looks at so many entries only. `beyond` is the position past which
+    the next one goes on, at any time; None when there is no more.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        where: AuditFilter,
+        after: int,
+        upto: int,
+        *,
+        beyond: int | None,
+        concerned: Callable[[AuditEntry], bool],
+    ) -> None:
+        self.beyond = beyond
+        self._reader = reader
+        self._between = replace(where, since_position=after + 1, before_position=upto + 1)
+        self._after, self._upto = after, upto
+        self._concerned = concerned
+        self._read = 0
+
+    def __iter__(self) -> Iterator[tuple[AuditEntry, Life]]:
+        seen: set[str] = set()
+        looked = 0
+        while looked < LOOKED_AT and self._read < _READ:
+            page = self._reader.page(
+                self._between, beyond=self.beyond, limit=_PAGE, newest_first=False
+            )
+            looked += max(len(page.entries), 1)
+            coming: list[AuditEntry] = []
+            for entry in page.entries:
+                if entry.ticket_id not in seen:
+                    seen.add(entry.ticket_id)
+                    coming.append(entry)
+            for start in range(0, len(coming), _TOGETHER):
+                if self._read >= _READ:
+                    return
+                yield from self._among(coming[start : start + _TOGETHER])
+            self.beyond = page.beyond
+            if self.beyond is None:
+                return
+
+    def _among(self, entries: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, Life]]:
+        ids = [entry.ticket_id for entry in entries]
+        told = lives(self._reader, ids, self._after, self._upto)
+        self._read += sum(map(len, told.values()))
+        for entry in entries:
+            self.beyond = entry.position if entry.position < self._upto else None
+            life = told[entry.ticket_id]
+            first = next(one for one in life if self._concerned(one))
+            if first.position == entry.position:
+                yield entry, life

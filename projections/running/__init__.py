@@ -1,0 +1,1 @@
+"""What keeps a view current: applier, runner, progress."""

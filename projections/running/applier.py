@@ -1,0 +1,160 @@
+"""Applies events to a view, batch by batch, for as long as its fence holds."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final, Generic
+
+from domain.errors import EventUnreadable, Fenced, StoreUnavailable, TicketNotParked
+from domain.ticket.events import Recorded
+from projections.running.projection import Change, Parked, Projected, Row, parking
+
+BATCH: Final = 1_000
+"""Most events in one transaction."""
+
+_REMEMBERED: Final = 20_000
+
+
+class Applier(Generic[Row]):
+    """The one who may write a view, because it holds the highest fence.
+
+    Row states it has just written are remembered, so that a busy ticket costs no query.
+    """
+
+    def __init__(self, projected: Projected[Row], fence: int) -> None:
+        self._projection = projected.projection
+        self._view = projected.view
+        self._log = projected.log
+        self._clock = projected.clock
+        self._skipped = projected.skipped
+        self.fence = fence
+        self._rows: OrderedDict[str, Row | None] = OrderedDict()
+        self.resume()
+
+    def resume(self) -> None:
+        """Look again where the view stands: something else moved it. Tickets that were parked at
+        an event which has been skipped since go on."""
+        self._rows.clear()
+        self.position = self._view.take_over(self.fence)
+        self._passed = self._skipped().keys()
+        self._parked = dict(self._view.parked())
+        for parked in list(self._parked.values()):
+            if parked.position in self._passed and parked.position <= self.position:
+                self.go_on(parked.ticket_id)
+
+    def go_on(self, ticket_id: str) -> None:
+        """Retry a parked ticket, whatever may be wrong with it."""
+        try:
+            self.retry(ticket_id)
+        except (Fenced, StoreUnavailable):
+            raise
+        except Exception:
+            return  # its row is damaged as well: it stays parked, and holds up nobody else
+
+    def step(self, limit: int = BATCH) -> int:
+        """Apply the next events, at most `limit`; how many there were. Raises `Fenced`."""
+        try:
+            events = self._log.read(self.position, limit)
+        except EventUnreadable as error:
+            self._pass_over(error.ticket_id, error.position, error)
+            return 1
+        if events:
+            self._apply(events)
+        return len(events)
+
+    def retry(self, ticket_id: str) -> None:
+        """Apply what waits of a parked ticket, or park it again where it fails now.
+        Raises `TicketNotParked`."""
+        parked = self._parked.get(ticket_id)
+        if parked is None:
+            raise TicketNotParked(f"{self._projection.name} has no parked ticket {ticket_id}.")
+        history = self._log.fragments([ticket_id]).get(ticket_id, ())
+        waiting = [
+            told
+            for told in history
+            if parked.position <= told.position <= self.position
+            and told.position not in self._passed
+        ]
+        row = self._view.latest([ticket_id]).get(ticket_id)
+        rows: list[tuple[str, Row | None]] = []
+        still: list[Parked] = []
+        for recorded in waiting:
+            try:
+                if isinstance(recorded, EventUnreadable):
+                    raise recorded
+                row = self._projection.project(row, recorded)
+            except Exception as error:
+                still.append(self._park(ticket_id, recorded.position, error))
+                break
+            rows.append((ticket_id, row))
+        released = () if still else (ticket_id,)
+        change = Change(self.position, self.position, self._kept(rows), still, released)
+        self._commit(change, {ticket_id: row})
+
+    def _apply(self, events: Sequence[Recorded]) -> None:
+        try:
+            change, rows = self._project(events)
+            self._commit(change, rows)
+        except (Fenced, StoreUnavailable):
+            raise
+        except Exception as error:  # a row is damaged, or none to store: find whose, and park it
+            if len(events) > 1:
+                for recorded in events:
+                    self._apply([recorded])
+                return
+            self._pass_over(events[0].ticket_id, events[0].position, error)
+
+    def _pass_over(self, ticket_id: str, position: int, error: Exception) -> None:
+        """Go past one event, whose ticket waits for somebody to retry it, unless it is skipped."""
+        fine = ticket_id in self._parked or position in self._passed
+        parked = [] if fine else [self._park(ticket_id, position, error)]
+        self._commit(Change(self.position, position, (), parked), {})
+
+    def _project(self, events: Sequence[Recorded]) -> tuple[Change[Row], dict[str, Row | None]]:
+        flowing = [
+            recorded
+            for recorded in events
+            if recorded.ticket_id not in self._parked and recorded.position not in self._passed
+        ]
+        current = self._current(flowing)
+        rows: list[tuple[str, Row | None]] = []
+        parked: dict[str, Parked] = {}
+        for recorded in flowing:
+            ticket_id = recorded.ticket_id
+            if ticket_id in parked:
+                continue
+            try:
+                row = self._projection.project(current.get(ticket_id), recorded)
+            except Exception as error:  # whatever it raises concerns this ticket alone
+                parked[ticket_id] = self._park(ticket_id, recorded.position, error)
+                continue
+            current[ticket_id] = row
+            rows.append((ticket_id, row))
+        change = Change(self.position, events[-1].position, self._kept(rows), list(parked.values()))
+        return change, current
+
+    def _current(self, events: Sequence[Recorded]) -> dict[str, Row | None]:
+        """The rows the events build on. A stream that begins here has none, without asking."""
+        first: dict[str, int] = {}
+        for recorded in events:
+            first.setdefault(recorded.ticket_id, recorded.version)
+        known = {i: self._rows[i] for i in first if i in self._rows}
+        missing = [i for i, version in first.items() if version > 1 and i not in known]
+        return {**known, **(self._view.latest(missing) if missing else {})}
+
+    def _kept(self, rows: list[tuple[str, Row | None]]) -> Sequence[tuple[str, Row | None]]:
+        return rows if self._projection.every else list(dict(rows).items())
+
+    def _park(self, ticket_id: str, position: int, error: Exception) -> Parked:
+        return parking(ticket_id, position, error, self._clock())
+
+    def _commit(self, change: Change[Row], rows: dict[str, Row | None]) -> None:
+        self._view.apply(change, self.fence)
+        self.position = change.upto
+        self._parked.update((parked.ticket_id, parked) for parked in change.parked)
+        for ticket_id in change.released:
+            self._parked.pop(ticket_id, None)
+        for ticket_id, row in rows.items():
+            self._rows[ticket_id] = row
+            self._rows.move_to_end(ticket_id)
+        while len(self._rows) > _REMEMBERED:
+            self._rows.popitem(last=False)

@@ -1,0 +1,107 @@
+"""Keeps one view current, in one process at a time."""
+
+from contextlib import suppress
+from threading import Event, Thread
+from time import monotonic
+from typing import Final, Generic
+
+from domain.errors import Fenced, StoreUnavailable, TicketbookError
+from projections.running.applier import BATCH, Applier
+from projections.running.progress import Progress
+from projections.running.projection import Projected, Row
+
+LEASE_SECONDS: Final = 3.0
+"""A runner that has not renewed for so long is taken to be dead."""
+
+HEARTBEAT: Final = 1.0
+"""Seconds between renewals, and at most between looks at the log."""
+
+GATHER: Final = 0.02
+"""Seconds in which events gather after a step, unless somebody waits for them or the view is far
+behind: a transaction costs a store as much as some hundred events in it."""
+
+_STANDBY: Final = 0.1
+
+
+class Runner(Generic[Row]):
+    """A thread that leads the projection when no other process does, and stands by otherwise.
+
+    `head` is how far the log is known to go: the runner wakes as soon as it grows. `progress` is
+    told how far the view has come. Failures of the store are waited out; nothing but `stop`
+    ends the thread. `problem` says why its last try failed, or None when that went well.
+    """
+
+    def __init__(
+        self, projected: Projected[Row], head: Progress, progress: Progress, holder: str
+    ) -> None:
+        self._projected = projected
+        self._leases = projected.leases
+        self._name = projected.view.name
+        self._head = head
+        self._progress = progress
+        self._holder = holder
+        self._stop = Event()
+        self._wake = Event()
+        self.leading = False
+        self.problem: str | None = None
+        self._thread = Thread(target=self._run, name=f"runner-{self._name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch at hand, give the lease up, and end."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                fence = self._leases.acquire(self._name, self._holder, LEASE_SECONDS)
+                if fence is not None:
+                    self._lead(fence)
+            except Fenced:
+                pass  # somebody else leads now, or an operator is at work
+            except TicketbookError as error:
+                self.problem = str(error)
+            except Exception as error:  # a runner that dies in silence would look merely idle
+                self.problem = f"{type(error).__name__}: {error}"
+            finally:
+                self.leading = False
+            self._stop.wait(_STANDBY)
+
+    def _lead(self, fence: int) -> None:
+        try:
+            applier = Applier(self._projected, fence)
+            self.leading = True
+            self._progress.advance(applier.position)
+            renew_at = monotonic() + HEARTBEAT
+            while not self._stop.is_set():
+                if monotonic() >= renew_at:
+                    if self._leases.acquire(self._name, self._holder, LEASE_SECONDS) != fence:
+                        return
+                    renew_at = monotonic() + HEARTBEAT
+                applied = applier.step()
+                self.problem = None
+                self._progress.advance(applier.position)
+                if not applied:
+                    self._sleep(applier.position, renew_at - monotonic())
+                elif applied < BATCH:
+                    self._progress.awaited.wait(GATHER)
+                    self._progress.awaited.clear()
+        finally:
+            self.leading = False
+            self._give_up()
+
+    def _sleep(self, position: int, seconds: float) -> None:
+        self._wake.clear()
+        cancel = self._head.when(position + 1, self._wake.set)
+        if not self._stop.is_set():
+            self._wake.wait(max(seconds, 0.0))
+        cancel()
+
+    def _give_up(self) -> None:
+        with suppress(StoreUnavailable):  # then it expires by itself
+            self._leases.release(self._name, self._holder)

@@ -1,0 +1,1 @@
+"""The tickets in use, as readers see them."""

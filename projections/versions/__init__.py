@@ -1,0 +1,1 @@
+"""Versions of a view: building, comparing, switching, verifying, repairing."""

@@ -1,0 +1,190 @@
+"""Building one share of a new version of a view, in bulk: a ticket's state is written when it has
+come as far as it goes, not once per event."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from time import monotonic, sleep
+from typing import Any, Final, Generic, cast
+
+from domain.errors import EventUnreadable
+from domain.log.ports import Share
+from domain.ticket.events import Recorded
+from projections.running.projection import Parked, Projected, Row, parking
+from projections.versions.registry import Build, Versions
+from projections.versions.verification import At, unheard
+
+STRETCH: Final = 5_000
+"""Positions read at once."""
+
+FLUSH_SECONDS: Final = 10.0
+"""At most so much work is done again after a kill."""
+
+GATHERED: Final = 20_000
+"""Rows that gather before some are written."""
+
+REMEMBERED: Final = 200_000
+"""Most tickets whose latest row is remembered."""
+
+_LOOK: Final = 0.5
+"""Seconds between looks at what is asked of the builder."""
+
+
+class ShareBuilder(Generic[Row]):
+    """Brings one share of a version from where it stands up to the build's target.
+
+    Needs no fence: what it writes follows from the log alone, and `View.load` lets no row go back.
+    It writes in a thread of its own, while the next events are read.
+    """
+
+    def __init__(self, projected: Projected[Row], build: Build, number: int) -> None:
+        self._projection = projected.projection
+        self._view = projected.view
+        self._log = projected.log
+        self._clock = projected.clock
+        self._target = build.target
+        self._share = Share(number, build.shares)
+        self.position = self._loaded = self._view.loaded().get(number, 0)
+        self._flushed_at = monotonic()
+        self._latest: dict[str, Row | None] = {}
+        self._rows: list[tuple[str, Row]] = []
+        self._dirty: dict[str, Row] = {}
+        self._parked = set(self._view.parked())
+        self._passed = projected.skipped().keys()
+        self._newly_parked: list[Parked] = []
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._written: Future[None] | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.position >= self._target
+
+    def step(self, most: int | None = None) -> int:
+        """Take in the next stretch of the log, `most` positions or as many as suit best, and write
+        when enough has gathered; how many positions were passed."""
+        before = self.position
+        limit = min(STRETCH, most or STRETCH, self._target - before)
+        stretch = self._log.read_share(self._share, before, limit)
+        self._remember(stretch.events)
+        unreadable = list(stretch.unreadable)
+        for recorded in stretch.events:
+            while unreadable and unreadable[0].position < recorded.position:
+                self._park_at(unreadable.pop(0))
+            self._project(recorded)
+        for error in unreadable:
+            self._park_at(error)
+        self.position = max(stretch.upto, before)
+        if self.position == before:
+            self.position = self._target  # the log ends before: nothing more will come
+        if self.done or monotonic() - self._flushed_at >= FLUSH_SECONDS:
+            self.flush()
+        elif len(self._dirty) + len(self._rows) >= GATHERED:
+            self._spill()
+        return self.position - before
+
+    def flush(self) -> None:
+        """Write all that has gathered, and how far the share has come."""
+        rows = self._rows or list(self._dirty.items())
+        self._rows, self._dirty = [], {}
+        self._write_up_to_here(rows)
+        self._settle()
+        if len(self._latest) >= REMEMBERED:
+            self._latest.clear()
+        self._flushed_at = monotonic()
+
+    def _spill(self) -> None:
+        """Write what will hardly change again: of the tickets, those that were last touched
+        longest ago."""
+        if self._rows:
+            rows, self._rows = self._rows, []
+            self._write_up_to_here(rows)
+        else:
+            rows = list(islice(self._dirty.items(), GATHERED // 2))
+            for ticket_id, _ in rows:
+                del self._dirty[ticket_id]
+            self._write(rows, ())
+
+    def _write_up_to_here(self, rows: Sequence[tuple[str, Row]]) -> None:
+        parked, self._newly_parked = self._newly_parked, []
+        self._loaded = self.position
+        self._write(rows, parked)
+
+    def _write(self, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]) -> None:
+        self._settle()
+        share = self._share.number
+        self._written = self._writing.submit(self._view.load, share, self._loaded, rows, parked)
+
+    def _settle(self) -> None:
+        """Wait for what is being written. Raises what that raised."""
+        if self._written:
+            self._written.result()
+            self._written = None
+
+    def _remember(self, events: Sequence[Recorded]) -> None:
+        """Fetch the rows that the events build on. A stream that begins here has none."""
+        first: dict[str, int] = {}
+        for recorded in events:
+            first.setdefault(recorded.ticket_id, recorded.version)
+        missing = [i for i, version in first.items() if version > 1 and i not in self._latest]
+        if missing:
+            self._latest.update(self._view.latest(missing))
+
+    def _project(self, recorded: Recorded) -> None:
+        ticket_id = recorded.ticket_id
+        if ticket_id in self._parked or recorded.position in self._passed:
+            return
+        before = self._latest.get(ticket_id)
+        if before is not None and cast(Any, before).version >= recorded.version:
+            return  # an interrupted builder has come this far
+        try:
+            row = self._projection.project(before, recorded)
+        except Exception as error:  # whatever it raises concerns this ticket alone
+            self._park(ticket_id, recorded.position, error)
+            return
+        self._latest[ticket_id] = row
+        if row is None:
+            return
+        if self._projection.every:
+            self._rows.append((ticket_id, row))
+        else:
+            self._dirty.pop(ticket_id, None)  # to the end: what comes first is what rests
+            self._dirty[ticket_id] = row
+
+    def _park_at(self, error: EventUnreadable) -> None:
+        if error.position not in self._passed:
+            self._park(error.ticket_id, error.position, error)
+
+    def _park(self, ticket_id: str, position: int, error: Exception) -> None:
+        if ticket_id not in self._parked:
+            self._parked.add(ticket_id)
+            self._newly_parked.append(parking(ticket_id, position, error, self._clock()))
+
+
+def build_share(
+    projected: Projected[Any],
+    versions: Versions[Any],
+    build: Build,
+    number: int,
+    at: At = unheard,
+) -> None:
+    """Build one share to its end, at the rate and with the pauses that operators ask for; stop
+    early when the build is given up."""
+    builder = ShareBuilder(projected, build, number)
+    asked, looked_at, due = build, 0.0, 0.0
+    while not builder.done:
+        at(builder.position)
+        if monotonic() - looked_at > _LOOK:
+            found = versions.registry().building
+            if found is None or found.version != build.version:
+                return
+            asked, looked_at = found, monotonic()
+        if asked.paused:
+            sleep(_LOOK)
+        elif asked.rate and (early := due - monotonic()) > 0:
+            sleep(min(early, _LOOK))  # a little at a time: something else may be asked meanwhile
+        else:
+            started = monotonic()
+            passed = builder.step(asked.rate)  # a second's worth: a short log is throttled too
+            if asked.rate:
+                # a share reads past all events: its part of the time is its part of the rate
+                due = started + passed / asked.rate

@@ -1,0 +1,95 @@
+"""What operators do about tickets that wait because one of their events can not be projected. It is
+done in every version that follows the log, wherever the ticket waits. In one that is being built it
+is done when its rebuild goes on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from domain.errors import TicketNotParked
+from domain.log.ports import Clock
+from projections.running.followed import LiveProjection
+from projections.running.projection import Parked, Projected, Skipped
+from projections.versions.repair import leading, retry, settle_skipped
+
+
+def parked_in(projection: LiveProjection[Any]) -> Sequence[Parked]:
+    """The parked tickets of the versions that follow the log, each once, oldest first."""
+    return _oldest_first(_all(projection))
+
+
+def parked_anywhere(projection: LiveProjection[Any]) -> Sequence[Parked]:
+    """The same, with those of the version that is being built."""
+    return _oldest_first([*_building(projection), *_all(projection)])
+
+
+def retry_everywhere(projection: LiveProjection[Any], ticket_id: str, holder: str) -> Parked | None:
+    """Apply what waits of the ticket; None when it is parked no longer, else how it failed.
+    Raises `TicketNotParked`, `Fenced`."""
+    failed: Parked | None = None
+    for projected, _ in _waiting(projection, _all(projection), ticket_id):
+        failed = retry(projected, ticket_id, holder) or failed
+    return failed
+
+
+def skip(
+    projection: LiveProjection[Any],
+    ticket_id: str,
+    actor: str,
+    reason: str,
+    holder: str,
+    clock: Clock,
+) -> Sequence[Skipped]:
+    """Pass over the event at which the ticket is parked, for good, and apply what follows it: in
+    every version, also in those that had applied it, in later ones too, and in what `verify`
+    expects. Which events those were: of each version one, and mostly the same. Raises
+    `TicketNotParked`, `Fenced`."""
+    everywhere = [*_building(projection), *_all(projection)]
+    positions = {parked.position for _, parked in _waiting(projection, everywhere, ticket_id)}
+    events = [
+        Skipped(position, ticket_id, actor, reason, clock()) for position in sorted(positions)
+    ]
+    for event in events:
+        projection.versions.skip(event)
+    for projected in _all(projection):  # also those that have not come so far yet
+        with leading(projected, holder) as (applier, check):
+            settle_skipped(projected, applier, check, {ticket_id})
+    return events
+
+
+def _waiting(
+    projection: LiveProjection[Any], versions: Sequence[Projected[Any]], ticket_id: str
+) -> Sequence[tuple[Projected[Any], Parked]]:
+    found = [
+        (one, parked)
+        for one in versions
+        if (parked := one.view.parked().get(ticket_id)) is not None
+    ]
+    if not found:
+        raise not_parked(projection, ticket_id)
+    return found
+
+
+def not_parked(projection: LiveProjection[Any], ticket_id: str) -> TicketNotParked:
+    """What to tell whoever wants to do something about a ticket that does not wait."""
+    name = projection.projection.name
+    if any(ticket_id in one.view.parked() for one in _building(projection)):
+        return TicketNotParked(
+            f"Only the version of {name} that is being built parks ticket {ticket_id}: "
+            f"ticketbook projections rebuild {name} tries it again."
+        )
+    return TicketNotParked(f"{name} has no parked ticket {ticket_id}.")
+
+
+def _all(projection: LiveProjection[Any]) -> Sequence[Projected[Any]]:
+    registry = projection.versions.registry()
+    return [projection.projected(version) for version in (registry.live, *registry.kept)]
+
+
+def _building(projection: LiveProjection[Any]) -> Sequence[Projected[Any]]:
+    build = projection.versions.registry().building
+    return [projection.projected(build.version)] if build else []
+
+
+def _oldest_first(versions: Sequence[Projected[Any]]) -> Sequence[Parked]:
+    found = {parked.ticket_id: parked for one in versions for parked in one.view.parked().values()}
+    return sorted(found.values(), key=lambda parked: parked.position)

@@ -1,0 +1,128 @@
+"""How projections stand against the real head of the log, version by version."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from domain.errors import EventUnreadable
+from projections.running.followed import LiveProjection
+from projections.running.projection import Lease, Parked, Projected, Skipped
+from projections.versions.registry import Build
+
+Role = Literal["live", "kept", "building"]
+State = Literal["current", "behind", "down", "building", "paused", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """How one version stands.
+
+    - `lag_seconds`: how long the oldest event not yet applied has been waiting; 0.0 when none is,
+      and while a version is loaded in bulk: nobody waits for it.
+    - `state` of one that follows the log: `current`, `behind` (it moves), `down` (no live runner
+      holds the lease). Of one being built: `building`, `paused`, `stopped` (nobody is at it: to
+      repeat the rebuild goes on with it).
+    - `build`: what is asked of its builder; None when it is not being built.
+    """
+
+    version: int
+    role: Role
+    state: State
+    position: int
+    head: int
+    lag_events: int
+    lag_seconds: float
+    lease: Lease | None
+    parked: Sequence[Parked]
+    build: Build | None = None
+
+    @property
+    def progress(self) -> float | None:
+        """How much of the build is done, from 0 to 1; None when it is not being built."""
+        if self.build is None:
+            return None
+        return min(self.position / self.build.target, 1.0) if self.build.target else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionStatus:
+    """A projection's versions: the live one first, then those kept, then the one being built; and
+    the events that all of them pass over."""
+
+    name: str
+    versions: Sequence[VersionStatus]
+    skipped: Sequence[Skipped]
+
+    @property
+    def live(self) -> VersionStatus:
+        return self.versions[0]
+
+
+def status(projection: LiveProjection[Any]) -> ProjectionStatus:
+    """Read afresh from the store."""
+    registry = projection.versions.registry()
+    found = [standing(projection.projected(registry.live), registry.live, "live")]
+    found += [standing(projection.projected(kept), kept, "kept") for kept in registry.kept]
+    if registry.building:
+        found.append(_building(projection.projected(registry.building.version), registry.building))
+    skipped = list(projection.versions.skipped().values())
+    return ProjectionStatus(projection.projection.name, found, skipped)
+
+
+def standing(projected: Projected[Any], version: int, role: Role) -> VersionStatus:
+    """How a version stands that follows the log."""
+    position, lease = projected.view.checkpoint(), projected.leases.current(projected.view.name)
+    head = projected.log.head()
+    state: State = "behind" if position < head else "current"
+    if lease is None or lease.expired:
+        state = "down"
+    return VersionStatus(
+        version,
+        role,
+        state,
+        position,
+        head,
+        max(head - position, 0),
+        _waiting(projected, position, head),
+        lease,
+        _parked(projected),
+    )
+
+
+def _building(projected: Projected[Any], build: Build) -> VersionStatus:
+    loaded = projected.view.loaded()
+    reached = min(loaded.get(number, 0) for number in range(build.shares))
+    complete = projected.view.checkpoint()
+    position = complete or reached
+    lease, head = projected.leases.current(projected.view.name), projected.log.head()
+    state: State = "paused" if build.paused else "building"
+    if lease is None or lease.expired:
+        state = "stopped"
+    return VersionStatus(
+        build.version,
+        "building",
+        state,
+        position,
+        head,
+        max(head - position, 0),
+        _waiting(projected, position, head) if complete else 0.0,
+        lease,
+        _parked(projected),
+        build,
+    )
+
+
+def _parked(projected: Projected[Any]) -> Sequence[Parked]:
+    return sorted(projected.view.parked().values(), key=lambda parked: parked.position)
+
+
+def _waiting(projected: Projected[Any], position: int, head: int) -> float:
+    """Seconds since the event after `position` was recorded."""
+    if position >= head:
+        return 0.0
+    try:
+        oldest = projected.log.read(position, 1)
+    except EventUnreadable:
+        return 0.0  # nobody can tell; the runner passes it over
+    seconds = [(projected.clock() - recorded.recorded_at).total_seconds() for recorded in oldest]
+    return max([*seconds, 0.0])

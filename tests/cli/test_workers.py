@@ -1,0 +1,57 @@
+"""What keeps a processor busy is done by processes that can be watched, interrupted and lost."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from api.composition import open_service, open_stores
+from api.use_cases.workers import Workers
+from domain.errors import StoreUnavailable
+from infrastructure.configuration.settings import Settings, load_settings
+from tests.bench.history import fill
+from tests.support.server import environment
+
+EVENTS = 10_000
+
+
+@pytest.fixture
+def settings(store_url: str) -> Iterator[Settings]:
+    settings = load_settings(environment(store_url))
+    with open_stores(settings) as stores:
+        fill(stores.log, EVENTS)
+    with open_service(settings, run_projections=False) as service:
+        versions = service.projections["tickets"].versions
+        build, view = versions.begin(EVENTS, 2), versions.view(2)
+        with Workers(settings).build("tickets", build) as builders:
+            while view.loaded() != {0: EVENTS, 1: EVENTS}:
+                builders.check()
+        view.complete(EVENTS)
+    yield settings
+
+
+def test_a_worker_that_is_killed_is_told_and_one_that_is_interrupted_leaves_nobody_behind(
+    settings: Settings,
+) -> None:
+    niceness: list[int] = []
+
+    def kill(_: int) -> None:
+        for child in multiprocessing.active_children():
+            assert child.pid
+            niceness.append(os.getpriority(os.PRIO_PROCESS, child.pid))
+            child.kill()
+
+    with pytest.raises(StoreUnavailable, match="ended early: exit code -9"):
+        Workers(settings).verify("tickets", 2, kill)
+    assert niceness == [10]
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Workers(settings).verify("tickets", 2, interrupt)
+    assert multiprocessing.active_children() == []
+
+    found = Workers(settings).verify("tickets", 2, lambda _: None)
+    assert (found.position, found.rows, found.differences) == (EVENTS, EVENTS // 5, [])

@@ -1,0 +1,419 @@
+"""Health tells the truth: about the store, the runners, the lag and what is parked."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.types import Message, Receive, Scope, Send
+
+from api import composition
+from api.http.middleware.envelope import Envelope
+from domain.ticket.events import Recorded
+from domain.ticket.state import Ticket
+from infrastructure.keys.credentials import Caller, CredentialError, VerifyingKey
+from projections.audit.projection import AUDIT, AuditEntry
+from projections.running.runner import LEASE_SECONDS
+from projections.tickets.projection import TICKETS
+from tests.support.mongod import ReplicaSet
+from tests.support.server import (
+    Client,
+    Served,
+    new_id,
+    refused,
+    seen,
+    serving,
+    serving_apart,
+    until,
+)
+
+TWO_INTERVALS = 2 * LEASE_SECONDS
+
+Project = Callable[[Ticket | None, Recorded], Ticket | None]
+
+
+def project_with(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
+    """Services opened from now on project tickets like this."""
+    monkeypatch.setattr(composition, "TICKETS", replace(TICKETS, project=project))
+
+
+def readiness(client: httpx.Client) -> dict[str, Any]:
+    answer = client.get("/readyz")
+    told: dict[str, Any] = answer.json()
+    assert answer.status_code == (503 if told["status"] == "unready" else 200)
+    return told
+
+
+def ready(client: httpx.Client) -> bool:
+    return bool(readiness(client)["status"] == "ready")
+
+
+def unready(client: httpx.Client) -> bool:
+    return bool(readiness(client)["status"] == "unready")
+
+
+def metrics(client: httpx.Client) -> dict[tuple[str, ...], float]:
+    """Sample name and label values, to value."""
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    return {
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def live(position: int) -> dict[str, Any]:
+    """What is told of the first version, current at `position`."""
+    told = {"version": 1, "role": "live", "state": "current", "position": position}
+    return told | {"lagEvents": 0, "lagSeconds": 0.0, "parked": 0, "progress": None}
+
+
+def test_a_service_that_works_is_ready(served: Served, client: Client) -> None:
+    until(lambda: ready(client))
+    client.created()
+
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert readiness(client) == {
+        "status": "ready",
+        "projections": [
+            {"name": name, "state": "current", "head": served.head}
+            | {"lagEvents": 0, "lagSeconds": 0.0, "parked": 0}
+            | {"versions": [live(served.head)]}
+            for name in ("tickets", "audit")
+        ],
+        "problems": [],
+    }
+
+
+def test_health_and_figures_need_no_token(served: Served) -> None:
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert httpx.get(f"{served.url}{path}").status_code == 200
+
+
+def test_the_figures_are_those_of_the_store(served: Served, client: Client) -> None:
+    before = metrics(client)
+    client.created()
+    client.get("/v1/tickets/nope")
+    client.get("/nowhere")
+
+    figures = metrics(client)
+
+    assert figures["ticketbook_store_up",] == 1
+    assert figures["ticketbook_log_head",] == served.head
+    for name in ("tickets", "audit"):
+        assert figures["ticketbook_projection_position", name] == served.head
+        assert figures["ticketbook_projection_lag_events", name] == 0
+        assert figures["ticketbook_projection_lag_seconds", name] == 0
+        assert figures["ticketbook_projection_parked_tickets", name] == 0
+        assert figures["ticketbook_projection_up", name] == 1
+    requests = "ticketbook_http_requests_total"
+    for labels in (
+        ("POST", "/v1/tickets", "201"),
+        ("GET", "/v1/tickets/{ticket_id}", "400"),
+        ("ANY", "unmatched", "404"),
+    ):
+        assert figures[requests, *labels] == before.get((requests, *labels), 0) + 1
+    assert figures["ticketbook_http_request_seconds_count", "POST", "/v1/tickets"] >= 1
+
+
+def test_made_up_methods_and_paths_make_no_figures_of_their_own(client: Client) -> None:
+    before = metrics(client)
+    for method in ("PROPFIND", "MKCOL", "SUBSCRIBE"):
+        for path in ("/v1/tickets", "/nowhere", f"/{new_id()}"):
+            client.request(method, path)
+
+    added = metrics(client).keys() - before.keys()
+
+    requests = {labels[1:] for labels in added if labels[0] == "ticketbook_http_requests_total"}
+    made_up = requests - {("GET", "/metrics", "200")}
+    assert made_up <= {("ANY", "unmatched", "404"), ("ANY", "/v1/tickets", "405")}
+
+
+def test_made_up_methods_take_no_memory() -> None:
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+
+    async def run() -> int:
+        envelope = Envelope(nothing, CollectorRegistry(), {})
+        for number in range(100):
+            scope = {"type": "http", "method": f"M{number}", "path": "/", "headers": []}
+            await envelope(scope, None, _forget)  # type: ignore[arg-type]  # nothing is received
+        return len(envelope._known)
+
+    assert asyncio.run(run()) == 1
+
+
+async def _forget(_: Message) -> None:
+    """A client that does not listen."""
+
+
+def test_an_issuer_that_does_not_answer_keeps_nobody_else_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(f"sqlite:///{tmp_path / 'ticketbook.db'}") as served, ExitStack() as stack:
+        client = served.client()
+        client.created()
+        tokens, arrived, go_on = served.service.tokens, set[str](), Event()
+        known = tokens.known
+
+        def noticed(token: str) -> Caller | None:
+            arrived.add(token)
+            return known(token)
+
+        def hanging(_token: str) -> VerifyingKey:
+            go_on.wait(10)
+            raise CredentialError("issuer-unavailable", "The issuer does not answer.")
+
+        monkeypatch.setattr(tokens, "known", noticed)
+        monkeypatch.setattr(tokens, "_key_of", hanging)
+        pool = stack.enter_context(ThreadPoolExecutor(50))
+        stack.callback(go_on.set)
+        strangers = [pool.submit(served.client().get, "/v1/tickets") for _ in range(50)]
+        until(lambda: len(arrived) == 50)
+
+        started = monotonic()
+        assert client.get("/v1/tickets").status_code == 200
+        assert client.get("/readyz").status_code == 200
+        assert monotonic() - started < 2
+        go_on.set()
+        for stranger in strangers:
+            refused(stranger.result(), 503, "issuer-unavailable")
+
+
+def poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services opened from now on can not project a ticket called poison."""
+
+    def project(ticket: Ticket | None, recorded: Recorded) -> Ticket | None:
+        found = TICKETS.project(ticket, recorded)
+        if found and found.name == "poison":
+            raise ValueError("I can not read this")
+        return found
+
+    def entry_of(entry: AuditEntry | None, recorded: Recorded) -> AuditEntry:
+        found = AUDIT.project(entry, recorded)
+        assert found
+        if found.after and found.after.name == "poison":
+            raise ValueError("I can not read this")
+        return found
+
+    project_with(monkeypatch, project)
+    monkeypatch.setattr(composition, "AUDIT", replace(AUDIT, project=entry_of))
+
+
+def test_a_poisoned_ticket_parks_alone_and_it_is_said(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch)
+    with serving(store_url) as served:
+        client = served.client()
+        created = client.create()
+        path = created.headers["Location"]
+        poisoned = client.patch(path, json={"name": "poison"}, headers={"If-Match": '"1"'})
+        later = client.patch(path, json={"name": "mended"}, headers={"If-Match": '"2"'})
+        healthy = client.created()
+        assert poisoned.status_code == later.status_code == 200
+
+        told = readiness(client)
+        assert told["status"] == "degraded"
+        assert [one["parked"] for one in told["projections"]] == [1, 1]
+        assert "tickets has 1 parked ticket" in told["problems"][0]
+        assert metrics(client)["ticketbook_projection_parked_tickets", "tickets"] == 1
+        (parked,) = client.get("/v1/projections/tickets").json()["parked"]
+        assert parked["ticketId"] == created.json()["_id"]
+        assert parked["position"] == int(poisoned.headers["Event-Position"])
+        assert parked["error"] == "ValueError: I can not read this"
+        assert client.get(f"/v1/tickets/{healthy['_id']}").json() == healthy
+        assert client.get(path).json() == created.json()
+        for after in (poisoned, later):
+            for address in (path, f"{path}/history"):
+                answer = client.get(address, headers=seen(after))
+                assert "parked" in refused(answer, 503, "projection-behind")["detail"]
+        assert client.get(path, headers=seen(created)).json() == created.json()
+        assert len(client.history(created.json()["_id"], created)) == 1
+
+        retry = f"/v1/projections/tickets/parked/{created.json()['_id']}/retry"
+        assert client.post(retry).json()["parked"], "it is still poison to this service"
+
+    monkeypatch.setattr(composition, "TICKETS", TICKETS)
+    monkeypatch.setattr(composition, "AUDIT", AUDIT)
+    with serving(store_url) as served:
+        client = served.client(client.org)
+        assert client.post(retry).json()["parked"] == []
+        assert client.post(retry.replace("tickets", "audit", 1)).json()["parked"] == []
+        assert len(client.history(created.json()["_id"], later)) == 3
+        assert client.get(path, headers=seen(later)).json() == later.json()
+        refused(client.post(retry), 404, "ticket-not-parked")
+        until(lambda: ready(client))
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first event", "later event"])
+def test_a_parked_ticket_is_never_shown_as_current_and_never_betrayed(
+    store_url: str, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    poison(monkeypatch)
+    with serving(store_url) as served:
+        ada, other, staff = served.client(), served.client(), served.client("*")
+        last = ada.create(name="poison" if first else "healthy")
+        ticket_id, path = last.json()["_id"], last.headers["Location"]
+        if not first:
+            last = ada.patch(path, json={"name": "poison"}, headers={"If-Match": '"1"'})
+        mine = other.created()
+
+        for caller in (ada, staff):
+            for address in (path, f"{path}/history", "/v1/tickets", "/v1/audit"):
+                problem = refused(caller.get(address, headers=seen(last)), 503, "projection-behind")
+                assert ticket_id in problem["detail"]
+        for address in (path, f"{path}/history"):
+            refused(other.get(address, headers=seen(last)), 404, "ticket-not-found")
+        for address in ("/v1/tickets", "/v1/audit"):
+            answer = other.get(address, headers=seen(last))
+            assert answer.status_code == 200
+            assert len(answer.json()["items"]) == 1
+            before = {"Min-Event-Position": str(int(last.headers["Event-Position"]) - 1)}
+            assert ada.get(address, headers=before).status_code == 200
+            assert ada.get(address).status_code == 200
+        asked = ada.get("/v1/audit", params={"ticket": mine["_id"]}, headers=seen(last))
+        assert (asked.status_code, asked.json()["items"]) == (200, [])
+
+
+def test_a_stuck_runner_is_unready_within_two_intervals_and_its_lag_is_told(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = Event()
+
+    def project(ticket: Ticket | None, recorded: Recorded) -> Ticket | None:
+        go_on.wait(60)
+        return TICKETS.project(ticket, recorded)
+
+    project_with(monkeypatch, project)
+    with serving(store_url) as served:
+        client = served.client()
+        until(lambda: ready(client))
+        for _ in range(3):
+            last = client.create()
+        asked = monotonic()
+
+        assert until(lambda: unready(client), TWO_INTERVALS) <= TWO_INTERVALS
+        told = readiness(client)
+        assert "Projection tickets is down" in told["problems"][0]
+        stuck, fine = told["projections"]
+        assert (stuck["state"], fine["state"]) == ("down", "current")
+        assert (stuck["lagEvents"], fine["lagEvents"]) == (3, 0)
+        elapsed = monotonic() - asked
+        assert elapsed - 1 <= stuck["lagSeconds"] <= elapsed + 5
+        figures = metrics(client)
+        assert figures["ticketbook_projection_up", "tickets"] == 0
+        assert figures["ticketbook_projection_lag_events", "tickets"] == 3
+        refused(client.get(last.headers["Location"], headers=seen(last)), 503, "projection-behind")
+
+        go_on.set()
+        until(lambda: ready(client))
+        assert client.ticket(last.json()["_id"], last).json() == last.json()
+
+
+def test_a_killed_runner_is_replaced_within_two_intervals(store_url: str) -> None:
+    with serving_apart(store_url) as leader:
+        with Client(leader.url) as client:
+            until(lambda: ready(client))
+        with serving(store_url) as served:
+            client = served.client()
+            last = client.create()
+            leader.kill()
+
+            assert until(lambda: not unready(client), TWO_INTERVALS) <= TWO_INTERVALS
+            last = client.create()
+            until(lambda: client.ticket(last.json()["_id"], last).status_code == 200)
+            until(lambda: ready(client))
+        leader.start()
+
+
+def test_a_refused_catalogue_file_degrades(tmp_path: Path, store_url: str) -> None:
+    path = tmp_path / "catalogue.toml"
+    good = '[systems.workforce_2]\ndescription = "Plans."\nfeatures = { get_all = "List." }\n'
+    path.write_text(good)
+    with serving(store_url, TICKETBOOK_CATALOGUE=str(path)) as served:
+        client = served.client()
+        until(lambda: ready(client))
+
+        path.write_text("[systems")
+        until(lambda: not ready(client))
+        told = readiness(client)
+        assert told["status"] == "degraded"
+        assert "catalogue.toml" in told["problems"][0]
+        assert client.create(features=["get_all"]).status_code == 201
+
+        path.write_text(good)
+        until(lambda: ready(client))
+
+
+def test_a_locked_sqlite_file_is_unready_until_it_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "ticketbook.db"
+    with serving(f"sqlite:///{path}") as served, closing(sqlite3.connect(path)) as other:
+        client = served.client()
+        until(lambda: ready(client))
+
+        other.execute("BEGIN IMMEDIATE")
+        assert until(lambda: unready(client), TWO_INTERVALS) <= TWO_INTERVALS
+        told = readiness(client)["problems"]
+        assert told and not any("locked" in problem for problem in told)
+        assert client.get("/healthz").status_code == 200
+        other.rollback()
+        until(lambda: ready(client))
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
+    """A MongoDB that may be ill-treated."""
+    with closing(ReplicaSet(tmp_path_factory.mktemp("own"), members=1)) as replica_set:
+        yield replica_set
+
+
+def kill(own: ReplicaSet) -> Callable[[], None]:
+    port = own.kill_primary()
+    return lambda: own.revive(port)
+
+
+def freeze(own: ReplicaSet) -> Callable[[], None]:
+    own.freeze()
+    return own.thaw
+
+
+@pytest.mark.parametrize("harm", [kill, freeze])
+def test_a_store_that_is_down_is_told_in_bounded_time_and_so_is_its_return(
+    own: ReplicaSet, harm: Callable[[ReplicaSet], Callable[[], None]]
+) -> None:
+    with serving(own.uri.replace("/?", f"/{harm.__name__}?")) as served:
+        client = served.client()
+        created = client.created()
+        until(lambda: ready(client))
+
+        mend = harm(own)
+        started = monotonic()
+        told = readiness(client)
+        assert monotonic() - started < 8
+        assert told["status"] == "unready"
+        assert "does not answer" in told["problems"][0]
+        assert "127.0.0.1" not in str(told["problems"])
+        started = monotonic()
+        assert metrics(client)["ticketbook_store_up",] == 0
+        assert monotonic() - started < 8
+        started = monotonic()
+        assert client.get("/healthz").json() == {"status": "ok"}
+        assert monotonic() - started < 1
+
+        mend()
+        until(lambda: ready(client), 60)
+        assert client.get(f"/v1/tickets/{created['_id']}").json() == created
+        assert client.created()

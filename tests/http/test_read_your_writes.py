@@ -1,0 +1,200 @@
+"""A read that names the position of a write never shows what was before it."""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from threading import Event
+from time import monotonic
+from typing import Final
+
+import pytest
+
+from api.use_cases import freshness
+from projections.versions.control import roll_back
+from tests.support.rebuilds import rebuilt
+from tests.support.server import (
+    TICKET,
+    Answer,
+    Client,
+    Served,
+    Wire,
+    new_id,
+    refused,
+    seen,
+    serving,
+    serving_apart,
+    token_for,
+)
+
+DAWDLING: Final = (sys.executable, "-m", "tests.support.slow_service", "serve", "--port", "0")
+WORKERS: Final = 32
+
+
+@dataclass
+class Tally:
+    """What one worker saw: `behind` are refusals to answer yet, `stale` are old contents that were
+    shown to a read that did not name its position."""
+
+    pairs: int = 0
+    behind: int = 0
+    stale: int = 0
+
+
+def write_and_read(write_to: str, read_from: str, pairs: int) -> Tally:
+    """Many workers, each with a ticket of its own, write and read it back over and over."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        each = -(-pairs // WORKERS)
+        tallies = list(pool.map(lambda _: _work(write_to, read_from, each), range(WORKERS)))
+    return Tally(
+        sum(tally.pairs for tally in tallies),
+        sum(tally.behind for tally in tallies),
+        sum(tally.stale for tally in tallies),
+    )
+
+
+def _work(write_to: str, read_from: str, pairs: int) -> Tally:
+    headers = {"Authorization": f"Bearer {token_for(new_id())}"}
+    tally = Tally()
+    with closing(Wire(write_to, headers)) as writer, closing(Wire(read_from, headers)) as reader:
+        written = writer.ask("POST", "/v1/tickets", TICKET)
+        path = written.headers["Location"]
+        for number in range(1, pairs + 1):
+            if number % 10 == 5:
+                _compare_history(reader, path, written, tally)
+            else:
+                _compare(reader, path, written, tally)
+            tally.pairs += 1
+            content = {"name": f"Shift {number}"}
+            written = writer.ask("PATCH", path, content, If_Match=written.headers["ETag"])
+            assert written.status == 200, written
+            if number % 10 == 0:  # what the header is good for
+                tally.stale += reader.ask("GET", path).body != written.body
+    return tally
+
+
+def _compare(reader: Wire, path: str, written: Answer, tally: Tally) -> None:
+    answer = _patiently(reader, path, written, tally)
+    assert answer.body == written.body
+    assert answer.headers["ETag"] == written.headers["ETag"]
+
+
+def _compare_history(reader: Wire, path: str, written: Answer, tally: Tally) -> None:
+    answer = _patiently(reader, f"{path}/history?limit=1000", written, tally)
+    last = answer.json()["items"][-1]
+    assert str(last["position"]) == written.headers["Event-Position"]
+
+
+def _patiently(reader: Wire, path: str, written: Answer, tally: Tally) -> Answer:
+    """Ask until the service stops saying that it is behind."""
+    while True:
+        position = written.headers["Event-Position"]
+        answer = reader.ask("GET", path, Min_Event_Position=position)
+        if answer.status == 200:
+            return answer
+        assert (answer.status, answer.json()["code"]) == (503, "projection-behind")
+        tally.behind += 1
+
+
+def test_ten_thousand_reads_of_what_was_just_written_are_never_stale(store_url: str) -> None:
+    with serving_apart(store_url, *DAWDLING) as server:
+        tally = write_and_read(server.url, server.url, 10_000)
+
+    assert tally.pairs >= 10_000
+    assert tally.stale, "nothing was late: this proved nothing"
+
+
+def test_reads_from_another_process_are_never_stale(store_url: str) -> None:
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(serving_apart(store_url, *DAWDLING)) for _ in range(2))
+        there = write_and_read(one.url, other.url, 1_000)
+        back = write_and_read(other.url, one.url, 1_000)
+
+    assert there.pairs + back.pairs >= 2_000
+    assert there.stale and back.stale, "nothing was late: this proved nothing"
+
+
+ROUNDS: Final = 20
+"""A write and its reads, over and over, while views are rebuilt."""
+
+READS: Final = ("/v1/tickets", "/v1/tickets/{id}", "/v1/tickets/{id}/history", "/v1/audit")
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[float]:
+    seconds = 0.2
+    monkeypatch.setattr(freshness, "WAIT_SECONDS", seconds)
+    yield seconds
+
+
+@pytest.mark.parametrize("path", READS)
+def test_a_read_beyond_what_there_is_waits_and_is_then_refused(
+    served: Served, client: Client, hasty: float, path: str
+) -> None:
+    ticket = client.created()
+    beyond = {"Min-Event-Position": str(served.head + 1)}
+
+    started = monotonic()
+    answer = client.get(path.format(id=ticket["_id"]), headers=beyond)
+
+    problem = refused(answer, 503, "projection-behind")
+    assert monotonic() - started >= hasty
+    assert f"not yet at {served.head + 1}" in problem["detail"]
+    assert answer.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize("path", READS)
+def test_a_waiting_read_is_answered_as_soon_as_it_can_be(
+    served: Served, client: Client, path: str
+) -> None:
+    ticket = client.created()
+    address = path.format(id=ticket["_id"])
+    beyond = {"Min-Event-Position": str(served.head + 1)}
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(client.get, address, headers=beyond)
+        changed = client.patch(
+            f"/v1/tickets/{ticket['_id']}", json={"name": "Day"}, headers={"If-Match": '"1"'}
+        )
+        answer = reading.result()
+
+    assert (changed.status_code, answer.status_code) == (200, 200)
+    if path == "/v1/tickets/{id}":
+        assert answer.json() == changed.json()
+
+
+@pytest.mark.parametrize("name", ["tickets", "audit"])
+def test_reads_go_on_through_rebuilds_switches_and_rollbacks(store_url: str, name: str) -> None:
+    with serving(store_url) as served:
+        client = served.client()
+        reads = READS[:2] if name == "tickets" else READS[2:]
+        projection = served.service.projections[name]
+        read_enough = Event()
+        rounds = 0
+
+        def rebuild_often() -> None:
+            times = 0
+            while times < 4 or not read_enough.is_set():
+                assert rebuilt(projection, served.service.log.head).state == "switched"
+                roll_back(projection, "operator")
+                times += 1
+
+        with ThreadPoolExecutor(1) as pool:
+            rebuilding = pool.submit(rebuild_often)
+            try:
+                while not rebuilding.done():
+                    last = client.create()
+                    for read in reads:
+                        address = read.format(id=last.json()["_id"])
+                        whole = "" if read.endswith("{id}") else "?limit=1000"
+                        answer = client.get(address + whole, headers=seen(last))
+                        assert answer.status_code == 200
+                        assert last.json()["_id"] in answer.text
+                    rounds += 1
+                    if rounds == ROUNDS:
+                        read_enough.set()
+            finally:
+                read_enough.set()
+            rebuilding.result()
+        assert rounds >= ROUNDS

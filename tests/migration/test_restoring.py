@@ -1,0 +1,164 @@
+"""Taking a collection out of the old system, and putting it back to the byte."""
+
+from random import Random
+
+import pytest
+from bson import Binary, Decimal128, Int64, ObjectId, Regex
+from pymongo.database import Database
+
+from domain.errors import SourceChanged, StoreCorrupt
+from infrastructure.migration.restoring import (
+    RESTORING,
+    RETIRING,
+    Content,
+    Records,
+    content_of,
+    put_back,
+    raw,
+    shape_of,
+    take_out,
+)
+from infrastructure.mongodb.client import Document
+from tests.support.old_system import RAW, content, fill, record
+
+STRANGE = {
+    "_id": "no ObjectId",
+    "z": Int64(1),
+    "a": 1,
+    "f": 1.0,
+    "d": Decimal128("1.10"),
+    "r": Regex("x"),
+    "b": Binary(b"\x00", 5),
+    "n": None,
+    "o": {"y": [1, {"x": []}]},
+}
+
+
+@pytest.fixture
+def records(mongodb_database: Database[Document]) -> Records:
+    fill(mongodb_database, 2_500)
+    collection = mongodb_database["ticket_1"]
+    collection.insert_one(STRANGE)
+    collection.insert_one({"_id": ObjectId(b"\x00" * 12)})  # not last in the order of ids
+    collection.create_index("orgId", name="by organisation", sparse=True)
+    return collection.with_options(codec_options=RAW)
+
+
+def test_a_collection_is_taken_out_and_put_back_to_the_byte(
+    records: Records, mongodb_database: Database[Document]
+) -> None:
+    before, shape, backup = content(mongodb_database), shape_of(records), list(raw(records))
+    expected = content_of(backup)
+    assert expected.records == 2_502
+
+    assert take_out(records, expected)
+    assert mongodb_database.list_collection_names() == []
+    assert not take_out(records, expected)
+
+    assert put_back(records, backup, expected, shape, kept="kept")
+    assert content(mongodb_database) == before
+    assert shape_of(records) == shape
+    assert mongodb_database.list_collection_names() == ["ticket_1"]
+
+
+def test_options_of_a_collection_are_put_back_as_well(
+    mongodb_database: Database[Document],
+) -> None:
+    mongodb_database.create_collection(
+        "ticket_1", collation={"locale": "de"}, validator={"name": {"$type": "string"}}
+    )
+    mongodb_database["ticket_1"].insert_one({"name": "Foreman"})
+    records = mongodb_database["ticket_1"].with_options(codec_options=RAW)
+    shape, backup = shape_of(records), list(raw(records))
+    take_out(records, content_of(backup))
+    put_back(records, backup, content_of(backup), shape, kept="kept")
+    assert shape_of(records) == shape
+    assert '"locale": "de"' in shape and '"validator"' in shape
+
+
+def test_a_collection_that_is_as_it_was_is_not_touched(
+    records: Records, mongodb_database: Database[Document]
+) -> None:
+    backup = list(raw(records))
+    before = uuid_of(mongodb_database)
+    assert not put_back(records, backup, content_of(backup), shape_of(records), kept="kept")
+    assert uuid_of(mongodb_database) == before
+
+
+def test_what_stands_there_instead_is_kept_under_another_name(
+    records: Records, mongodb_database: Database[Document]
+) -> None:
+    before, backup = content(mongodb_database), list(raw(records))
+    mongodb_database["ticket_1"].update_many({}, {"$set": {"name": "changed"}})
+    changed = content(mongodb_database)
+    assert put_back(records, backup, content_of(backup), shape_of(records), kept="kept")
+    assert content(mongodb_database) == before
+    assert content(mongodb_database, "kept") == changed
+
+
+def test_a_collection_that_holds_something_else_is_not_taken_out(
+    records: Records, mongodb_database: Database[Document]
+) -> None:
+    expected = content_of(raw(records))
+    mongodb_database["ticket_1"].insert_one(record(Random(2)))
+    changed = content(mongodb_database)
+    with pytest.raises(SourceChanged, match="2503 records"):
+        take_out(records, expected)
+    assert content(mongodb_database) == changed
+    assert mongodb_database.list_collection_names() == ["ticket_1"]
+
+
+def test_records_that_are_only_in_another_order_are_not_the_same(records: Records) -> None:
+    backup = list(raw(records))
+    assert content_of(reversed(backup)) != content_of(backup)
+
+
+def test_taking_out_goes_on_where_it_was_killed(
+    records: Records, mongodb_database: Database[Document]
+) -> None:
+    expected = content_of(raw(records))
+    mongodb_database["ticket_1"].rename("ticket_1" + RETIRING)
+    take_out(records, expected)
+    assert mongodb_database.list_collection_names() == []
+
+
+def test_a_collection_that_came_back_while_it_was_taken_out_is_told(
+    records: Records, mongodb_database: Database[Document]
+) -> None:
+    expected = content_of(raw(records))
+    mongodb_database["ticket_1"].rename("ticket_1" + RETIRING)
+    fill(mongodb_database, 1)
+    with pytest.raises(SourceChanged, match="Both ticket_1 and ticket_1_retiring are there"):
+        take_out(records, expected)
+    assert mongodb_database["ticket_1" + RETIRING].count_documents({}) == expected.records
+
+
+def test_putting_back_goes_on_where_it_or_taking_out_was_killed(
+    records: Records, mongodb_database: Database[Document]
+) -> None:
+    before, shape, backup = content(mongodb_database), shape_of(records), list(raw(records))
+    mongodb_database["ticket_1"].rename("ticket_1" + RETIRING)
+    mongodb_database["ticket_1" + RESTORING].insert_one({"half": "of it"})
+    put_back(records, backup, content_of(backup), shape, kept="kept")
+    assert content(mongodb_database) == before
+
+    take_out(records, content_of(backup))
+    mongodb_database["ticket_1" + RESTORING].insert_one({"half": "of it"})
+    put_back(records, backup, content_of(backup), shape, kept="kept")
+    assert content(mongodb_database) == before
+    assert mongodb_database.list_collection_names() == ["ticket_1"]
+
+
+def test_a_damaged_backup_replaces_nothing(
+    records: Records, mongodb_database: Database[Document]
+) -> None:
+    mongodb_database["ticket_1"].delete_one({})
+    before, backup = content(mongodb_database), list(raw(records))
+    with pytest.raises(StoreCorrupt, match="Nothing was replaced"):
+        put_back(records, backup, Content(2_502, "ab" * 32), shape_of(records), kept="kept")
+    assert content(mongodb_database) == before
+    assert mongodb_database.list_collection_names() == ["ticket_1"]
+
+
+def uuid_of(database: Database[Document]) -> object:
+    return next(iter(database.list_collections()))["info"]["uuid"]

@@ -1,0 +1,443 @@
+"""What was true then: any moment, position or version, as by folding the log up to there."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from api.use_cases import freshness
+from api.wire.models import iso
+from domain.ticket.events import Recorded, TicketRenamed
+from domain.ticket.state import Ticket, evolve
+from infrastructure.log.codec import encode
+from infrastructure.log.ticket_log import TicketLog
+from infrastructure.mongodb import audit_as_of as mongodb_as_of
+from infrastructure.mongodb.client import Document
+from infrastructure.sqlite import audit_as_of as sqlite_as_of
+from infrastructure.sqlite.audit import SQLiteAudit
+from infrastructure.sqlite.database import SQLiteDatabase
+from projections.audit.as_of import PastReader, Then
+from projections.audit.projection import AuditEntry
+from projections.tickets.projection import TicketFilter
+from projections.versions.parked import parked_in
+from tests.support.audit_questions import fill
+from tests.support.histories import FEATURES, NAMES, SYSTEMS, Lives, entries_of
+from tests.support.server import Client, Served, refused, seen, serving, until
+from tests.support.view_rows import START, Opened, mongodb_audit, open_store
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that look at no more than a hundred entries: a short log is a long one to them."""
+    monkeypatch.setattr(sqlite_as_of, "SCAN", 100)
+    monkeypatch.setattr(mongodb_as_of, "SCAN", 100)
+
+
+_SNAPSHOT = 1_000
+
+
+@dataclass
+class Past:
+    """The whole log in memory, for the answers that should come."""
+
+    events: list[Recorded]
+    entries: list[AuditEntry]
+
+    def __post_init__(self) -> None:
+        self._by_ticket: dict[str, list[AuditEntry]] = {}
+        for entry in self.entries:
+            self._by_ticket.setdefault(entry.ticket_id, []).append(entry)
+        self._snapshots: list[dict[str, Ticket]] = [{}]
+        for start in range(0, len(self.events), _SNAPSHOT):
+            self._snapshots.append(self._folded(self._snapshots[-1], start, start + _SNAPSHOT))
+
+    def position_at(self, moment: datetime) -> int:
+        return sum(1 for event in self.events if event.recorded_at <= moment)
+
+    def tickets(self, position: int) -> dict[str, Ticket]:
+        number = position // _SNAPSHOT
+        return self._folded(self._snapshots[number], number * _SNAPSHOT, position)
+
+    def _folded(self, before: dict[str, Ticket], after: int, upto: int) -> dict[str, Ticket]:
+        tickets = dict(before)
+        for event in self.events[after:upto]:
+            ticket = evolve(tickets.get(event.ticket_id), event)
+            if ticket:
+                tickets[event.ticket_id] = ticket
+        return tickets
+
+    def matching(self, position: int, where: TicketFilter) -> list[Ticket]:
+        return [
+            ticket
+            for _, ticket in sorted(self.tickets(position).items())
+            if not ticket.retired
+            and where.org_id in (None, ticket.org_id)
+            and where.system in (None, ticket.system)
+            and where.name in (None, ticket.name)
+            and (where.feature is None or where.feature in ticket.features)
+        ]
+
+    def grant(self, position: int, ticket_id: str, feature: str | None) -> AuditEntry | None:
+        granting = [
+            entry
+            for entry in self._by_ticket[ticket_id]
+            if entry.position <= position and feature in entry.granted
+        ]
+        return granting[-1] if granting else None
+
+
+def past(seed: int, count: int, alive: int = 400) -> Past:
+    events = list(Lives(seed, alive=alive).events(count))
+    return Past(events, list(entries_of(events)))
+
+
+def question(random: Random, past: Past) -> tuple[int, TicketFilter]:
+    like = random.choice(past.entries)
+    every: dict[str, Any] = {
+        "org_id": random.choice((like.org_id, like.org_id, "f" * 24)),
+        "system": random.choice(SYSTEMS),
+        "name": random.choice((*NAMES, "Nobody")),
+        "feature": random.choice(FEATURES),
+    }
+    few = random.sample(list(every), random.choice((0, 1, 1, 2, 2, 3)))
+    where = replace(TicketFilter(None), **{name: every[name] for name in few})
+    return random.randrange(len(past.events) + 1), where
+
+
+def read_through(reader: PastReader, position: int, where: TicketFilter, limit: int) -> list[Then]:
+    found: list[Then] = []
+    beyond: str | None = None
+    while True:
+        page = reader.tickets_at(position, where, beyond=beyond, limit=limit)
+        assert len(page.tickets) <= limit
+        found += page.tickets
+        if page.beyond is None:
+            return found
+        assert beyond is None or page.beyond > beyond
+        beyond, limit = page.beyond, max(limit, 100)
+
+
+def ask(reader: PastReader, past: Past, questions: int) -> None:
+    random, answered = Random(9), 0
+    for _ in range(questions):
+        position, where = question(random, past)
+        found = read_through(reader, position, where, random.choice((1, 7, 200)))
+        expected = past.matching(position, where)
+        assert [one.entry.ticket_id for one in found] == [ticket.id for ticket in expected], where
+        for one, ticket in zip(found, expected, strict=True):
+            assert one.entry == past.entries[ticket.position - 1]
+            granted = where.feature and past.grant(position, ticket.id, where.feature)
+            assert one.granted_by == (granted or None)
+        answered += bool(expected)
+    assert questions / 4 < answered < questions
+
+
+@pytest.fixture
+def stores(store_url: str) -> Iterator[Opened]:
+    with open_store(store_url) as opened:
+        yield opened
+
+
+def test_random_questions_about_the_past_are_answered_as_by_folding_the_log(
+    stores: Opened, narrow: None
+) -> None:
+    told = past(1, 3_000)
+    fill(stores.audit, told.entries)
+
+    ask(stores.audit, told, questions=150)
+
+
+@pytest.mark.exhaustive
+def test_a_thousand_random_questions_about_the_past_of_a_hundred_thousand_events(
+    stores: Opened,
+) -> None:
+    told = past(2, 100_000, alive=4_000)
+    fill(stores.audit, told.entries)
+
+    ask(stores.audit, told, questions=1_000)
+
+
+def test_a_moment_is_the_last_position_recorded_then_or_before(stores: Opened) -> None:
+    told = past(3, 500)
+    fill(stores.audit, told.entries)
+    end = told.events[-1].recorded_at
+
+    for number in range(200):
+        moment = START + (end - START) * number / 200
+        assert stores.audit.position_at(moment) == told.position_at(moment)
+    assert stores.audit.position_at(START - timedelta(days=1)) == 0
+    assert stores.audit.position_at(end) is None  # more may yet be recorded at this moment
+
+
+# --- over HTTP ---
+
+
+def record(store_url: str, events: Sequence[Recorded]) -> None:
+    """Put events into the log that happened some time ago."""
+    with open_store(store_url) as opened:
+        log = TicketLog(opened.log)
+        for start in range(0, len(events), 1_000):
+            log.commit(start, events[start : start + 1_000], [])
+
+
+def pages(client: Client, path: str, **asked: Any) -> Iterator[dict[str, Any]]:
+    following: str | None = str(client.build_request("GET", path, params=asked or None).url)
+    while following:
+        answer = client.get(following)
+        assert answer.status_code == 200, answer.text
+        yield from answer.json()["items"]
+        following = answer.links.get("next", {}).get("url")
+
+
+def shown(ticket: Ticket) -> dict[str, Any]:
+    return {
+        "_id": ticket.id,
+        "name": ticket.name,
+        "orgId": ticket.org_id,
+        "system": ticket.system,
+        "features": list(ticket.features),
+        "createdAt": iso(ticket.created_at),
+        "updatedAt": iso(ticket.updated_at),
+        "version": ticket.version,
+        "retired": ticket.retired,
+        "position": ticket.position,
+    }
+
+
+def test_a_day_and_a_position_of_the_past_are_answered_over_http(store_url: str) -> None:
+    told = past(4, 1_500, alive=100)
+    record(store_url, told.events)
+    random = Random(13)
+    with serving(store_url) as served:
+        staff = served.client("*")
+        for _ in range(25):
+            position, where = question(random, told)
+            client = staff if where.org_id is None else served.client(where.org_id)
+            asked = {"system": where.system, "name": where.name, "feature": where.feature}
+            asked = {name: value for name, value in asked.items() if value is not None}
+            found = list(pages(client, "/v1/tickets", position=position, limit=20, **asked))
+            grants = [item.pop("grantedBy", None) for item in found]
+            expected = told.matching(position, where)
+            assert found == [shown(ticket) for ticket in expected]
+            for ticket, grant in zip(expected, grants, strict=True):
+                entry = told.grant(position, ticket.id, where.feature)
+                assert (grant and grant["position"]) == (entry and entry.position)
+                assert (grant and grant["actor"]) == (entry and entry.actor)
+
+            moment = told.events[random.randrange(len(told.events))].recorded_at
+            found = list(pages(client, "/v1/tickets", at=iso(moment), **asked))
+            expected = told.matching(told.position_at(moment), where)
+            assert [item["_id"] for item in found] == [ticket.id for ticket in expected]
+
+            event = random.choice(told.events)
+            path, then = f"/v1/tickets/{event.ticket_id}", told.tickets(event.position)
+            answers = [
+                staff.get(path, params={"position": event.position}),
+                staff.get(path, params={"version": event.version}),
+            ]
+            for answer in answers:
+                if event.ticket_id in then:
+                    assert answer.json() == shown(then[event.ticket_id])
+                else:
+                    refused(answer, 404, "ticket-not-found")
+
+
+def test_who_had_a_feature_that_day_and_who_granted_it_is_one_question(served: Served) -> None:
+    ada = served.client()
+    bo = served.client(ada.org, sub="bo")
+    ticket = ada.created(features=["get_all"])
+    path = f"/v1/tickets/{ticket['_id']}"
+    body = {"features": ["get_all", "create_shift"], "reason": "night crew"}
+    granted = bo.patch(path, json=body, headers={"If-Match": '"1"'})
+    day = ada.history(ticket["_id"], granted)[1]["recordedAt"]
+    retired = ada.delete(path, headers={"If-Match": '"2"', **seen(granted)})
+    assert ada.history(ticket["_id"], retired)
+
+    asked = {"system": "workforce_2", "feature": "create_shift", "at": day}
+    answer = ada.get("/v1/tickets", params=asked)
+    (item,) = answer.json()["items"]
+    assert answer.headers["Event-Position"] == granted.headers["Event-Position"]
+    assert (item["_id"], item["version"], item["retired"]) == (ticket["_id"], 2, False)
+    assert item["grantedBy"]["actor"] == "bo"
+    assert item["grantedBy"]["reason"] == "night crew"
+    assert item["grantedBy"]["position"] == int(granted.headers["Event-Position"])
+
+    now = retired.headers["Event-Position"]
+    assert ada.get("/v1/tickets", params={"position": now}).json()["items"] == []
+    assert ada.ticket(ticket["_id"], retired).status_code == 410
+    assert ada.get(path, params={"position": now}).json()["retired"] is True
+    assert ada.get(path, params={"at": day}).json()["features"] == ["get_all", "create_shift"]
+    assert ada.get(path, params={"version": 1}).json()["features"] == ["get_all"]
+
+
+def test_before_it_was_made_and_for_others_there_was_no_ticket(served: Served) -> None:
+    ada, stranger = served.client(), served.client()
+    before = served.head
+    path = f"/v1/tickets/{ada.created()['_id']}"
+
+    refused(ada.get(path, params={"position": before}), 404, "ticket-not-found")
+    refused(ada.get(path, params={"at": "2020-01-01T00:00:00Z"}), 404, "ticket-not-found")
+    refused(ada.get(path, params={"version": 2}), 404, "ticket-not-found")
+    refused(stranger.get(path, params={"version": 1}), 404, "ticket-not-found")
+    assert stranger.get("/v1/tickets", params={"position": served.head}).json()["items"] == []
+
+
+def test_the_future_and_two_times_at_once_are_refused(client: Client) -> None:
+    for path in ("/v1/tickets", f"/v1/tickets/{client.created()['_id']}"):
+        wrong: list[tuple[dict[str, Any], str]] = [
+            ({"at": "9999-01-01T00:00:00Z"}, "/query/at"),
+            ({"position": 2**50}, "/query/position"),
+            ({"at": "2025-01-01T00:00:00Z", "position": 1}, "/query/position"),
+        ]
+        for asked, pointer in wrong:
+            refused(client.get(path, params=asked), 400, "invalid-parameter", pointer)
+
+
+def test_pages_of_the_past_stay_in_the_past(client: Client) -> None:
+    made = sorted(client.created(name=f"Crew {number}")["_id"] for number in range(5))
+    first = client.get("/v1/tickets", params={"at": iso(datetime.now(UTC)), "limit": 2})
+    assert len(first.json()["items"]) == 2
+    last = client.delete(f"/v1/tickets/{made[4]}", headers={"If-Match": "*"})
+    assert client.history(made[4], last)
+
+    following = [item["_id"] for item in pages(client, first.links["next"]["url"])]
+    assert [item["_id"] for item in first.json()["items"]] + following == made
+
+
+def test_what_the_audit_log_does_not_show_yet_is_never_left_out(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = past(8, 60)
+    record(store_url, told.events)
+    with open_store(store_url) as opened:
+        fill(opened.audit, told.entries[:40])
+        opened.audit.take_over(1_000_000)  # nobody can keep it current from here on
+    monkeypatch.setattr(freshness, "WAIT_SECONDS", 0.2)
+    with serving(store_url) as served:
+        staff = served.client("*")
+        for late in ({"position": 41}, {"at": iso(datetime.now(UTC))}):
+            refused(staff.get("/v1/tickets", params=late), 503, "projection-behind")
+        refused(staff.get("/v1/diff", params={"from": 1}), 503, "projection-behind")
+
+        found = list(pages(staff, "/v1/tickets", position=40))
+        assert found == [shown(ticket) for ticket in told.matching(40, TicketFilter(None))]
+        for ticket_id, ticket in told.tickets(60).items():  # these come from the log itself
+            answer = staff.get(f"/v1/tickets/{ticket_id}", params={"position": 60})
+            assert answer.json() == shown(ticket)
+
+
+def test_one_event_that_can_not_be_read_hides_no_other_ticket(store_url: str) -> None:
+    told = past(9, 60, alive=6)
+    every = told.matching(60, TicketFilter(None))
+    assert len(every) > 1
+    ticket, renamed = every[0], next(e for e in told.events if isinstance(e.event, TicketRenamed))
+    ticket_id, version = ticket.id, ticket.version
+    later = replace(renamed, ticket_id=ticket_id, recorded_at=told.events[-1].recorded_at)
+    record(store_url, told.events)
+    with open_store(store_url) as opened:
+        for n, state in ((1, b"damaged"), (2, None)):
+            event = replace(later, position=60 + n, version=version + n)
+            stored = encode(event)
+            opened.log.commit(59 + n, [replace(stored, state=state) if state else stored])
+    with serving(store_url) as served:
+        staff = served.client("*", scope="tickets:read audit:read projections:operate")
+        one, all_ = f"/v1/tickets/{ticket_id}", [shown(ticket) for ticket in every]
+        until(lambda: bool(parked_in(served.service.projections["audit"])))
+        was = shown(ticket)
+
+        assert list(pages(staff, "/v1/tickets", position=60)) == all_
+        refused(staff.get("/v1/tickets", params={"position": 61}), 503, "projection-behind")
+        assert staff.get(one, params={"position": 60}).json() == was
+        assert staff.get(one, params={"version": version}).json() == was
+        refused(staff.get(one, params={"version": version + 1}), 500, "internal-error")
+
+        skipped = f"/v1/projections/audit/parked/{ticket_id}/skip"
+        assert staff.post(skipped, json={"reason": "damaged"}).status_code == 200
+        after = evolve(ticket, replace(later, position=62, version=version + 2))
+        assert after is not None
+        is_ = shown(after)
+        assert list(pages(staff, "/v1/tickets", position=61)) == all_
+        assert list(pages(staff, "/v1/tickets", position=62)) == [is_, *all_[1:]]
+        assert staff.get(one, params={"position": 62}).json() == is_
+
+
+def test_questions_about_the_past_are_recorded(client: Client) -> None:
+    ticket = client.created()["_id"]
+    client.get("/v1/tickets", params={"position": 0, "name": "Foreman"})
+    client.get(f"/v1/tickets/{ticket}", params={"version": 1})
+    client.get(f"/v1/tickets/{ticket}")
+    client.get(f"/v1/tickets/{ticket}/history")
+
+    told = [
+        (item["action"], item["details"]) for item in client.get("/v1/audit/reads").json()["items"]
+    ]
+    assert told[1:] == [
+        ("ticket.history_read", {"ticket_id": ticket}),
+        ("ticket.asked_as_of", {"ticket_id": ticket, "version": "1"}),
+        ("tickets.asked_as_of", {"position": "0", "name": "Foreman"}),
+        ("ticket.history_read", {"ticket_id": ticket}),  # by `created`
+    ]
+
+
+# --- what a page costs ---
+
+WHERE = [
+    TicketFilter(org_id, system, name, feature)
+    for org_id in (None, f"{1:024x}", f"{4:024x}")
+    for system in (None, SYSTEMS[0])
+    for name in (None, "nobody")
+    for feature in (None, FEATURES[0])
+]
+SHORT, LONG = 4_000, 16_000
+
+
+def test_on_a_file_a_page_of_the_past_takes_no_more_steps_when_the_log_grows(
+    tmp_path: Path, narrow: None
+) -> None:
+    entries = past(6, LONG, alive=2_000).entries
+    steps: dict[int, list[int]] = {SHORT: [], LONG: []}
+    for size, counted in steps.items():
+        with closing(SQLiteDatabase(tmp_path / f"{size}.db")) as database:
+            view = SQLiteAudit(database, 1)
+            view.create(indexed=True)
+            fill(view, entries[:size])
+            for where in WHERE:
+                ticks: list[None] = []
+                with database.reading() as connection:  # the one that the search will use
+                    connection.set_progress_handler(partial(ticks.append, None), 10)
+                view.tickets_at(size // 2, where, beyond=None, limit=10)
+                with database.reading() as connection:
+                    connection.set_progress_handler(None, 0)
+                counted.append(10 * len(ticks))
+
+    for where, short, long in zip(WHERE, steps[SHORT], steps[LONG], strict=True):
+        assert 0 < long < max(2 * short, 8_000), where
+    assert max(steps[LONG]) < 20_000
+
+
+def test_on_mongodb_a_page_of_the_past_looks_at_no_more_when_the_log_grows(
+    mongodb_database: Database[Document], narrow: None
+) -> None:
+    view = mongodb_audit(mongodb_database)
+    fill(view, past(6, LONG, alive=2_000).entries)
+
+    mongodb_database.command("profile", 2)
+    for where in WHERE:
+        view.tickets_at(LONG // 2, where, beyond=None, limit=10)
+    mongodb_database.command("profile", 0)
+    looked = [
+        (entry["keysExamined"], entry["docsExamined"])
+        for entry in mongodb_database["system.profile"].find({"keysExamined": {"$exists": True}})
+        if "audit" in entry["ns"]
+    ]
+
+    assert len(looked) >= 3 * len(WHERE)
+    assert max(keys for keys, _ in looked) <= 300
+    assert max(documents for _, documents in looked) <= 102

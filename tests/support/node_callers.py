@@ -1,0 +1,90 @@
+"""A node process with the clients that old callers use: `socket.io-client` and mongoose."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from threading import Thread
+from typing import Any, Final
+
+from tests.support.server import until
+
+_FOLDER: Final = Path(__file__).with_name("node")
+_INSTALL: Final = (
+    *("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"),
+    *("--loglevel", "error"),
+)
+
+
+class NodeCallers:
+    """Commands to `tests/node/old_callers.mjs`, each answered in its own time."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._numbers = count(1)
+        self._answers: dict[int, dict[str, Any]] = {}
+        Thread(target=self._hear, daemon=True).start()
+
+    def begin(self, command: str, **parts: Any) -> int:
+        """Send a command; `answer` to its number waits for what becomes of it."""
+        assert self._process.stdin
+        number = next(self._numbers)
+        self._process.stdin.write(json.dumps({"id": number, "command": command} | parts) + "\n")
+        self._process.stdin.flush()
+        return number
+
+    def answer(self, number: int) -> Any:
+        until(lambda: number in self._answers or self._process.poll() is not None, seconds=60)
+        told = self._answers.pop(number)
+        assert "error" not in told, told["error"]
+        return told["answer"]
+
+    def ask(self, command: str, **parts: Any) -> Any:
+        return self.answer(self.begin(command, **parts))
+
+    def connect(self, name: str, url: str, **options: Any) -> Any:
+        return self.ask("connect", name=name, url=url, options=options)
+
+    def emit(self, name: str, event: str, *args: Any) -> Any:
+        """What the acknowledgement got."""
+        return self.ask("emit", name=name, event=event, args=args)
+
+    def _hear(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            told = json.loads(line)
+            self._answers[told["id"]] = told
+
+
+@contextmanager
+def node_callers() -> Iterator[NodeCallers]:
+    """The process, until the block ends. Its packages are installed when they are not there."""
+    _install()
+    with subprocess.Popen(
+        ["node", "old_callers.mjs"],
+        cwd=_FOLDER,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield NodeCallers(process)
+        finally:
+            process.kill()
+
+
+def _install() -> None:
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            raise RuntimeError(
+                f"There is no {program} here, and the old callers' own clients need it: "
+                "install Node.js 20 or newer."
+            )
+    wanted = (_FOLDER / "package.json").read_text()
+    installed = _FOLDER / "node_modules" / ".installed"
+    if not installed.exists() or installed.read_text() != wanted:
+        subprocess.run(_INSTALL, cwd=_FOLDER, check=True, stdout=subprocess.DEVNULL)
+        installed.write_text(wanted)
