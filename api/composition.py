@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import structlog
 
-from api.use_cases.jobs import Operator
+from api.use_cases.jobs import JobRunner
 from domain.log.ports import Clock
 from infrastructure.configuration.addresses import MongoDBStore, SQLiteStore
 from infrastructure.configuration.catalogue_file import CatalogueFile
@@ -70,7 +70,7 @@ class Service:
     journal: JournalWriter
     head: Progress
     projections: Mapping[str, LiveProjection[Any]]
-    operator: Operator
+    operator: JobRunner
     legacy: Legacy | None
     legacy_usage: LegacyUsage
     notes: Notes
@@ -79,12 +79,12 @@ class Service:
     @property
     def tickets(self) -> TicketReader:
         """The live version of the tickets."""
-        return cast(TicketReader, self.projections[TICKETS.name].live.view)
+        return cast(TicketReader, self.projections[TICKETS.name].live_version.view)
 
     @property
     def audit(self) -> AuditView:
         """The live version of the audit log."""
-        return cast(AuditView, self.projections[AUDIT.name].live.view)
+        return cast(AuditView, self.projections[AUDIT.name].live_version.view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def open_service(
             )
             stack.callback(live.close)
             projections[projection.name] = live
-        operator = Operator(stores.operations, stores.leases, clock)
+        operator = JobRunner(stores.operations, stores.leases, clock)
         stack.callback(operator.close)
         if watch:
             _watch(stores, log, head, projections, stack)

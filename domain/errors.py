@@ -30,13 +30,13 @@ TicketbookError
 ├── ChangedHere             what was changed here would be lost
 ├── Fenced                  another runner holds the projection now
 ├── TicketNotParked         there is nothing to retry
-├── OperationRunning        the same is being done to a projection already
+├── JobRunning              the same is being done to a projection already
 ├── VersionUnknown          a projection has no such version of its view
 ├── LegacyUsersUnavailable  the old system's users can not be looked up now
 ├── ProjectionBehind        a view did not reach the asked position in time
 └── ConfigurationError      a setting or the catalogue file is wrong; says what to do
 
-Errors know nothing of HTTP; `api/http/failures.py` maps them.
+Errors know nothing of HTTP; `api/http/errors/failures.py` maps them.
 """
 
 from dataclasses import dataclass
@@ -231,7 +231,7 @@ class VersionUnknown(TicketbookError):
     """The projection has no such version of its view, or none to do this with."""
 
 
-class OperationRunning(TicketbookError):
+class JobRunning(TicketbookError):
     """Somebody started the same, and it has not ended yet."""
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-OperationState = Literal["running", "done", "failed", "interrupted"]
+JobState = Literal["running", "done", "failed", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class Job:
     """One thing that an operator started.
 
     - `id`: 24 hex digits; those of later operations sort after it, to the second.
@@ -22,7 +22,7 @@ class Operation:
     id: str
     kind: str
     projection: str
-    state: OperationState
+    state: JobState
     by: str
     reason: str | None
     started_at: datetime
@@ -35,13 +35,13 @@ class Operation:
     error: str | None = None
 
 
-class Operations(Protocol):
+class Jobs(Protocol):
     """The records. Every method raises `StoreUnavailable` when the store does not answer."""
 
-    def keep(self, operation: Operation) -> None:
+    def keep(self, operation: Job) -> None:
         """Durable once this returns; takes the place of what was kept of it before."""
 
-    def find(self, operation_id: str) -> Operation | None: ...
+    def find(self, operation_id: str) -> Job | None: ...
 
-    def latest(self, before: str | None, limit: int) -> Sequence[Operation]:
+    def latest(self, before: str | None, limit: int) -> Sequence[Job]:
         """Newest first, from below the id `before`."""

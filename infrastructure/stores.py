@@ -6,7 +6,7 @@ from threading import Event
 from typing import Any, Protocol
 
 from domain.ticket.state import Ticket
-from infrastructure.jobs import Operations
+from infrastructure.jobs import Jobs
 from infrastructure.journal.entries import Journal
 from infrastructure.legacy_access.usage import LegacyUsage
 from infrastructure.log.ordered_log import OrderedLog
@@ -46,7 +46,7 @@ class AuditView(View[AuditEntry], AuditReader, PastReader, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ReadOnlyStores:
     """What a store holds that was opened for reading alone."""
 
     log: OrderedLog
@@ -61,7 +61,7 @@ class Stores:
     tickets: Versions[TicketsView]
     audit: Versions[AuditView]
     journal: Journal
-    operations: Operations
+    operations: Jobs
     leases: Leases
     watcher: Watcher
     legacy_usage: LegacyUsage

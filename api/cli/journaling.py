@@ -18,7 +18,7 @@ def record(service: Service, action: str, details: Mapping[str, Any]) -> None:
     service.journal.append(
         JournalEntry(
             at=milliseconds(service.clock()),
-            actor=operator(),
+            actor=os_user(),
             org_id=None,
             action=action,
             details=told,
@@ -27,7 +27,7 @@ def record(service: Service, action: str, details: Mapping[str, Any]) -> None:
     )
 
 
-def operator() -> str:
+def os_user() -> str:
     """The user of the operating system that this command runs as, like `cli:ada`."""
     number = os.getuid()  # not the environment: that says whatever one likes
     try:

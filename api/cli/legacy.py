@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.moments import ZONE, moment
-from api.cli.opening import opened
+from api.cli.opening import open_for_command
 from api.cli.output import Json, example, print_json, print_table
 from api.wire.models import iso
 from infrastructure.legacy_access.usage import LegacyCalls
@@ -32,7 +32,7 @@ def usage(
     A caller is a user's id, or unknown where no token named one. When nobody has called for as
     long as your slowest client sleeps, the old routes can go.
     """
-    with opened() as service:
+    with open_for_command() as service:
         found = service.legacy_usage.all()
     if since is not None:
         found = [calls for calls in found if calls.last_at >= since]

@@ -17,7 +17,7 @@ from infrastructure.configuration.settings import Settings, load_settings
 
 
 @contextmanager
-def opened(*, make: bool = False, watch: bool = False) -> Iterator[Service]:
+def open_for_command(*, make: bool = False, watch: bool = False) -> Iterator[Service]:
     """The configured service, running nothing in the background. A store that is not there is
     told, unless it is to be made: it is more likely a slip than an empty one. A command that waits
     for views which others keep current has to `watch` them."""
@@ -32,7 +32,7 @@ def opened(*, make: bool = False, watch: bool = False) -> Iterator[Service]:
 
 
 @contextmanager
-def opened_to_read() -> Iterator[tuple[History | None, Catalogue]]:
+def read_only_if_any() -> Iterator[tuple[History | None, Catalogue]]:
     """The configured store and catalogue. Nothing is made, and nothing is written anywhere: there
     may be no store yet."""
     log_for_people()
@@ -44,7 +44,7 @@ def opened_to_read() -> Iterator[tuple[History | None, Catalogue]]:
 
 
 @contextmanager
-def opened_to_look() -> Iterator[History]:
+def read_only() -> Iterator[History]:
     """The configured store, which must be there. Nothing is made, and nothing is written."""
     log_for_people()
     with reporting():

@@ -4,7 +4,7 @@ from typing import Final
 
 from api.cli.output import say
 from api.composition import Service
-from api.use_cases.parked import hidden
+from api.use_cases.parked import blocking_parked
 from domain.errors import ProjectionBehind
 from projections.audit.projection import AUDIT, AuditFilter
 from projections.running.projection import Parked
@@ -12,7 +12,7 @@ from projections.running.projection import Parked
 _WAIT_SECONDS: Final = 5.0
 
 
-def shown(service: Service) -> int:
+def wait_for_audit(service: Service) -> int:
     """The end of the log, once the audit log shows all up to there. Raises `ProjectionBehind` when
     it does not after some seconds."""
     head = service.log.head()
@@ -20,14 +20,14 @@ def shown(service: Service) -> int:
     return head
 
 
-def shown_of(service: Service, where: AuditFilter) -> None:
+def wait_for_audit_of(service: Service, where: AuditFilter) -> None:
     """Wait until the audit log shows all that a search may find; raises like `shown`. What happened
     to parked tickets is missing all the same: then that is said."""
     head = service.log.head()
     if where.before_position is not None:
         head = min(head, max(where.before_position - 1, 0))
     _wait(service, head, " Or ask with --before-position for what is there.")
-    if parked := hidden(service, service.audit, head, where.org_id, where.ticket_id):
+    if parked := blocking_parked(service, service.audit, head, where.org_id, where.ticket_id):
         say(_missing(parked))
 
 
@@ -35,12 +35,12 @@ def refuse_if_parked(
     service: Service, position: int, org: str | None, ticket: str | None = None
 ) -> None:
     """Raises `ProjectionBehind` when something that happened up to a position does not show."""
-    if parked := hidden(service, service.audit, position, org, ticket):
+    if parked := blocking_parked(service, service.audit, position, org, ticket):
         raise ProjectionBehind(_missing(parked))
 
 
 def _wait(service: Service, position: int, else_: str = "") -> None:
-    progress = service.projections[AUDIT.name].live.progress
+    progress = service.projections[AUDIT.name].live_version.progress
     if not progress.wait(position, _WAIT_SECONDS):
         raise ProjectionBehind(
             f"The audit log stands at position {progress.position}, not yet at {position}. "

@@ -13,7 +13,7 @@ from domain.log.chain import START, Head, next_hash
 from infrastructure.keys.signing_key import PublicKey
 from infrastructure.log import codec
 from infrastructure.log.ordered_log import Chained
-from projections.audit.projection import AuditEntry, Content, entry_of
+from projections.audit.projection import AuditEntry, TicketContent, entry_of
 
 _TOLD: Final = 5_000
 _VERSIONS: Final = range(1, VERSION + 1)
@@ -29,7 +29,7 @@ _UNREADABLE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class ExportReport:
     """What an export turned out to be."""
 
     head: Head
@@ -43,7 +43,7 @@ class Checked:
 
 def check_export(
     lines: Iterable[bytes], key: PublicKey, tell: Callable[[int], None] = lambda _: None
-) -> Checked:
+) -> ExportReport:
     """Check every line by itself, its place among the others, and the signed head at the end.
 
     `lines` end in their line feeds. Raises `ExportBroken` at the first line where something is
@@ -75,7 +75,7 @@ def check_export(
     if said != (entries, digest.hexdigest()):
         raise ExportBroken(number, "the lines before the head are not those that were signed.")
     _check_end(head, last, entries, number)
-    return Checked(
+    return ExportReport(
         Head(head["position"], bytes.fromhex(head["hash"])),
         entries,
         head["filter"],
@@ -126,7 +126,7 @@ def _before(shown: dict[str, Any]) -> AuditEntry | None:
     if shown["before"] is None and shown["orgId"] is None:
         return None
     held = shown["before"]
-    content = held and Content(held["name"], tuple(held["features"]), held["retired"])
+    content = held and TicketContent(held["name"], tuple(held["features"]), held["retired"])
     return AuditEntry(
         position=0,
         ticket_id=shown["ticketId"],

@@ -30,7 +30,7 @@ from api.http.routes import (
     jobs as operations,
 )
 from api.legacy import routes, sockets
-from api.legacy.door import Door
+from api.legacy.door import LegacyTickets
 
 
 def create_app(service: Service) -> FastAPI:
@@ -66,7 +66,7 @@ def create_app(service: Service) -> FastAPI:
     ):
         app.include_router(module.router)
     if service.legacy:
-        door = Door(service, service.legacy, app.state.submitter, registry)
+        door = LegacyTickets(service, service.legacy, app.state.submitter, registry)
         app.router.routes.append(routes.mounted(routes.application(door, service.settings)))
         app.state.polls = sockets.application(door, service.settings)
         app.mount(sockets.PATH, app.state.polls)

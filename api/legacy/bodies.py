@@ -12,7 +12,7 @@ from infrastructure.legacy_access.users import object_id
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class WriteRequest:
     """What a ticket shall be. None was not sent: without an id a ticket is created."""
 
     ticket_id: str | None
@@ -35,7 +35,7 @@ def checked_system(system: Any) -> str:
     return system
 
 
-def wishes_of(data: Mapping[str, Any]) -> Wishes:
+def write_request(data: Mapping[str, Any]) -> WriteRequest:
     """What the caller sent of a ticket; other fields are passed over, as they always were."""
     ticket_id = None
     if data.get("_id") is not None:
@@ -47,7 +47,7 @@ def wishes_of(data: Mapping[str, Any]) -> Wishes:
     name = data.get("name")
     if "name" in data and not isinstance(name, str):
         raise LegacyRefusal(400, "Name must be text")
-    return Wishes(ticket_id, name, _features(data) if "features" in data else None)
+    return WriteRequest(ticket_id, name, _features(data) if "features" in data else None)
 
 
 def _features(data: Mapping[str, Any]) -> tuple[str, ...]:

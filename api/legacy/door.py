@@ -14,12 +14,12 @@ from prometheus_client import Counter as Figure
 from api.composition import Legacy, Service
 from api.http.request.submission import Submitter
 from api.legacy.bodies import (
-    Wishes,
+    WriteRequest,
     checked_system,
     created_json,
     system_of,
     ticket_json,
-    wishes_of,
+    write_request,
 )
 from api.legacy.refusals import NO_TICKET, LegacyRefusal
 from api.use_cases import freshness
@@ -56,7 +56,7 @@ class LegacyCall:
     correlation_id: str
 
 
-class Door:
+class LegacyTickets:
     """Recognises callers, applies the gate, and runs the same commands as `/v1`.
 
     What it raises, `api.legacy.refusals.told` puts into the old backend's words.
@@ -118,7 +118,7 @@ class Door:
         await self._gate(call, CREATE_UPDATE)
         system = system_of(data)
         org_id = _scope(call, system)
-        wishes = wishes_of(data)
+        wishes = write_request(data)
         origin = Origin(
             actor=call.user.id,
             reason=None,
@@ -147,7 +147,7 @@ class Door:
         has it in."""
         accesses = call.user.systems.values()
         ids = {access.ticket_id for access in accesses if access.ticket_id}
-        latest = (await freshness.live(self._service, "tickets")).view.latest
+        latest = (await freshness.live_version(self._service, "tickets")).view.latest
         held: Mapping[str, Ticket] = await self._in_thread(lambda: latest(ids))
         for access in accesses:
             ticket = held.get(access.ticket_id or "")
@@ -199,7 +199,7 @@ class Door:
         return outcome.ticket
 
     async def _shown(self, outcome: Outcome) -> None:
-        live = await freshness.live(self._service, "tickets")
+        live = await freshness.live_version(self._service, "tickets")
         await freshness.reached(live.progress, outcome.position, "The view of tickets")
         found = await self._in_thread(lambda: self._service.tickets.get(outcome.ticket_id))
         if found is None or found.position < outcome.position:  # parked
@@ -221,7 +221,7 @@ def _grants(ticket: Ticket) -> tuple[str, ...]:
     return () if ticket.retired else ticket.features
 
 
-def _creation(wishes: Wishes, org_id: str, system: str, origin: Origin) -> CreateTicket:
+def _creation(wishes: WriteRequest, org_id: str, system: str, origin: Origin) -> CreateTicket:
     return CreateTicket(
         ticket_id=str(ObjectId()),
         origin=origin,
@@ -232,7 +232,7 @@ def _creation(wishes: Wishes, org_id: str, system: str, origin: Origin) -> Creat
     )
 
 
-def _changes(wishes: Wishes, ticket_id: str, org_id: str, origin: Origin) -> list[Command]:
+def _changes(wishes: WriteRequest, ticket_id: str, org_id: str, origin: Origin) -> list[Command]:
     changes: list[Command] = []
     if wishes.name is not None:
         changes.append(RenameTicket(ticket_id, origin, org_id, None, wishes.name))

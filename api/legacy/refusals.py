@@ -37,7 +37,7 @@ NOT_FOUND: Final = (404, "Not found")
 NO_TICKET: Final = (404, "Ticket not found or access denied")
 
 
-def told(error: Exception, failed: str, correlation_id: str) -> tuple[int, str]:
+def explain(error: Exception, failed: str, correlation_id: str) -> tuple[int, str]:
     """The status and the sentence for a failed call. Whatever nobody foresaw is in the log under
     `correlation_id`, and the caller is told no more than `failed`."""
     match error:

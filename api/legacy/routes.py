@@ -16,8 +16,8 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from api.legacy.door import CREATE_UPDATE, LIST, Door, LegacyCall
-from api.legacy.refusals import NOT_FOUND, LegacyRefusal, told
+from api.legacy.door import CREATE_UPDATE, LIST, LegacyCall, LegacyTickets
+from api.legacy.refusals import NOT_FOUND, LegacyRefusal, explain
 from infrastructure.configuration.settings import Settings
 
 PREFIX: Final = "/api/ticket"
@@ -30,7 +30,7 @@ _DEPRECATED: Final = datetime(2026, 11, 24, tzinfo=UTC)
 """Since when there is `/v1` for whoever calls here."""
 
 
-def application(door: Door, settings: Settings) -> ASGIApp:
+def application(door: LegacyTickets, settings: Settings) -> ASGIApp:
     """The routes, for pages of the configured origins too."""
     return _for_pages(_Routes(door, _lifetime(settings)), settings)
 
@@ -84,7 +84,7 @@ class _Route:
 class _Routes:
     """An ASGI application: nothing of the general machinery, whose answers look different."""
 
-    def __init__(self, door: Door, headers: dict[str, str]) -> None:
+    def __init__(self, door: LegacyTickets, headers: dict[str, str]) -> None:
         self._door = door
         self._headers = headers
         self._routes = {
@@ -118,7 +118,7 @@ class _Routes:
             call = await self._door.call(_token(request), called, correlation_id)
             return _response(200, await route.answer(call, request), self._headers)
         except Exception as error:  # each has its place in the old contract
-            status, said = told(error, route.failed, correlation_id)
+            status, said = explain(error, route.failed, correlation_id)
             return _response(status, {"error": said}, self._headers)
 
     async def _create_update(self, call: LegacyCall, request: Request) -> Any:

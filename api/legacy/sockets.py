@@ -13,9 +13,9 @@ from typing import Any, Final
 from starlette.requests import cookie_parser
 from starlette.types import Receive, Scope, Send
 
-from api.legacy.door import CREATE_UPDATE, LIST, Door, LegacyCall
+from api.legacy.door import CREATE_UPDATE, LIST, LegacyCall, LegacyTickets
 from api.legacy.polls import Polls
-from api.legacy.refusals import NOT_FOUND, LegacyRefusal, told
+from api.legacy.refusals import NOT_FOUND, LegacyRefusal, explain
 from api.legacy.routes import COOKIE
 from infrastructure.configuration.settings import Settings
 
@@ -31,7 +31,7 @@ _ROUTE: Final = SimpleNamespace(path=PATH)
 """What the figures of requests call every address of Engine.IO."""
 
 
-def application(door: Door, settings: Settings) -> Polls:
+def application(door: LegacyTickets, settings: Settings) -> Polls:
     """The Socket.IO server, for pages of its own host and of the configured origins."""
     import socketio  # not before: clients that it brings along try a socket when imported
 
@@ -98,7 +98,7 @@ class _Conversations:
     """What clients say, each recognised when it connects and looked up again at each event."""
 
     def __init__(
-        self, server: Any, door: Door, polls: Polls, refused: Callable[[str], Exception]
+        self, server: Any, door: LegacyTickets, polls: Polls, refused: Callable[[str], Exception]
     ) -> None:
         self._server = server
         self._door = door
@@ -113,7 +113,7 @@ class _Conversations:
         try:
             call = await self._door.call(_token(environ, auth), "socket.io connect", correlation_id)
         except Exception as error:
-            _, said = told(error, "Failed to connect", correlation_id)
+            _, said = explain(error, "Failed to connect", correlation_id)
             raise self._refused(said) from error
         await self._server.save_session(sid, call.user.id)
         return None
@@ -132,7 +132,7 @@ class _Conversations:
             call = await self._door.next_call(user_id, f"socket.io {operation}", correlation_id)
             return await self._answer(call, system, operation, sent[0] if sent else None)
         except Exception as error:
-            _, said = told(error, f"Failed: {operation}", correlation_id)
+            _, said = explain(error, f"Failed: {operation}", correlation_id)
             return {"error": said}
 
     async def _answer(self, call: LegacyCall, system: str, operation: str, data: Any) -> Any:

@@ -11,7 +11,7 @@ from fastapi import Header
 
 from api.composition import Service
 from api.http.request.callers import Call
-from api.use_cases.parked import hidden
+from api.use_cases.parked import blocking_parked
 from api.wire.moments import LARGEST
 from domain.errors import ProjectionBehind
 from projections.running.followed import Followed
@@ -52,7 +52,7 @@ async def read(
     is known to show by itself: one that reaches `position` needs no further proof. Raises
     `ProjectionBehind`, also where a ticket of the caller's is parked.
     """
-    followed = await live(call.service, name)
+    followed = await live_version(call.service, name)
     view = followed.view
     if position is None:
         return await to_thread.run_sync(find, view)
@@ -70,11 +70,11 @@ async def read(
     return await to_thread.run_sync(proven)
 
 
-async def live(service: Service, name: str) -> Followed[Any]:
+async def live_version(service: Service, name: str) -> Followed[Any]:
     """The live version; in a thread if that must be asked of the store."""
     projection = service.projections[name]
     known = projection.known
-    return known if known is not None else await to_thread.run_sync(lambda: projection.live)
+    return known if known is not None else await to_thread.run_sync(lambda: projection.live_version)
 
 
 async def reached(progress: Progress, position: int, title: str) -> None:
@@ -109,7 +109,7 @@ def _behind(title: str, stands: int, position: int) -> ProjectionBehind:
 
 
 def _refuse_if_parked(call: Call, view: View[Any], position: int, ticket_id: str | None) -> None:
-    if parked := hidden(call.service, view, position, call.caller.org_id, ticket_id):
+    if parked := blocking_parked(call.service, view, position, call.caller.org_id, ticket_id):
         raise ProjectionBehind(
             f"Ticket {parked.ticket_id} is parked at position {parked.position}: what happened to "
             "it since is stored, and shows once an operator has looked at /v1/projections."

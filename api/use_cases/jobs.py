@@ -10,10 +10,10 @@ from typing import Any, Final
 import structlog
 from bson import ObjectId
 
-from domain.errors import OperationRunning, StoreUnavailable, TicketbookError
+from domain.errors import JobRunning, StoreUnavailable, TicketbookError
 from domain.log.ports import Clock
 from domain.origin import milliseconds
-from infrastructure.jobs import Operation, Operations
+from infrastructure.jobs import Job, Jobs
 from projections.running.projection import Leases
 from projections.versions.rebuild import Step
 
@@ -30,10 +30,10 @@ class _Stopped(Exception):
     """The process ends."""
 
 
-class Operator:
+class JobRunner:
     """Starts operations, one of a kind per projection at a time in all processes together."""
 
-    def __init__(self, records: Operations, leases: Leases, clock: Clock) -> None:
+    def __init__(self, records: Jobs, leases: Leases, clock: Clock) -> None:
         self._records = records
         self._leases = leases
         self._clock = clock
@@ -46,19 +46,19 @@ class Operator:
         projection: str,
         by: str,
         reason: str | None,
-        work: Callable[["Running"], Mapping[str, Any]],
-    ) -> Operation:
+        work: Callable[["RunningJob"], Mapping[str, Any]],
+    ) -> Job:
         """Do `work` in the background; the record it is told in from now on. What it returns is
         the operation's result. Raises `OperationRunning`."""
         started_at = milliseconds(self._clock())
-        operation = Operation(str(ObjectId()), kind, projection, "running", by, reason, started_at)
+        operation = Job(str(ObjectId()), kind, projection, "running", by, reason, started_at)
         if self._leases.acquire(_lease(operation), operation.id, LEASE_SECONDS) is None:
-            raise OperationRunning(
+            raise JobRunning(
                 f"There is an operation of this kind on {projection} already. "
                 "See /v1/operations, and wait for its end."
             )
         self._records.keep(operation)
-        running = Running(operation, self._stop)
+        running = RunningJob(operation, self._stop)
         thread = Thread(
             target=self._run, args=(running, work), name=f"{kind}-{projection}", daemon=True
         )
@@ -66,12 +66,12 @@ class Operator:
         thread.start()
         return operation
 
-    def find(self, operation_id: str) -> Operation | None:
+    def find(self, operation_id: str) -> Job | None:
         """The record as it is now, wherever the operation runs."""
         found = self._records.find(operation_id)
         return found and self._seen(found)
 
-    def latest(self, before: str | None, limit: int) -> Sequence[Operation]:
+    def latest(self, before: str | None, limit: int) -> Sequence[Job]:
         return [self._seen(found) for found in self._records.latest(before, limit)]
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Operator:
         for thread in self._threads:
             thread.join(_PATIENCE)
 
-    def _seen(self, operation: Operation) -> Operation:
+    def _seen(self, operation: Job) -> Job:
         if operation.state != "running":
             return operation
         lease = self._leases.current(_lease(operation))
@@ -89,7 +89,9 @@ class Operator:
         again = self._records.find(operation.id) or operation  # it may just have ended
         return replace(again, state="interrupted") if again.state == "running" else again
 
-    def _run(self, running: "Running", work: Callable[["Running"], Mapping[str, Any]]) -> None:
+    def _run(
+        self, running: "RunningJob", work: Callable[["RunningJob"], Mapping[str, Any]]
+    ) -> None:
         ended = Event()
         living = Thread(target=self._live, args=(running, ended), daemon=True)
         living.start()
@@ -107,14 +109,14 @@ class Operator:
             self._records.keep(replace(last, finished_at=milliseconds(self._clock())))
             self._leases.release(_lease(last), last.id)
 
-    def _live(self, running: "Running", ended: Event) -> None:
+    def _live(self, running: "RunningJob", ended: Event) -> None:
         """Say again and again how far it has come, and that it lives."""
         while not ended.wait(_HEARTBEAT):
             with suppress(StoreUnavailable):
                 self._leases.acquire(_lease(running.operation), running.operation.id, LEASE_SECONDS)
                 self._records.keep(running.operation)
 
-    def _told(self, running: "Running", error: Exception) -> str:
+    def _told(self, running: "RunningJob", error: Exception) -> str:
         operation = running.operation
         _log.error("operation.failed", id=operation.id, kind=operation.kind, problem=str(error))
         if isinstance(error, TicketbookError) and not isinstance(error, StoreUnavailable):
@@ -122,10 +124,10 @@ class Operator:
         return "It failed: the log of the service says why. Start it again: it goes on."
 
 
-class Running:
+class RunningJob:
     """An operation while it runs."""
 
-    def __init__(self, operation: Operation, stop: Event) -> None:
+    def __init__(self, operation: Job, stop: Event) -> None:
         self.operation = operation
         self._stop = stop
 
@@ -152,5 +154,5 @@ class Running:
         )
 
 
-def _lease(operation: Operation) -> str:
+def _lease(operation: Job) -> str:
     return f"{operation.kind} {operation.projection}"

@@ -11,7 +11,7 @@ from infrastructure.journal.entries import JournalEntry
 Found = TypeVar("Found")
 
 
-async def recorded(call: Call, action: str, reading: Awaitable[Found]) -> Found:
+async def journaled(call: Call, action: str, reading: Awaitable[Found]) -> Found:
     """What `reading` finds, once it is durable who asked, and with which parameters. Both go on
     at the same time. Raises `StoreUnavailable` where it can not be kept."""
     kept = record(call, action)

@@ -9,7 +9,7 @@ from domain.ticket.state import fold
 from projections.running.projection import Parked, View
 
 
-def hidden(
+def blocking_parked(
     service: Service, view: View[Any], position: int, org_id: str | None, ticket_id: str | None
 ) -> Parked | None:
     """A ticket with events up to `position` that the view does not show: it passes over the events

@@ -18,10 +18,10 @@ from infrastructure.configuration.settings import Settings
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.stores import Stores
 from projections.running.projection import Projected
-from projections.versions.build import build_share
+from projections.versions.build import build_partition
 from projections.versions.rebuild import Builders
 from projections.versions.registry import Build
-from projections.versions.verification import At, Difference, Verification, compare, verify
+from projections.versions.verification import At, ViewMismatch, ViewReport, compare, verify
 
 T = TypeVar("T")
 
@@ -59,10 +59,10 @@ class Workers:
                 ]
             )
 
-    def verify(self, projection: str, version: int, at: At) -> Verification:
+    def verify(self, projection: str, version: int, at: At) -> ViewReport:
         return self._result(partial(_verify, projection, version), at)
 
-    def compare(self, projection: str, live: int, new: int, at: At) -> Sequence[Difference]:
+    def compare(self, projection: str, live: int, new: int, at: At) -> Sequence[ViewMismatch]:
         return self._result(partial(_compare, projection, live, new), at)
 
     def _result(self, work: Work[T], at: At) -> T:
@@ -170,14 +170,14 @@ def _run(settings: Settings, work: Work[Any], parent: int, pipe: Connection) -> 
 
 def _build(name: str, build: Build, number: int, stores: Stores, at: At) -> None:
     _, versions = projection_kinds(stores)[name]
-    build_share(_projected(name, build.version, stores), versions, build, number, at)
+    build_partition(_projected(name, build.version, stores), versions, build, number, at)
 
 
-def _verify(name: str, version: int, stores: Stores, at: At) -> Verification:
+def _verify(name: str, version: int, stores: Stores, at: At) -> ViewReport:
     return verify(_projected(name, version, stores), at)
 
 
-def _compare(name: str, live: int, new: int, stores: Stores, at: At) -> Sequence[Difference]:
+def _compare(name: str, live: int, new: int, stores: Stores, at: At) -> Sequence[ViewMismatch]:
     return compare(_projected(name, live, stores), _projected(name, new, stores), at)
 
 

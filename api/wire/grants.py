@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from api.wire.models import CauseModel, cause_json
-from projections.audit.grants import Granting
+from projections.audit.grants import TicketGrants
 
 
 class GrantModel(BaseModel):
@@ -18,7 +18,7 @@ class GrantModel(BaseModel):
     revoked: CauseModel | None = Field(description="What ended it that day; null if nothing did")
 
 
-class GrantingModel(BaseModel):
+class TicketGrantsModel(BaseModel):
     """A ticket that granted the feature."""
 
     ticketId: str
@@ -28,12 +28,12 @@ class GrantingModel(BaseModel):
     grants: list[GrantModel] = Field(description="Oldest first")
 
 
-class GrantingPageModel(BaseModel):
-    items: list[GrantingModel]
+class GrantsPageModel(BaseModel):
+    items: list[TicketGrantsModel]
     next: str | None = Field(description="Cursor of the next page; null on the last")
 
 
-def granting_json(granting: Granting) -> dict[str, Any]:
+def grants_json(granting: TicketGrants) -> dict[str, Any]:
     entry = granting.entry
     return {
         "ticketId": entry.ticket_id,

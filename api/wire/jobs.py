@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt
 
 from api.wire.models import Id, Reason, Request, Time, iso
 from api.wire.projections import difference_json, parked_json, verification_json
-from infrastructure.jobs import Operation
+from infrastructure.jobs import Job
 from projections.versions.rebuild import Rebuilt
 
 SHOWN: Final = 100
@@ -17,19 +17,19 @@ FASTEST: Final = 10**9
 Rate = Annotated[StrictInt, Field(ge=0, le=FASTEST, description="Events a second; 0: no limit")]
 
 
-class OperationBody(Request):
+class JobBody(Request):
     dryRun: StrictBool = Field(default=False, description="Say what would happen; change nothing")
     reason: Reason = None
 
 
-class RebuildBody(OperationBody):
+class RebuildBody(JobBody):
     rate: Rate | None = None
     acceptParked: StrictBool = Field(
         default=False, description="Switch even if that parks tickets which are shown now"
     )
 
 
-class VerifyBody(OperationBody):
+class VerifyBody(JobBody):
     repair: StrictBool = False
 
 
@@ -37,7 +37,7 @@ class ThrottleBody(Request):
     rate: Rate
 
 
-class OperationModel(BaseModel):
+class JobModel(BaseModel):
     id: Id
     kind: str
     projection: str
@@ -60,12 +60,12 @@ class OperationModel(BaseModel):
     error: str | None
 
 
-class OperationPage(BaseModel):
-    items: list[OperationModel]
+class JobPage(BaseModel):
+    items: list[JobModel]
     next: str | None = Field(description="Cursor of the next page; null on the last")
 
 
-def operation_json(operation: Operation) -> dict[str, Any]:
+def job_json(operation: Job) -> dict[str, Any]:
     return {
         "id": operation.id,
         "kind": operation.kind,
@@ -93,11 +93,11 @@ def rebuilt_json(rebuilt: Rebuilt) -> dict[str, Any]:
         "live": [difference_json(one) for one in rebuilt.live[:SHOWN]],
         "newlyParked": len(rebuilt.parked),
         "parked": [parked_json(one) for one in rebuilt.parked[:SHOWN]],
-        "new": rebuilt.new and shown(verification_json(rebuilt.new)),
+        "new": rebuilt.new and verification_result(verification_json(rebuilt.new)),
     }
 
 
-def shown(verification: dict[str, Any]) -> dict[str, Any]:
+def verification_result(verification: dict[str, Any]) -> dict[str, Any]:
     """A verification, with the number of differences and the first of them."""
     differences = verification["differences"]
     return verification | {"differing": len(differences), "differences": differences[:SHOWN]}

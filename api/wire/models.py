@@ -16,8 +16,8 @@ from pydantic_core import PydanticCustomError
 from domain.ticket.handlers import FEATURES_PER_TICKET, NAME_LENGTH
 from domain.ticket.state import Ticket
 from infrastructure.journal.entries import JournalEntry
-from projections.audit.diff import Difference
-from projections.audit.projection import AuditEntry, Content
+from projections.audit.diff import TicketDiff
+from projections.audit.projection import AuditEntry, TicketContent
 
 REASON_LENGTH = 1_000
 WORD_LENGTH = 200
@@ -246,7 +246,7 @@ def then_json(ticket: Ticket, granted_by: AuditEntry | None = None) -> dict[str,
     return then | ({"grantedBy": cause_json(granted_by)} if granted_by else {})
 
 
-def difference_json(difference: Difference) -> dict[str, Any]:
+def difference_json(difference: TicketDiff) -> dict[str, Any]:
     return {
         "ticketId": difference.ticket_id,
         "orgId": difference.org_id,
@@ -309,7 +309,7 @@ def journal_json(number: int, entry: JournalEntry) -> dict[str, Any]:
     }
 
 
-def _content_json(content: Content | None) -> dict[str, Any] | None:
+def _content_json(content: TicketContent | None) -> dict[str, Any] | None:
     if content is None:
         return None
     return {"name": content.name, "features": content.features, "retired": content.retired}

@@ -57,7 +57,7 @@ def day_of(text: str) -> date:
     raise ValueError("That is not a day. Write it like 2025-10-28.")
 
 
-def stretch_of(day: date) -> tuple[datetime | None, datetime]:
+def span_of(day: date) -> tuple[datetime | None, datetime]:
     """The last moment before the day, None where there is none, and its own last one, in UTC."""
     begin = datetime.combine(day, time(), UTC)
     before = begin - MILLISECOND if day > date.min else None

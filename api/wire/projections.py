@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, StrictStr
 from api.wire.models import REASON_LENGTH, Request, Time, iso
 from projections.running.projection import Parked, Skipped
 from projections.versions.status import ProjectionStatus, VersionStatus
-from projections.versions.verification import Difference, Verification
+from projections.versions.verification import ViewMismatch, ViewReport
 
 
 class LeaseModel(BaseModel):
@@ -89,7 +89,7 @@ class ProjectionList(BaseModel):
 def status_json(status: ProjectionStatus) -> dict[str, Any]:
     return {
         "name": status.name,
-        **_standing_json(status.live),
+        **_standing_json(status.live_version),
         "versions": [_version_json(version) for version in status.versions],
         "skipped": [skipped_json(skipped) for skipped in status.skipped],
     }
@@ -145,7 +145,7 @@ def parked_json(parked: Parked) -> dict[str, Any]:
     }
 
 
-def verification_json(found: Verification) -> dict[str, Any]:
+def verification_json(found: ViewReport) -> dict[str, Any]:
     return {
         "position": found.position,
         "rows": found.rows,
@@ -154,7 +154,7 @@ def verification_json(found: Verification) -> dict[str, Any]:
     }
 
 
-def difference_json(difference: Difference) -> dict[str, Any]:
+def difference_json(difference: ViewMismatch) -> dict[str, Any]:
     key = difference.key
     told = {
         "kind": difference.kind,

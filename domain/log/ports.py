@@ -31,7 +31,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Partition:
     """One of `of` shares that all tickets are dealt out to: those whose id says `number`."""
 
     number: int
@@ -43,7 +43,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class LogSlice:
     """What a share has in a stretch of the log that ends at position `upto`: its events, and those
     of its events that can not be read."""
 
@@ -67,7 +67,7 @@ class EventLog(Protocol):
         """Up to `limit` events that follow position `after`, in order; fewer before one that can
         not be read. Raises `EventUnreadable` when the very next one can not."""
 
-    def read_share(self, share: Share, after: int, limit: int) -> Stretch:
+    def read_partition(self, share: Partition, after: int, limit: int) -> LogSlice:
         """What a share has in the `limit` positions that follow `after`, or up to the head."""
 
     def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:

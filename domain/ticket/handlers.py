@@ -176,10 +176,10 @@ def unique(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-_Change = RenameTicket | ChangeFeatures | RetireTicket | RestoreTicket
+_TicketCommand = RenameTicket | ChangeFeatures | RetireTicket | RestoreTicket
 
 
-def _owned(command: _Change, ticket: Ticket | None) -> Ticket:
+def _owned(command: _TicketCommand, ticket: Ticket | None) -> Ticket:
     if ticket is None or command.within not in (None, ticket.org_id):
         raise TicketNotFound(f"There is no ticket {command.ticket_id}.")
     if command.expected_version not in (None, ticket.version):
@@ -191,7 +191,7 @@ def _owned(command: _Change, ticket: Ticket | None) -> Ticket:
     return ticket
 
 
-def _active(command: _Change, ticket: Ticket | None) -> Ticket:
+def _active(command: _TicketCommand, ticket: Ticket | None) -> Ticket:
     ticket = _owned(command, ticket)
     if ticket.retired:
         raise TicketIsRetired(f"Ticket {ticket.id} is retired. Restore it before changing it.")

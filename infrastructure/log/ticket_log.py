@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.errors import EventUnreadable
 from domain.log.chain import Head, Link
-from domain.log.ports import Answer, Share, Stretch
+from domain.log.ports import Answer, LogSlice, Partition
 from domain.ticket.events import Event, Recorded
 from infrastructure.log import codec
 from infrastructure.log.ordered_log import Chained, OrderedLog
@@ -68,7 +68,7 @@ class TicketLog:
         `EventUnreadable`."""
         return [codec.decode(stored) for stored in self._store.read(after, limit, topics=topics)]
 
-    def read_share(self, share: Share, after: int, limit: int) -> Stretch:
+    def read_partition(self, share: Partition, after: int, limit: int) -> LogSlice:
         events: list[Recorded] = []
         unreadable: list[EventUnreadable] = []
         upto = after
@@ -79,7 +79,7 @@ class TicketLog:
                     events.append(codec.decode(stored))
                 except EventUnreadable as error:
                     unreadable.append(error)
-        return Stretch(upto, events, unreadable)
+        return LogSlice(upto, events, unreadable)
 
     def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
         histories: dict[str, list[Recorded]] = {}

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.errors import SourceUnusable
-from infrastructure.migration.reading import asking
+from infrastructure.migration.reading import reading
 from infrastructure.migration.restoring import Records
 from infrastructure.migration.source import DatabaseSource
 
@@ -32,14 +32,14 @@ class Adoption:
         """Give the waiting collection its other name: from now on nobody writes to it."""
         assert self.waiting is not None
         database, name = self.waiting.database, f"{_KEPT}{now:%Y%m%dT%H%M%S}"
-        with asking(self.waiting.full_name):
+        with reading(self.waiting.full_name):
             self.waiting.rename(name)
         return database[name]
 
     def undo(self) -> None:
         """Give the kept collection its name back, in the place of the view."""
         assert self.kept is not None
-        with asking(self.kept.full_name):
+        with reading(self.kept.full_name):
             if self.view:
                 self.kept.database[GENERAL].drop()
             self.kept.rename(GENERAL)
@@ -48,7 +48,7 @@ class Adoption:
 def adoption_of(source: DatabaseSource) -> Adoption:
     """Raises `SourceUnusable` when it can not be told what should be adopted."""
     database = source.database
-    with asking(source.name):
+    with reading(source.name):
         kinds: dict[str, Any] = {
             found["name"]: found["type"] for found in database.list_collections()
         }

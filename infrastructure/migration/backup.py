@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from domain.errors import BackupUnusable
 from infrastructure.migration.proofs import Backup
-from infrastructure.migration.restoring import Content, content_of, shape_of
+from infrastructure.migration.restoring import TableDigest, digest_of, shape_of
 from infrastructure.migration.source import TICKETS, USERS, DatabaseSource, FolderSource, documents
 
 MANIFEST: Final = "manifest.json"
@@ -43,7 +43,7 @@ class Manifest:
 
     def evidence(self, folder: Path, collection: str) -> Backup:
         dump = self.dumps[collection]
-        content = Content(dump.records, dump.sha256)
+        content = TableDigest(dump.records, dump.sha256)
         return Backup(str(folder.resolve()), content, dump.shape, self.at)
 
 
@@ -122,7 +122,7 @@ def _make_room(folder: Path, source_name: str) -> None:
 
 
 def _check(folder: Path, collection: str, dump: Dump) -> None:
-    content = content_of(documents(folder / f"{collection}.bson"))
+    content = digest_of(documents(folder / f"{collection}.bson"))
     if (content.records, content.sha256) != (dump.records, dump.sha256):
         raise BackupUnusable(
             f"{folder / collection}.bson does not hold what its manifest says: {content.records} "

@@ -23,7 +23,7 @@ from pymongo.read_concern import ReadConcern
 
 from domain.errors import FollowedTooLate, SourceGone, SourceUnusable
 from infrastructure.migration.bson import LENIENT, id_of
-from infrastructure.migration.reading import asking, up_to_date
+from infrastructure.migration.reading import reading, up_to_date
 
 MOST: Final = 1_000
 """Most changes that are handed over together."""
@@ -55,7 +55,7 @@ _PIPELINE: Final = [
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SourceChange:
     """A record that changed: its `_id`, and all of it as it stands now, or None when it is gone."""
 
     id: Any
@@ -73,7 +73,7 @@ class Heard:
       could still become a change.
     """
 
-    changes: Sequence[Change]
+    changes: Sequence[SourceChange]
     token: str
     lag: float
     idle: bool
@@ -96,7 +96,7 @@ class Changes:
     def hear(self) -> Heard:
         """What changed, at once; or nothing, after a moment. Raises `FollowedTooLate`,
         `SourceGone`, `StoreUnavailable`."""
-        with asking(self._collection.full_name), _explaining():
+        with reading(self._collection.full_name), _explaining():
             settled, now = self._settled()
             ids, last = self._gather()
             changes = read(self._collection, ids.values())
@@ -144,25 +144,25 @@ def listening(
     """
     settled = _settled_reads(collection)
     place = json_util.loads(token) if token else None
-    with asking(collection.full_name), _explaining():
+    with reading(collection.full_name), _explaining():
         lenient = settled.with_options(LENIENT)
         stream = lenient.watch(_PIPELINE, resume_after=place, max_await_time_ms=round(_WAIT * 1000))
     with stream:
         yield Changes(settled, stream)
 
 
-def read(collection: Collection[RawBSONDocument], ids: Iterable[Any]) -> list[Change]:
+def read(collection: Collection[RawBSONDocument], ids: Iterable[Any]) -> list[SourceChange]:
     """The records of these ids as they stand now, in the order of the ids."""
     wanted = {bson.encode({"_id": record_id}): record_id for record_id in ids}
     if not wanted:
         return []
     client = collection.database.client
-    with asking(collection.full_name), up_to_date(client) as session:
+    with reading(collection.full_name), up_to_date(client) as session:
         where = {"_id": {"$in": list(wanted.values())}}
         found = _settled_reads(collection).find(where, session=session)
         raw = (bytes(record.raw) for record in found)
         records = {bson.encode({"_id": id_of(record)}): record for record in raw}
-    return [Change(record_id, records.get(key)) for key, record_id in wanted.items()]
+    return [SourceChange(record_id, records.get(key)) for key, record_id in wanted.items()]
 
 
 def _settled_reads(collection: Collection[RawBSONDocument]) -> Collection[RawBSONDocument]:

@@ -8,7 +8,7 @@ from bson import ObjectId
 from domain.log.ports import EventLog
 from domain.ticket.events import Recorded
 from infrastructure.migration.bson import id_of
-from infrastructure.migration.changes import Change, read
+from infrastructure.migration.changes import SourceChange, read
 from infrastructure.migration.chunks import chunks
 from infrastructure.migration.intake import Intake, Taken
 from infrastructure.migration.records import stream_id
@@ -33,7 +33,7 @@ def compare(
     read_at = log.head()
     compared, taken, odd = 0, Taken(), set[str]()
     for some in chunks(records, _SOME):
-        changes = [Change(id_of(record), record) for record in some]
+        changes = [SourceChange(id_of(record), record) for record in some]
         odd.update(stream_id(c.id) for c in changes if not isinstance(c.id, ObjectId))
         taken += intake.take(changes, read_at)
         compared += len(some)

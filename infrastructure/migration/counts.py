@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from domain.ticket.events import Event, LegacyRecordQuarantined, LegacyRecordRemoved, TicketImported
-from infrastructure.migration.system_match import Fit
+from infrastructure.migration.system_match import SystemMatch
 
 _NAMED: Final = 100
 """Most names in one count: a dirty record may hold any text, and a million may hold as many."""
@@ -23,7 +23,7 @@ class Tally:
     taken over once and are gone from the source; `fit` says whether they are of the right system.
     """
 
-    fit: Fit
+    fit: SystemMatch
     records: int = 0
     clean: int = 0
     repaired: int = 0

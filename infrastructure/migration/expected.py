@@ -16,7 +16,7 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from domain.errors import SourceUnusable
-from infrastructure.migration.reading import asking, up_to_date
+from infrastructure.migration.reading import reading, up_to_date
 from infrastructure.migration.source import DatabaseSource, FolderSource
 
 _RAW: Final[Any] = CodecOptions(document_class=RawBSONDocument)
@@ -51,7 +51,7 @@ class NoTicket:
 def read_again(source: DatabaseSource | FolderSource, collection: str) -> Iterator[bytes]:
     """The records of the source, in its order. Raises `SourceUnusable`, `StoreUnavailable`."""
     if isinstance(source, DatabaseSource):
-        with asking(source.name), up_to_date(source.database.client) as session:
+        with reading(source.name), up_to_date(source.database.client) as session:
             found = source.collection(collection).find(session=session)
             for document in found.sort("$natural", 1).batch_size(1_000):
                 yield bytes(document.raw)

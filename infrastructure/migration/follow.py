@@ -33,7 +33,7 @@ class Places(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class FollowProgress:
     """How following stands: what was taken over so far, and seconds behind the old system.
 
     `comparing` is how many records were compared, while all of them are; `trouble` why it waits.
@@ -69,14 +69,14 @@ class Follower:
         self._log = log
         self._places = places
         self._provenance = provenance
-        self._standing = Standing(Taken(), 0.0)
+        self._standing = FollowProgress(Taken(), 0.0)
 
-    def follow(self, until_idle: bool, tell: Callable[[Standing], None]) -> Taken:
+    def follow(self, until_idle: bool, tell: Callable[[FollowProgress], None]) -> Taken:
         """For ever, or until nothing is left to take over. Raises `SourceGone`, `SourceUnusable`,
         `StoreUnavailable` after a minute of it."""
         answered = monotonic()
 
-        def told(standing: Standing) -> None:
+        def told(standing: FollowProgress) -> None:
             nonlocal answered
             answered = monotonic()
             self._standing = standing
@@ -98,7 +98,7 @@ class Follower:
                 tell(replace(self._standing, trouble=str(error)))
                 sleep(_PAUSE)
 
-    def _go_on(self, until_idle: bool, tell: Callable[[Standing], None]) -> None:
+    def _go_on(self, until_idle: bool, tell: Callable[[FollowProgress], None]) -> None:
         place = self._places.find()
         if place:
             self._provenance.note()
@@ -113,12 +113,12 @@ class Follower:
                 if heard.changes or monotonic() - noted > _REMEMBER:
                     self._places.keep(heard.token)
                     noted = monotonic()
-                tell(Standing(taken, heard.lag))
+                tell(FollowProgress(taken, heard.lag))
                 if until_idle and heard.idle:
                     self._places.keep(heard.token)
                     return
 
-    def _compare(self, tell: Callable[[Standing], None]) -> str:
+    def _compare(self, tell: Callable[[FollowProgress], None]) -> str:
         """Compare all records. Returns the place to follow from: one from before the first record
         was read."""
         with listening(self._records) as changes:
@@ -126,7 +126,7 @@ class Follower:
         before = self._standing.taken
 
         def compared(number: int, taken: Taken) -> None:
-            tell(Standing(before + taken, 0.0, comparing=number))
+            tell(FollowProgress(before + taken, 0.0, comparing=number))
 
         every = self._provenance.noting(self._source.records(self._records.name))
         came = self._provenance.may_be_gone(self._log)

@@ -12,7 +12,7 @@ from domain.origin import Origin
 from domain.ticket.commands import ImportTicket, QuarantineRecord, RemoveRecord
 from domain.ticket.events import LegacyRecordRemoved
 from infrastructure.log.writer import Writer
-from infrastructure.migration.changes import Change
+from infrastructure.migration.changes import SourceChange
 from infrastructure.migration.records import Translation, stream_id
 
 
@@ -66,7 +66,7 @@ class Intake:
         writer: Writer,
         log: EventLog,
         translation: Translation,
-        read: Callable[[Sequence[Any]], Sequence[Change]],
+        read: Callable[[Sequence[Any]], Sequence[SourceChange]],
         origin: Callable[[], Origin],
     ) -> None:
         self._writer = writer
@@ -75,7 +75,7 @@ class Intake:
         self._read = read
         self._origin = origin
 
-    def take(self, changes: Sequence[Change], read_at: int) -> Taken:
+    def take(self, changes: Sequence[SourceChange], read_at: int) -> Taken:
         """Take records over that were read after the log ended at `read_at`."""
         taken = Taken()
         while changes:
@@ -92,7 +92,7 @@ class Intake:
         removed = sum(future.result().appended for future in pending)
         return Taken(removed=removed)
 
-    def _submit(self, changes: Sequence[Change], read_at: int) -> tuple[Taken, list[Any]]:
+    def _submit(self, changes: Sequence[SourceChange], read_at: int) -> tuple[Taken, list[Any]]:
         """What became of the records, and the ids of those to read again."""
         origin = self._origin()
         commands = [self._command(change, origin, read_at) for change in changes]
@@ -111,7 +111,7 @@ class Intake:
                 taken += _counted(command, outcome)
         return taken, overtaken
 
-    def _command(self, change: Change, origin: Origin, read_at: int) -> Command:
+    def _command(self, change: SourceChange, origin: Origin, read_at: int) -> Command:
         if change.record is None:
             return self._removal(stream_id(change.id), origin, read_at)
         return self._translation.command(change.record, origin, read_at)

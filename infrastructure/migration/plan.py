@@ -14,7 +14,7 @@ from infrastructure.migration.chunks import chunks
 from infrastructure.migration.counts import Tally
 from infrastructure.migration.records import Translation
 from infrastructure.migration.references import bad_references
-from infrastructure.migration.system_match import Fit
+from infrastructure.migration.system_match import SystemMatch
 from infrastructure.migration.targets import Target, Targets, open_targets
 from infrastructure.migration.transfer import Command
 
@@ -32,7 +32,7 @@ def plan(
     tell: Callable[[Tally], None],
 ) -> Tally:
     """What would become of each record, given the log; `targets` gets all there would be."""
-    tally = Tally(Fit(translation.catalogue, translation.system))
+    tally = Tally(SystemMatch(translation.catalogue, translation.system))
     for some in chunks(records, _SOME):
         commands = [(record, translation.command(record, origin)) for record in some]
         known = histories({command.ticket_id for _, command in commands})

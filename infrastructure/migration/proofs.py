@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infrastructure.migration.restoring import Content
+from infrastructure.migration.restoring import TableDigest
 from infrastructure.stores import Notes
 
 
@@ -12,7 +12,7 @@ class Backup:
     """A dump that was read back and compared. `shape` is for `restoring.put_back`; `at` is ISO."""
 
     folder: str
-    content: Content
+    content: TableDigest
     shape: str
     at: str
 
@@ -21,12 +21,12 @@ class Backup:
 class Verified:
     """Every record of exactly this content was accounted for when the log ended at `position`."""
 
-    content: Content
+    content: TableDigest
     position: int
     at: str
 
 
-class Evidence:
+class Proofs:
     """The latest backup and verification of one collection of one source."""
 
     def __init__(self, notes: Notes, source: str, collection: str) -> None:
@@ -53,4 +53,4 @@ class Evidence:
 
     def _find(self, what: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._notes.find(f"{what} {self._of}")
-        return found and found | {"content": Content(**found["content"])}
+        return found and found | {"content": TableDigest(**found["content"])}

@@ -14,7 +14,7 @@ _SOME: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class QuarantinedRecord:
     """A record of `collection` in quarantine. `id` is its `_id` where that is usable; `record` is
     the text that `whole.py` makes of it; `since` is when it was put there."""
 
@@ -31,7 +31,7 @@ class Kept:
         return as_bytes(self.record)
 
 
-def in_quarantine(log: TicketLog) -> Iterator[Kept]:
+def in_quarantine(log: TicketLog) -> Iterator[QuarantinedRecord]:
     """Every record that is there now, in the order in which they were put there."""
     position = 0
     while some := log.read_topics(position, _SOME, (LegacyRecordQuarantined.TOPIC,)):
@@ -47,6 +47,8 @@ def in_quarantine(log: TicketLog) -> Iterator[Kept]:
         position = some[-1].position
 
 
-def _kept(name: str, event: LegacyRecordQuarantined) -> Kept:
+def _kept(name: str, event: LegacyRecordQuarantined) -> QuarantinedRecord:
     source, since = event.source, event.origin.occurred_at
-    return Kept(name, source.collection, event.reason, source.digest, since, event.record)
+    return QuarantinedRecord(
+        name, source.collection, event.reason, source.digest, since, event.record
+    )

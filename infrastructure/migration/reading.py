@@ -14,7 +14,7 @@ from infrastructure.mongodb.client import briefly, is_transient
 
 
 @contextmanager
-def asking(name: str) -> Iterator[None]:
+def reading(name: str) -> Iterator[None]:
     """Turn errors of MongoDB into `StoreUnavailable` and `SourceUnusable`. `name` tells people
     which database or collection was asked."""
     try:

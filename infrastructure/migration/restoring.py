@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from domain.errors import SourceChanged, StoreCorrupt
-from infrastructure.migration.reading import asking, up_to_date
+from infrastructure.migration.reading import reading, up_to_date
 
 RETIRING: Final = "_retiring"
 RESTORING: Final = "_restoring"
@@ -30,36 +30,36 @@ Records = Collection[RawBSONDocument]
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class TableDigest:
     """How many records a collection holds, and the SHA-256 of all their bytes in their order."""
 
     records: int
     sha256: str
 
 
-def content_of(records: Iterable[bytes]) -> Content:
+def digest_of(records: Iterable[bytes]) -> TableDigest:
     count, digest = 0, sha256()
     for record in records:
         count += 1
         digest.update(record)
-    return Content(count, digest.hexdigest())
+    return TableDigest(count, digest.hexdigest())
 
 
 def raw(collection: Records) -> Iterator[bytes]:
     """The bytes of every record, in natural order."""
-    with asking(collection.full_name), up_to_date(collection.database.client) as session:
+    with reading(collection.full_name), up_to_date(collection.database.client) as session:
         for record in collection.find(sort=[("$natural", 1)], session=session):
             yield bytes(record.raw)
 
 
 def exists(collection: Records) -> bool:
-    with asking(collection.full_name):
+    with reading(collection.full_name):
         return bool(collection.database.list_collection_names(filter={"name": collection.name}))
 
 
 def shape_of(collection: Records) -> str:
     """Options and indexes of a collection, as extended JSON for `put_back`."""
-    with asking(collection.full_name):
+    with reading(collection.full_name):
         found = list(collection.database.list_collections(filter={"name": collection.name}))
         indexes = [
             {name: value for name, value in index.items() if name not in ("v", "ns")}
@@ -75,7 +75,7 @@ def is_out(collection: Records) -> bool:
     return not exists(collection) and not exists(_beside(collection, RETIRING))
 
 
-def take_out(collection: Records, expected: Content) -> bool:
+def take_out(collection: Records, expected: TableDigest) -> bool:
     """Drop the collection if it holds exactly `expected`. Raises `SourceChanged`, with everything
     as it was, when it holds something else. False when it is gone already."""
     name, aside = collection.name, _beside(collection, RETIRING)
@@ -83,10 +83,10 @@ def take_out(collection: Records, expected: Content) -> bool:
         return False
     if exists(aside) and exists(collection):
         raise _written_to(name, aside.name)
-    with asking(collection.full_name):
+    with reading(collection.full_name):
         if not exists(aside):
             collection.rename(aside.name)
-        found = content_of(raw(aside))
+        found = digest_of(raw(aside))
         if found != expected:
             _rename_back(aside, name)
             raise SourceChanged(
@@ -99,7 +99,7 @@ def take_out(collection: Records, expected: Content) -> bool:
 
 
 def put_back(
-    collection: Records, records: Iterable[bytes], expected: Content, shape: str, kept: str
+    collection: Records, records: Iterable[bytes], expected: TableDigest, shape: str, kept: str
 ) -> bool:
     """Make the collection hold exactly `records`, which must add up to `expected`. If something
     else stands there, that is renamed to `kept`. False when nothing had to be done."""
@@ -108,16 +108,16 @@ def put_back(
         _beside(collection, RETIRING),
         _beside(collection, RESTORING),
     )
-    with asking(collection.full_name):
+    with reading(collection.full_name):
         if exists(aside) and not exists(collection):
             aside.rename(name)
-        if exists(collection) and content_of(raw(collection)) == expected:
+        if exists(collection) and digest_of(raw(collection)) == expected:
             return False
         built.drop()
         _make(built, shape)
         for some in _batches(records):
             built.insert_many(some)
-        if content_of(raw(built)) != expected:
+        if digest_of(raw(built)) != expected:
             built.drop()
             raise StoreCorrupt(
                 f"What was written for {name} did not come back as the backup holds it. Nothing "

@@ -22,7 +22,7 @@ from pymongo.read_concern import ReadConcern
 
 from domain.errors import SourceUnusable
 from infrastructure.configuration.addresses import parse_mongodb
-from infrastructure.migration.reading import asking, up_to_date
+from infrastructure.migration.reading import reading, up_to_date
 from infrastructure.mongodb.client import DURABLE, connect
 
 TICKETS: Final = "ticket_1"
@@ -70,7 +70,7 @@ class DatabaseSource:
 
     def records(self, collection: str) -> Iterator[bytes]:
         empty = True
-        with asking(self.name), up_to_date(self.database.client) as session:
+        with reading(self.name), up_to_date(self.database.client) as session:
             # with `_RAW` pymongo makes an object of each record in them first
             plain: CodecOptions[Any] = CodecOptions()
             found = self.collection(collection).with_options(codec_options=plain)
@@ -91,7 +91,7 @@ class DatabaseSource:
         return self.count(collection) > 0
 
     def count(self, collection: str) -> int:
-        with asking(self.name):
+        with reading(self.name):
             return self.collection(collection).estimated_document_count()
 
 
@@ -155,7 +155,7 @@ def open_source(address: str) -> Iterator[DatabaseSource | FolderSource]:
     store = parse_mongodb("--source", address)
     name = f"{address.partition('://')[2].rpartition('@')[2].partition('?')[0]}"
     with connect(store.uri) as client:
-        with asking(name):
+        with reading(name):
             client.admin.command("ping")
         database: Any = client.get_database(
             store.database,

@@ -8,7 +8,7 @@ from domain.catalogue import Catalogue
 from domain.ticket.events import Event, TicketImported
 
 
-class Fit:
+class SystemMatch:
     """Counts the features that records list; `system` is the one they should be features of."""
 
     def __init__(self, catalogue: Catalogue, system: str | None) -> None:

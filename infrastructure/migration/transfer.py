@@ -18,7 +18,7 @@ from infrastructure.migration.bson import id_of
 from infrastructure.migration.chunks import ahead, parts
 from infrastructure.migration.counts import Tally
 from infrastructure.migration.records import Translation
-from infrastructure.migration.system_match import Fit
+from infrastructure.migration.system_match import SystemMatch
 from infrastructure.migration.translators import Translate, Translated
 
 _TOGETHER: Final = 1_000
@@ -56,7 +56,7 @@ class Transfer:
         self._translate = translate
         self._origin = origin
         self._again = again
-        self.tally = Tally(Fit(translation.catalogue, translation.system))
+        self.tally = Tally(SystemMatch(translation.catalogue, translation.system))
         self.odd: set[str] = set()
         """Streams of records whose `_id` is no ObjectId."""
 

@@ -36,13 +36,13 @@ from infrastructure.migration.mismatches import (
     replaced,
 )
 from infrastructure.migration.references import QUARANTINED, BadReference, bad_references, judge
-from infrastructure.migration.restoring import Content
+from infrastructure.migration.restoring import TableDigest
 from infrastructure.migration.targets import Target, Targets
 
 _SOME: Final = 1_000
 
 
-class Verification:
+class MigrationCheck:
     """One comparison. Ask for the mismatches of `records` first, then for the others.
 
     `shared` says that records of other systems came into the collection from elsewhere.
@@ -68,9 +68,9 @@ class Verification:
         self.accounted = Accounted()
 
     @property
-    def content(self) -> Content:
+    def content(self) -> TableDigest:
         """What was compared."""
-        return Content(self.accounted.records, self._digest.hexdigest())
+        return TableDigest(self.accounted.records, self._digest.hexdigest())
 
     def records(self, records: Iterable[bytes]) -> Iterator[Mismatch]:
         """Every record must be an equal ticket, one with exactly the recorded repairs, or in

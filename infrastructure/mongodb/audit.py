@@ -29,8 +29,8 @@ from projections.audit.projection import (
     AuditEntry,
     AuditFilter,
     AuditReader,
-    Content,
     Found,
+    TicketContent,
     bounds,
 )
 from projections.running.projection import Key
@@ -170,7 +170,7 @@ def _document(entry: AuditEntry) -> Document:
     }
 
 
-def _held(content: Content | None) -> Document | None:
+def _held(content: TicketContent | None) -> Document | None:
     if content is None:
         return None
     return {
@@ -208,7 +208,7 @@ def _entry(document: Document) -> AuditEntry:
         ) from error
 
 
-def _content(held: Document | None) -> Content | None:
+def _content(held: Document | None) -> TicketContent | None:
     if held is None:
         return None
-    return Content(held["name"], tuple(held["features"]), held["retired"])
+    return TicketContent(held["name"], tuple(held["features"]), held["retired"])

@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from infrastructure.configuration.addresses import MongoDBStore
 from infrastructure.mongodb.audit import MongoDBAudit
 from infrastructure.mongodb.client import connect, database
+from infrastructure.mongodb.jobs import MongoDBJobs
 from infrastructure.mongodb.journal import MongoDBJournal
 from infrastructure.mongodb.leases import MongoDBLeases
 from infrastructure.mongodb.legacy_usage import MongoDBLegacyUsage
 from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.mongodb.notes import MongoDBNotes
-from infrastructure.mongodb.operations import MongoDBOperations
 from infrastructure.mongodb.schema import check_schema, has_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
 from infrastructure.mongodb.versions import MongoDBVersions
 from infrastructure.mongodb.watch import MongoDBWatcher
-from infrastructure.stores import Kept, Stores
+from infrastructure.stores import ReadOnlyStores, Stores
 from projections.audit.projection import AUDIT
 from projections.tickets.projection import TICKETS
 
@@ -34,7 +34,7 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
             tickets=MongoDBVersions(opened, TICKETS.name, MongoDBTickets, MONGOOSE_SHAPE),
             audit=MongoDBVersions(opened, AUDIT.name, MongoDBAudit),
             journal=MongoDBJournal(opened),
-            operations=MongoDBOperations(opened),
+            operations=MongoDBJobs(opened),
             leases=MongoDBLeases(opened),
             watcher=MongoDBWatcher(opened),
             legacy_usage=MongoDBLegacyUsage(opened),
@@ -45,9 +45,13 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
 
 
 @contextmanager
-def open_mongodb_to_read(store: MongoDBStore) -> Iterator[Kept | None]:
+def open_mongodb_to_read(store: MongoDBStore) -> Iterator[ReadOnlyStores | None]:
     """The store, for reading alone: None where there is none yet."""
     with connect(store.uri) as client:
         opened = database(client, store.database)
         there = has_schema(opened)
-        yield Kept(MongoDBLog(opened, reading_only=True), MongoDBNotes(opened)) if there else None
+        yield (
+            ReadOnlyStores(MongoDBLog(opened, reading_only=True), MongoDBNotes(opened))
+            if there
+            else None
+        )

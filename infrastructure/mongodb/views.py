@@ -34,7 +34,7 @@ from infrastructure.mongodb.client import (
     is_duplicate,
 )
 from infrastructure.mongodb.exact import ANYTHING, Stranger
-from projections.running.projection import Change, Key, Parked, Row
+from projections.running.projection import Key, Parked, Row, ViewChange
 
 PATIENCE: Final = 30.0
 """Seconds a transaction keeps trying while the replica set has no primary."""
@@ -148,7 +148,7 @@ class MongoDBView(ABC, Generic[Row]):
                 for found in self._parked.find({"_id.view": self.name})
             }
 
-    def apply(self, change: Change[Row], fence: int) -> None:
+    def apply(self, change: ViewChange[Row], fence: int) -> None:
         def work(session: ClientSession, over: bool = False) -> None:
             self._advance(
                 fence,
@@ -249,7 +249,7 @@ class MongoDBView(ABC, Generic[Row]):
             f"fence {fence} is too low, or the checkpoint has moved."
         )
 
-    def _park(self, change: Change[Row], session: ClientSession) -> None:
+    def _park(self, change: ViewChange[Row], session: ClientSession) -> None:
         released = [{"view": self.name, "ticketId": ticket_id} for ticket_id in change.released]
         writes: list[DeleteMany | ReplaceOne[Document]] = []
         if released:

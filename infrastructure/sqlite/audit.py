@@ -20,8 +20,8 @@ from projections.audit.projection import (
     AuditEntry,
     AuditFilter,
     AuditReader,
-    Content,
     Found,
+    TicketContent,
     bounds,
 )
 from projections.running.projection import Key
@@ -268,7 +268,7 @@ def _row(entry: AuditEntry) -> tuple[Any, ...]:
     )
 
 
-def _held(content: Content | None) -> str | None:
+def _held(content: TicketContent | None) -> str | None:
     if content is None:
         return None
     return _JSON({"name": content.name, "features": content.features, "retired": content.retired})
@@ -296,8 +296,8 @@ def _entry(row: Any) -> AuditEntry:
     )
 
 
-def _content(held: str | None) -> Content | None:
+def _content(held: str | None) -> TicketContent | None:
     if held is None:
         return None
     kept = loads(held)
-    return Content(kept["name"], tuple(kept["features"]), kept["retired"])
+    return TicketContent(kept["name"], tuple(kept["features"]), kept["retired"])

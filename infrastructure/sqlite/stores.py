@@ -6,16 +6,16 @@ from contextlib import closing, contextmanager
 from infrastructure.configuration.addresses import SQLiteStore
 from infrastructure.sqlite.audit import SQLiteAudit
 from infrastructure.sqlite.database import SQLiteDatabase
+from infrastructure.sqlite.jobs import SQLiteJobs
 from infrastructure.sqlite.journal import SQLiteJournal
 from infrastructure.sqlite.leases import SQLiteLeases
 from infrastructure.sqlite.legacy_usage import SQLiteLegacyUsage
 from infrastructure.sqlite.log import SQLiteLog
 from infrastructure.sqlite.notes import SQLiteNotes
-from infrastructure.sqlite.operations import SQLiteOperations
 from infrastructure.sqlite.tickets import SQLiteTickets
 from infrastructure.sqlite.versions import SQLiteVersions
 from infrastructure.sqlite.watch import SQLiteWatcher
-from infrastructure.stores import Kept, Stores
+from infrastructure.stores import ReadOnlyStores, Stores
 from projections.audit.projection import AUDIT
 from projections.tickets.projection import TICKETS
 
@@ -31,7 +31,7 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
             tickets=SQLiteVersions(database, TICKETS.name, SQLiteTickets),
             audit=SQLiteVersions(database, AUDIT.name, SQLiteAudit),
             journal=SQLiteJournal(database),
-            operations=SQLiteOperations(database),
+            operations=SQLiteJobs(database),
             leases=SQLiteLeases(database),
             watcher=SQLiteWatcher(database),
             legacy_usage=SQLiteLegacyUsage(database),
@@ -42,10 +42,10 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
 
 
 @contextmanager
-def open_sqlite_to_read(store: SQLiteStore) -> Iterator[Kept | None]:
+def open_sqlite_to_read(store: SQLiteStore) -> Iterator[ReadOnlyStores | None]:
     """The store, for reading alone: None where there is none yet."""
     if not store.path.exists() or not store.path.stat().st_size:
         yield None
         return
     with closing(SQLiteDatabase(store.path, reading_only=True)) as database:
-        yield Kept(SQLiteLog(database), SQLiteNotes(database, reading_only=True))
+        yield ReadOnlyStores(SQLiteLog(database), SQLiteNotes(database, reading_only=True))

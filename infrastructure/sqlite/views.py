@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Generic
 from domain.errors import Fenced, StoreCorrupt
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
-from projections.running.projection import Change, Key, Parked, Row
+from projections.running.projection import Key, Parked, Row, ViewChange
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS checkpoints (
@@ -125,7 +125,7 @@ class SQLiteView(ABC, Generic[Row]):
                 for ticket_id, position, error, since in connection.execute(query, (self.name,))
             }
 
-    def apply(self, change: Change[Row], fence: int) -> None:
+    def apply(self, change: ViewChange[Row], fence: int) -> None:
         with self._database.writing() as connection:
             self._advance(connection, fence, after=change.after, upto=change.upto)
             self._write(change.rows, connection)

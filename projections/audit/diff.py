@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from projections.audit.histories import Reader, Walk
-from projections.audit.projection import AuditEntry, AuditFilter, Content
+from projections.audit.histories import Reader, TicketScan
+from projections.audit.projection import AuditEntry, AuditFilter, TicketContent
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class TicketDiff:
     """A ticket that was not the same after as before. Each change names the entry that did it:
     where several had a hand in it, the last. What was done and undone in between is no change.
 
@@ -19,8 +19,8 @@ class Difference:
     ticket_id: str
     org_id: str | None
     system: str | None
-    before: Content | None
-    after: Content | None
+    before: TicketContent | None
+    after: TicketContent | None
     added: AuditEntry | None
     retired: AuditEntry | None
     restored: AuditEntry | None
@@ -35,41 +35,41 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class DifferencePage:
+class TicketDiffPage:
     """`beyond` is the position past which the comparison goes on; None when it is at its end."""
 
-    differences: Sequence[Difference]
+    diffs: Sequence[TicketDiff]
     beyond: int | None
 
 
-def differences(
+def ticket_diffs(
     reader: Reader, where: AuditFilter, after: int, upto: int, *, beyond: int | None, limit: int
-) -> DifferencePage:
+) -> TicketDiffPage:
     """How the tickets that `where` chooses differ at position `upto` from what they were at
     `after`, in the order of their first changes in between. `where` must choose whole tickets. A
     page may end early, maybe empty: there is more for as long as `beyond` is not None."""
-    found: list[Difference] = []
+    found: list[TicketDiff] = []
 
     def concerned(entry: AuditEntry) -> bool:
         """A record in quarantine belongs to nobody, until it becomes a ticket."""
         return where.org_id in (None, entry.org_id) and where.system in (None, entry.system)
 
-    walk = Walk(reader, where, after, upto, beyond=beyond, concerned=concerned)
+    walk = TicketScan(reader, where, after, upto, beyond=beyond, concerned=concerned)
     for _, life in walk:
-        if (changed := difference(life)).is_any:
+        if (changed := ticket_diff(life)).is_any:
             found.append(changed)
             if len(found) == limit:
                 break
-    return DifferencePage(found, walk.beyond)
+    return TicketDiffPage(found, walk.beyond)
 
 
-def difference(entries: Sequence[AuditEntry]) -> Difference:
+def ticket_diff(entries: Sequence[AuditEntry]) -> TicketDiff:
     """What one ticket's entries, oldest first, come to."""
     first, last = entries[0], entries[-1]
     before, after = first.before, last.after
     held, holds = _in_force(before), _in_force(after)
     lived, lives = bool(before and before.retired), bool(after and after.retired)
-    return Difference(
+    return TicketDiff(
         ticket_id=last.ticket_id,
         org_id=last.org_id,
         system=last.system,
@@ -92,7 +92,7 @@ def difference(entries: Sequence[AuditEntry]) -> Difference:
     )
 
 
-def _in_force(content: Content | None) -> Sequence[str]:
+def _in_force(content: TicketContent | None) -> Sequence[str]:
     return content.features if content and not content.retired else ()
 
 

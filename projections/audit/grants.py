@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from projections.audit.as_of import Then
-from projections.audit.histories import Reader, Walk, lives
+from projections.audit.histories import Reader, TicketScan, histories
 from projections.audit.projection import AuditEntry, AuditFilter
 from projections.tickets.projection import TicketFilter
 
@@ -30,7 +30,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Granting:
+class TicketGrants:
     """A ticket with its grants of the feature in the stretch, oldest first. `entry` says what the
     ticket held in the first moment of the stretch at which it granted the feature."""
 
@@ -44,16 +44,16 @@ by id: a ticket id. Then those that were granted it later, by position: a positi
 
 
 @dataclass(frozen=True, slots=True)
-class GrantingPage:
+class GrantsPage:
     """`beyond` is the place past which the answer goes on; None when it is at its end."""
 
-    tickets: Sequence[Granting]
+    tickets: Sequence[TicketGrants]
     beyond: Place | None
 
 
-def granting(
+def grants_between(
     reader: Reader, asked: Question, after: int, upto: int, *, beyond: Place | None, limit: int
-) -> GrantingPage:
+) -> GrantsPage:
     """The tickets that granted the feature at position `after` or at any later one up to `upto`,
     each of them once. A page may end early, maybe empty: there is more for as long as `beyond` is
     not None."""
@@ -62,37 +62,39 @@ def granting(
     where = TicketFilter(asked.org_id, asked.system, None, asked.feature)
     page = reader.tickets_at(after, where, beyond=beyond, limit=limit)
     held = {then.entry.ticket_id: then for then in page.tickets}
-    told = lives(reader, held, after, upto)
+    told = histories(reader, held, after, upto)
     tickets = [_from_the_start(one, told, asked.feature) for one in page.tickets]
     if page.beyond is not None:
-        return GrantingPage(tickets, page.beyond)
+        return GrantsPage(tickets, page.beyond)
     if len(tickets) == limit:
-        return GrantingPage(tickets, after)
+        return GrantsPage(tickets, after)
     later = _granted_later(reader, asked, after, upto, after, limit - len(tickets))
-    return GrantingPage([*tickets, *later.tickets], later.beyond)
+    return GrantsPage([*tickets, *later.tickets], later.beyond)
 
 
 def _granted_later(
     reader: Reader, asked: Question, after: int, upto: int, beyond: int, limit: int
-) -> GrantingPage:
+) -> GrantsPage:
     where = AuditFilter(asked.org_id, asked.system, granted=asked.feature)
-    tickets: list[Granting] = []
+    tickets: list[TicketGrants] = []
 
     def concerned(entry: AuditEntry) -> bool:
         """What was revoked first was granted before, and told of with all that was then."""
         return asked.feature in entry.granted or asked.feature in entry.revoked
 
-    walk = Walk(reader, where, after, upto, beyond=beyond, concerned=concerned)
+    walk = TicketScan(reader, where, after, upto, beyond=beyond, concerned=concerned)
     for entry, life in walk:
-        tickets.append(Granting(entry, _grants((), life, asked.feature)))
+        tickets.append(TicketGrants(entry, _grants((), life, asked.feature)))
         if len(tickets) == limit:
             break
-    return GrantingPage(tickets, walk.beyond)
+    return GrantsPage(tickets, walk.beyond)
 
 
-def _from_the_start(then: Then, told: Mapping[str, Sequence[AuditEntry]], feature: str) -> Granting:
+def _from_the_start(
+    then: Then, told: Mapping[str, Sequence[AuditEntry]], feature: str
+) -> TicketGrants:
     life = told.get(then.entry.ticket_id, ())
-    return Granting(then.entry, _grants((Grant(then.granted_by),), life, feature))
+    return TicketGrants(then.entry, _grants((Grant(then.granted_by),), life, feature))
 
 
 def _grants(before: Sequence[Grant], life: Sequence[AuditEntry], feature: str) -> Sequence[Grant]:

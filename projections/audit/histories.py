@@ -18,7 +18,7 @@ _PAGE: Final = 500
 _TOGETHER: Final = 20
 """Tickets read at once: all of their entries are in memory together."""
 
-Life = Sequence[AuditEntry]
+TicketHistory = Sequence[AuditEntry]
 """The entries of one ticket in some stretch of the log, oldest first."""
 
 
@@ -26,9 +26,9 @@ class Reader(AuditReader, PastReader, Protocol):
     """The `audit` view, for both kinds of questions."""
 
 
-def lives(
+def histories(
     reader: PastReader, ticket_ids: Collection[str], after: int, upto: int
-) -> Mapping[str, Life]:
+) -> Mapping[str, TicketHistory]:
     """All that happened to these tickets at positions above `after`, up to `upto`."""
     told: dict[str, list[AuditEntry]] = {}
     for entry in reader.between(ticket_ids, after, upto):
@@ -36,7 +36,7 @@ def lives(
     return told
 
 
-class Walk:
+class TicketScan:
     """The tickets with an entry that `where` matches at a position above `after` and `beyond`, up
     to `upto`: each once, with that entry and its life in the stretch, if the entry is the first of
     them that is `concerned`; else an earlier walk has told of it.
@@ -62,7 +62,7 @@ class Walk:
         self._concerned = concerned
         self._read = 0
 
-    def __iter__(self) -> Iterator[tuple[AuditEntry, Life]]:
+    def __iter__(self) -> Iterator[tuple[AuditEntry, TicketHistory]]:
         seen: set[str] = set()
         looked = 0
         while looked < LOOKED_AT and self._read < _READ:
@@ -83,9 +83,9 @@ class Walk:
             if self.beyond is None:
                 return
 
-    def _among(self, entries: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, Life]]:
+    def _among(self, entries: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, TicketHistory]]:
         ids = [entry.ticket_id for entry in entries]
-        told = lives(self._reader, ids, self._after, self._upto)
+        told = histories(self._reader, ids, self._after, self._upto)
         self._read += sum(map(len, told.values()))
         for entry in entries:
             self.beyond = entry.position if entry.position < self._upto else None

@@ -22,7 +22,7 @@ from projections.running.projection import Projection
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class TicketContent:
     """What a ticket held at one moment. A retired ticket keeps its features but grants none."""
 
     name: str
@@ -51,8 +51,8 @@ class AuditEntry:
     causation_id: str | None
     occurred_at: datetime
     recorded_at: datetime
-    before: Content | None
-    after: Content | None
+    before: TicketContent | None
+    after: TicketContent | None
     granted: tuple[str, ...]
     revoked: tuple[str, ...]
     hash: str
@@ -94,11 +94,11 @@ def entry_of(previous: AuditEntry | None, recorded: Recorded) -> AuditEntry:
     )
 
 
-def _content(before: Content | None, recorded: Recorded) -> Content | None:
+def _content(before: TicketContent | None, recorded: Recorded) -> TicketContent | None:
     event = recorded.event
     match event:
         case TicketCreated() | TicketImported():
-            return Content(event.name, event.features, retired=False)
+            return TicketContent(event.name, event.features, retired=False)
         case TicketRenamed() if before:
             return replace(before, name=event.name)
         case TicketFeaturesChanged() if before:
@@ -111,7 +111,7 @@ def _content(before: Content | None, recorded: Recorded) -> Content | None:
             return before
 
 
-def _grants(content: Content | None) -> dict[str, None]:
+def _grants(content: TicketContent | None) -> dict[str, None]:
     """The features in force, as an ordered set."""
     return dict.fromkeys(content.features) if content and not content.retired else {}
 

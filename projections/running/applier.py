@@ -6,7 +6,7 @@ from typing import Final, Generic
 
 from domain.errors import EventUnreadable, Fenced, StoreUnavailable, TicketNotParked
 from domain.ticket.events import Recorded
-from projections.running.projection import Change, Parked, Projected, Row, parking
+from projections.running.projection import Parked, Projected, Row, ViewChange, park
 
 BATCH: Final = 1_000
 """Most events in one transaction."""
@@ -87,7 +87,7 @@ class Applier(Generic[Row]):
                 break
             rows.append((ticket_id, row))
         released = () if still else (ticket_id,)
-        change = Change(self.position, self.position, self._kept(rows), still, released)
+        change = ViewChange(self.position, self.position, self._kept(rows), still, released)
         self._commit(change, {ticket_id: row})
 
     def _apply(self, events: Sequence[Recorded]) -> None:
@@ -107,9 +107,9 @@ class Applier(Generic[Row]):
         """Go past one event, whose ticket waits for somebody to retry it, unless it is skipped."""
         fine = ticket_id in self._parked or position in self._passed
         parked = [] if fine else [self._park(ticket_id, position, error)]
-        self._commit(Change(self.position, position, (), parked), {})
+        self._commit(ViewChange(self.position, position, (), parked), {})
 
-    def _project(self, events: Sequence[Recorded]) -> tuple[Change[Row], dict[str, Row | None]]:
+    def _project(self, events: Sequence[Recorded]) -> tuple[ViewChange[Row], dict[str, Row | None]]:
         flowing = [
             recorded
             for recorded in events
@@ -129,7 +129,9 @@ class Applier(Generic[Row]):
                 continue
             current[ticket_id] = row
             rows.append((ticket_id, row))
-        change = Change(self.position, events[-1].position, self._kept(rows), list(parked.values()))
+        change = ViewChange(
+            self.position, events[-1].position, self._kept(rows), list(parked.values())
+        )
         return change, current
 
     def _current(self, events: Sequence[Recorded]) -> dict[str, Row | None]:
@@ -145,9 +147,9 @@ class Applier(Generic[Row]):
         return rows if self._projection.every else list(dict(rows).items())
 
     def _park(self, ticket_id: str, position: int, error: Exception) -> Parked:
-        return parking(ticket_id, position, error, self._clock())
+        return park(ticket_id, position, error, self._clock())
 
-    def _commit(self, change: Change[Row], rows: dict[str, Row | None]) -> None:
+    def _commit(self, change: ViewChange[Row], rows: dict[str, Row | None]) -> None:
         self._view.apply(change, self.fence)
         self.position = change.upto
         self._parked.update((parked.ticket_id, parked) for parked in change.parked)

@@ -70,7 +70,7 @@ class LiveProjection(Generic[V]):
         self._refresh()
 
     @property
-    def live(self) -> Followed[V]:
+    def live_version(self) -> Followed[V]:
         """The version to show readers. Asks the store if need be."""
         known = self.known
         if known is None:

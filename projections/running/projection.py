@@ -51,13 +51,13 @@ class Skipped:
     at: datetime
 
 
-def parking(ticket_id: str, position: int, error: Exception, since: datetime) -> Parked:
+def park(ticket_id: str, position: int, error: Exception, since: datetime) -> Parked:
     """What to keep of a ticket whose event at `position` failed."""
     return Parked(ticket_id, position, f"{type(error).__name__}: {error}"[:1_000], since)
 
 
 @dataclass(frozen=True, slots=True)
-class Change(Generic[Row]):
+class ViewChange(Generic[Row]):
     """One step of a view: from checkpoint `after` to checkpoint `upto`.
 
     `rows` holds (ticket id, row) in log order: each ticket's latest row only, or every row, as
@@ -95,7 +95,7 @@ class View(Protocol[Row]):
     def parked(self) -> Mapping[str, Parked]:
         """The parked tickets by id."""
 
-    def apply(self, change: Change[Row], fence: int) -> None:
+    def apply(self, change: ViewChange[Row], fence: int) -> None:
         """Rows, parked tickets and checkpoint in one transaction.
 
         Raises `Fenced` when a higher fence took over, or the checkpoint is not `change.after`.

@@ -8,13 +8,13 @@ from time import monotonic, sleep
 from typing import Any, Final, Generic, cast
 
 from domain.errors import EventUnreadable
-from domain.log.ports import Share
+from domain.log.ports import Partition
 from domain.ticket.events import Recorded
-from projections.running.projection import Parked, Projected, Row, parking
+from projections.running.projection import Parked, Projected, Row, park
 from projections.versions.registry import Build, Versions
 from projections.versions.verification import At, unheard
 
-STRETCH: Final = 5_000
+SLICE: Final = 5_000
 """Positions read at once."""
 
 FLUSH_SECONDS: Final = 10.0
@@ -30,7 +30,7 @@ _LOOK: Final = 0.5
 """Seconds between looks at what is asked of the builder."""
 
 
-class ShareBuilder(Generic[Row]):
+class PartitionBuilder(Generic[Row]):
     """Brings one share of a version from where it stands up to the build's target.
 
     Needs no fence: what it writes follows from the log alone, and `View.load` lets no row go back.
@@ -43,7 +43,7 @@ class ShareBuilder(Generic[Row]):
         self._log = projected.log
         self._clock = projected.clock
         self._target = build.target
-        self._share = Share(number, build.shares)
+        self._share = Partition(number, build.shares)
         self.position = self._loaded = self._view.loaded().get(number, 0)
         self._flushed_at = monotonic()
         self._latest: dict[str, Row | None] = {}
@@ -63,8 +63,8 @@ class ShareBuilder(Generic[Row]):
         """Take in the next stretch of the log, `most` positions or as many as suit best, and write
         when enough has gathered; how many positions were passed."""
         before = self.position
-        limit = min(STRETCH, most or STRETCH, self._target - before)
-        stretch = self._log.read_share(self._share, before, limit)
+        limit = min(SLICE, most or SLICE, self._target - before)
+        stretch = self._log.read_partition(self._share, before, limit)
         self._remember(stretch.events)
         unreadable = list(stretch.unreadable)
         for recorded in stretch.events:
@@ -157,10 +157,10 @@ class ShareBuilder(Generic[Row]):
     def _park(self, ticket_id: str, position: int, error: Exception) -> None:
         if ticket_id not in self._parked:
             self._parked.add(ticket_id)
-            self._newly_parked.append(parking(ticket_id, position, error, self._clock()))
+            self._newly_parked.append(park(ticket_id, position, error, self._clock()))
 
 
-def build_share(
+def build_partition(
     projected: Projected[Any],
     versions: Versions[Any],
     build: Build,
@@ -169,7 +169,7 @@ def build_share(
 ) -> None:
     """Build one share to its end, at the rate and with the pauses that operators ask for; stop
     early when the build is given up."""
-    builder = ShareBuilder(projected, build, number)
+    builder = PartitionBuilder(projected, build, number)
     asked, looked_at, due = build, 0.0, 0.0
     while not builder.done:
         at(builder.position)

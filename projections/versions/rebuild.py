@@ -13,7 +13,7 @@ from projections.running.followed import LiveProjection
 from projections.running.projection import Parked
 from projections.versions.registry import Build
 from projections.versions.repair import leading, settle_skipped
-from projections.versions.verification import At, Difference, Verification
+from projections.versions.verification import At, ViewMismatch, ViewReport
 
 HAND_OVER: Final = 1.0
 """Seconds for which a new version is kept current from here after the switch: until then every
@@ -36,10 +36,10 @@ class Workers(Protocol):
     def build(self, projection: str, build: Build) -> AbstractContextManager[Builders]:
         """Start building every share of the build; leaving the context stops them."""
 
-    def verify(self, projection: str, version: int, at: At) -> Verification:
+    def verify(self, projection: str, version: int, at: At) -> ViewReport:
         """What `verification.verify` finds of a version."""
 
-    def compare(self, projection: str, live: int, new: int, at: At) -> Sequence[Difference]:
+    def compare(self, projection: str, live: int, new: int, at: At) -> Sequence[ViewMismatch]:
         """What `verification.compare` finds of two versions."""
 
 
@@ -91,8 +91,8 @@ class Rebuilt:
     state: State
     version: int
     position: int
-    live: Sequence[Difference]
-    new: Verification | None
+    live: Sequence[ViewMismatch]
+    new: ViewReport | None
     parked: Sequence[Parked] = ()
 
 
@@ -254,7 +254,7 @@ class _Rebuild:
         projected = self._projection.projected(self._build.version)
         settle_skipped(projected, self._applier, self._check)
 
-    def _compared(self) -> tuple[Verification, Sequence[Difference]]:
+    def _compared(self) -> tuple[ViewReport, Sequence[ViewMismatch]]:
         """The new version held against the log, and the live one against the new."""
         self._settle_skipped()  # an operator may have skipped something meanwhile
         pace, end, version = _Pace(0), self._applier.position, self._build.version
@@ -285,8 +285,8 @@ class _Rebuild:
     def _ended(
         self,
         state: State,
-        new: Verification,
-        differing: Sequence[Difference],
+        new: ViewReport,
+        differing: Sequence[ViewMismatch],
         parked: Sequence[Parked],
     ) -> Rebuilt:
         unshown = {one.ticket_id for one in parked}  # that is what differs of those

@@ -10,7 +10,7 @@ from domain.errors import Fenced, StoreUnavailable, TicketNotParked
 from projections.running.applier import Applier
 from projections.running.projection import Key, Parked, Projected, Row
 from projections.running.runner import HEARTBEAT, LEASE_SECONDS
-from projections.versions.verification import Difference, Verification, judge, rows_at, unreadable
+from projections.versions.verification import ViewMismatch, ViewReport, judge, rows_at, unreadable
 
 _MENDED: Final = 500
 """Rows that are put right in one transaction."""
@@ -64,32 +64,32 @@ def leading(
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class RepairReport:
     """What was `found`, in how many places it was `mended`, and what remains."""
 
-    found: Verification
+    found: ViewReport
     mended: int
-    remaining: Verification
+    remaining: ViewReport
 
 
 def check(
     projected: Projected[Row],
-    verified: Callable[[], Verification],
+    verified: Callable[[], ViewReport],
     holder: str,
     mending: Callable[[int], None] | None,
-) -> Checked:
+) -> RepairReport:
     """Verify; and with `mending` repair what differs, once that was told in how many places, and
     verify again. Raises `Fenced`."""
     found = verified()
     mendable = len(found.differences) - unreadable(found)
     if mending is None or not mendable:
-        return Checked(found, 0, found)
+        return RepairReport(found, 0, found)
     mending(mendable)
     mended = repair(projected, found.differences, holder)
-    return Checked(found, mended, verified())
+    return RepairReport(found, mended, verified())
 
 
-def repair(projected: Projected[Row], differences: Sequence[Difference], holder: str) -> int:
+def repair(projected: Projected[Row], differences: Sequence[ViewMismatch], holder: str) -> int:
     """Put what the log says in the place of what differs; how many places that were. What can not
     be told is left as it is.
 
@@ -126,7 +126,7 @@ def settle_skipped(
 
 def _mend(
     projected: Projected[Row],
-    differences: Sequence[Difference],
+    differences: Sequence[ViewMismatch],
     applier: Applier[Row],
     check: Callable[[], None],
 ) -> int:

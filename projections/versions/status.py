@@ -54,22 +54,22 @@ class ProjectionStatus:
     skipped: Sequence[Skipped]
 
     @property
-    def live(self) -> VersionStatus:
+    def live_version(self) -> VersionStatus:
         return self.versions[0]
 
 
 def status(projection: LiveProjection[Any]) -> ProjectionStatus:
     """Read afresh from the store."""
     registry = projection.versions.registry()
-    found = [standing(projection.projected(registry.live), registry.live, "live")]
-    found += [standing(projection.projected(kept), kept, "kept") for kept in registry.kept]
+    found = [version_status(projection.projected(registry.live), registry.live, "live")]
+    found += [version_status(projection.projected(kept), kept, "kept") for kept in registry.kept]
     if registry.building:
         found.append(_building(projection.projected(registry.building.version), registry.building))
     skipped = list(projection.versions.skipped().values())
     return ProjectionStatus(projection.projection.name, found, skipped)
 
 
-def standing(projected: Projected[Any], version: int, role: Role) -> VersionStatus:
+def version_status(projected: Projected[Any], version: int, role: Role) -> VersionStatus:
     """How a version stands that follows the log."""
     position, lease = projected.view.checkpoint(), projected.leases.current(projected.view.name)
     head = projected.log.head()

@@ -6,15 +6,15 @@ from itertools import count
 from typing import Final, Generic, Literal
 
 from domain.errors import EventUnreadable
-from domain.log.ports import Share, Stretch
+from domain.log.ports import LogSlice, Partition
 from domain.ticket.events import Recorded
 from projections.running.applier import BATCH
-from projections.running.projection import Key, Projected, Row, parking
+from projections.running.projection import Key, Projected, Row, park
 
 _AT_ONCE: Final = 1_000_000
 """Most events whose rows are expected at once while verifying."""
 
-_STRETCH: Final = 5_000
+_SLICE: Final = 5_000
 _JUDGED: Final = 500
 
 _UNTOLD: Final = -1
@@ -38,7 +38,7 @@ def unheard(_: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ViewMismatch:
     """One place where a view does not say what the log says. `ticket_id` is None where nothing in
     the log belongs there.
 
@@ -69,21 +69,21 @@ class Due(Generic[Row]):
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class ViewReport:
     """What was compared. Tickets that are `parked` were compared up to where they wait."""
 
     position: int
     rows: int
     parked: Sequence[str]
-    differences: Sequence[Difference]
+    differences: Sequence[ViewMismatch]
 
 
-def unreadable(found: Verification) -> int:
+def unreadable(found: ViewReport) -> int:
     """Of how many differences nobody can tell what is right."""
     return sum(difference.kind == "unreadable" for difference in found.differences)
 
 
-def verify(projected: Projected[Row], at: At = unheard) -> Verification:
+def verify(projected: Projected[Row], at: At = unheard) -> ViewReport:
     """Compare every row with a fold of the log up to the checkpoint.
 
     The view may be moving: a row that seems wrong is looked at again, at one checkpoint, before
@@ -94,7 +94,7 @@ def verify(projected: Projected[Row], at: At = unheard) -> Verification:
     of = position // _AT_ONCE + 1
     rows, looked, suspects = 0, 0, set[Key]()
     for number in range(of):
-        share = Share(number, of)
+        share = Partition(number, of)
         expected = _expected(projected, share, position, at)
         for key, row in view.rows():
             rows += not number
@@ -107,10 +107,10 @@ def verify(projected: Projected[Row], at: At = unheard) -> Verification:
         suspects.update(expected)
     differences = judge(projected, suspects)
     differences += _misfiled(projected, {one.key for one in differences})
-    return Verification(position, rows, sorted(view.parked()), differences)
+    return ViewReport(position, rows, sorted(view.parked()), differences)
 
 
-def compare(live: Projected[Row], new: Projected[Row], at: At = unheard) -> list[Difference]:
+def compare(live: Projected[Row], new: Projected[Row], at: At = unheard) -> list[ViewMismatch]:
     """Where the live version is not what the new one says: found by walking through both in the
     order of their keys, and then judged by the log, as both may be moving."""
     suspects: list[Key] = []
@@ -134,13 +134,13 @@ def compare(live: Projected[Row], new: Projected[Row], at: At = unheard) -> list
     return judge(live, suspects)
 
 
-def _misfiled(projected: Projected[Row], known: Set[Key]) -> list[Difference]:
+def _misfiled(projected: Projected[Row], known: Set[Key]) -> list[ViewMismatch]:
     """Where the rows are right but would not be found. A view moves a row and what it is found by
     in one step, so there is nothing to look at again."""
     keys = set(projected.view.misfiled()) - known
     there, tickets = projected.view.stored(keys), _tickets_at(projected, list(keys))
     return [
-        Difference("changed" if key in there else "extra", key, tickets[key])
+        ViewMismatch("changed" if key in there else "extra", key, tickets[key])
         for key in sorted(keys, key=_order)
     ]
 
@@ -162,7 +162,7 @@ def _owner(key: Key, row: Row) -> str:
     return str(getattr(row, "ticket_id", key))
 
 
-def _expected(projected: Projected[Row], share: Share, upto: int, at: At) -> dict[Key, int]:
+def _expected(projected: Projected[Row], share: Partition, upto: int, at: At) -> dict[Key, int]:
     """The key to the hash of the row that should be there, or to `_UNTOLD`."""
     latest: dict[str, Row | None] = {}
     expected: dict[Key, int] = {}
@@ -170,7 +170,7 @@ def _expected(projected: Projected[Row], share: Share, upto: int, at: At) -> dic
     passed, parked = projected.skipped().keys(), projected.view.parked()
     position = 0
     while position < upto:
-        stretch = projected.log.read_share(share, position, min(_STRETCH, upto - position))
+        stretch = projected.log.read_partition(share, position, min(_SLICE, upto - position))
         if stretch.upto == position:
             break  # the log ends before the view does: every row beyond is one too many
         position = stretch.upto
@@ -193,7 +193,7 @@ def _expected(projected: Projected[Row], share: Share, upto: int, at: At) -> dic
     return expected
 
 
-def _in_order(stretch: Stretch) -> Sequence[Recorded | EventUnreadable]:
+def _in_order(stretch: LogSlice) -> Sequence[Recorded | EventUnreadable]:
     if not stretch.unreadable:
         return stretch.events
     return sorted((*stretch.events, *stretch.unreadable), key=lambda told: told.position)
@@ -212,10 +212,10 @@ def _key(projected: Projected[Row], told: Recorded | EventUnreadable) -> Key:
     return told.position if projected.projection.every else told.ticket_id
 
 
-def judge(projected: Projected[Row], suspects: Iterable[Key]) -> list[Difference]:
+def judge(projected: Projected[Row], suspects: Iterable[Key]) -> list[ViewMismatch]:
     """Which of the keys really hold what the log does not say. Tickets that were parked meanwhile,
     or are no longer, have moved on and are left out."""
-    found: list[Difference] = []
+    found: list[ViewMismatch] = []
     keys, before = sorted(suspects, key=_order), projected.view.parked()
     for start in range(0, len(keys), _JUDGED):
         found += _differences(projected, keys[start : start + _JUDGED])
@@ -223,7 +223,7 @@ def judge(projected: Projected[Row], suspects: Iterable[Key]) -> list[Difference
     return [d for d in found if before.get(d.ticket_id or "") == after.get(d.ticket_id or "")]
 
 
-def _differences(projected: Projected[Row], keys: Sequence[Key]) -> Iterator[Difference]:
+def _differences(projected: Projected[Row], keys: Sequence[Key]) -> Iterator[ViewMismatch]:
     """What only moved on while looking is no difference: a row may be newer than the checkpoint
     that was read before it, as long as the log says the same."""
     floor = projected.view.checkpoint()
@@ -239,7 +239,7 @@ def _differences(projected: Projected[Row], keys: Sequence[Key]) -> Iterator[Dif
         elif stored[key] not in due.allowed:
             kind = "changed"
         if kind:
-            yield Difference(kind, key, due.ticket_id, due.broken)
+            yield ViewMismatch(kind, key, due.ticket_id, due.broken)
 
 
 def _tickets_at(projected: Projected[Row], keys: Sequence[Key]) -> Mapping[Key, str | None]:
@@ -250,7 +250,7 @@ def _tickets_at(projected: Projected[Row], keys: Sequence[Key]) -> Mapping[Key, 
     head = projected.log.head()
     positions = sorted(key for key in keys if isinstance(key, int) and 0 < key <= head)
     for first, last in _runs(positions):
-        stretch = projected.log.read_share(Share(0, 1), first - 1, last - first + 1)
+        stretch = projected.log.read_partition(Partition(0, 1), first - 1, last - first + 1)
         found.update((one.position, one.ticket_id) for one in stretch.events)
         found.update((one.position, one.ticket_id) for one in stretch.unreadable)
     return found
@@ -305,7 +305,7 @@ def _due(
         except Exception as error:
             if told.position > floor or (projected.projection.every and key < told.position):
                 break  # the runner has yet to park it, or what it means comes after the key
-            why = parking(told.ticket_id, told.position, error, projected.clock()).error
+            why = park(told.ticket_id, told.position, error, projected.clock()).error
             return Due(ticket_id, False, (), f"position {told.position}: {why}")
         if row is None or _key(projected, told) != key:
             continue

@@ -94,7 +94,7 @@ def made(environment: dict[str, str], events: int) -> None:
     with open_stores(settings) as stores:
         fill(stores.log, events)
     with open_service(settings) as service:
-        progress = service.projections["audit"].live.progress
+        progress = service.projections["audit"].live_version.progress
         if not progress.wait(events, 60 + events / 500):
             raise RuntimeError(f"the audit log stands at {progress.position}")
 

@@ -69,7 +69,7 @@ def _opened(settings: Settings) -> Iterator[LiveProjection[Any]]:
 
 
 def _one_by_one(live: LiveProjection[Any]) -> float:
-    applier = Applier(live.live.projected, 1)
+    applier = Applier(live.live_version.projected, 1)
     started = perf_counter()
     for _ in range(_SINGLE):
         applier.step(1)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 from api.composition import Service, open_service
-from api.export.check import Checked, check_export
+from api.export.check import ExportReport, check_export
 from api.export.export import SIGNED, Exporting, export, export_text
 from api.export.formats import FIELDS, FORMATS, Format
 from api.wire.models import entry_json, iso
@@ -77,7 +77,7 @@ def service(store_url: str) -> Iterator[Service]:
         write(replace(odd, origin=replace(odd.origin, reason=ODD)))
         write(quarantine(id_(50)))
         position = write(ImportTicket(id_(51), imported())).position
-        assert opened.projections["audit"].live.progress.wait(position, 10)
+        assert opened.projections["audit"].live_version.progress.wait(position, 10)
         yield opened
 
 
@@ -87,12 +87,12 @@ ALL: Final = AuditFilter(None)
 def exporting(
     service: Service, key: SigningKey, style: Format, where: AuditFilter = ALL
 ) -> Exporting:
-    live = service.projections["audit"].live
+    live = service.projections["audit"].live_version
     skipped = service.projections["audit"].versions.skipped
     return Exporting(live.view, service.log, key, where, style, START, skipped)
 
 
-def check(content: bytes, key: SigningKey) -> Checked:
+def check(content: bytes, key: SigningKey) -> ExportReport:
     """As from a file."""
     *whole, rest = content.split(b"\n")
     lines = [line + b"\n" for line in whole] + ([rest] if rest else [])
@@ -180,7 +180,7 @@ def test_what_is_appended_meanwhile_is_left_out(
     pieces = export(exporting(service, key, style))
     begun = [next(pieces), next(pieces)]
     position = service.writer.execute(create(id_(70))).position
-    assert service.projections["audit"].live.progress.wait(position, 10)
+    assert service.projections["audit"].live_version.progress.wait(position, 10)
 
     checked = check(b"".join([*begun, *pieces]), key)
     assert (checked.head, checked.entries) == (ending, ending.position)
@@ -359,7 +359,7 @@ def test_an_export_tells_how_many_events_the_audit_log_passes_over(
         opened.log.commit(head, [damaged])
     position = service.writer.execute(create(id_(70))).position
     until(lambda: bool(parked_in(audit)))
-    assert audit.live.progress.wait(position, 10)
+    assert audit.live_version.progress.wait(position, 10)
     checked = check(b"".join(export(exporting(service, key, style))), key)
     assert (checked.entries, checked.parked, checked.skipped) == (position - 1, 1, 0)
 
@@ -411,7 +411,7 @@ def test_an_event_of_many_bytes_goes_through_both_formats(
         asked.quarantined.origin, asked.quarantined.source, "large", '{"a":"' + "x" * 300_000
     )
     position = service.writer.execute(replace(asked, quarantined=large)).position
-    assert service.projections["audit"].live.progress.wait(position, 10)
+    assert service.projections["audit"].live_version.progress.wait(position, 10)
     assert check(b"".join(export(exporting(service, key, style))), key).entries == position
 
 
@@ -458,7 +458,7 @@ def test_who_reads_only_the_beginning_gets_no_traceback(service: Service, store_
     for number in range(200, 300):  # more than a pipe holds
         service.writer.execute(create(id_(number)))
     position = service.log.head()
-    assert service.projections["audit"].live.progress.wait(position, 10)
+    assert service.projections["audit"].live_version.progress.wait(position, 10)
     done = subprocess.run(["bash", "-c", piped], env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (130, '{"position')
     assert "Traceback" not in done.stderr

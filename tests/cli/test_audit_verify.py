@@ -27,7 +27,7 @@ def service(store_url: str) -> Iterator[Service]:
 
 
 def test_every_part_of_an_audit_entry_is_compared(service: Service, store_url: str) -> None:
-    live = service.projections["audit"].live
+    live = service.projections["audit"].live_version
     number = service.projections["audit"].versions.registry().live
     if store_url.startswith("sqlite"):
         with closing(sqlite3.connect(store_url.removeprefix("sqlite:///"))) as connection:

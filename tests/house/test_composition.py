@@ -38,5 +38,5 @@ def test_a_process_that_only_reads_hears_of_others_even_after_a_failure_nobody_f
             CreateTicket(f"{1:024x}", origin, ORG, "workforce_2", "Crew", ())
         )
         for running in reading.projections.values():
-            assert running.live.progress.wait(created.position, timeout=20)
+            assert running.live_version.progress.wait(created.position, timeout=20)
         assert next(looks) > 2

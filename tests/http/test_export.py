@@ -135,7 +135,7 @@ def large(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]
         position = served.service.writer.execute(
             replace(asked, ticket_id=ticket_id, quarantined=content)
         ).position
-    assert served.service.projections["audit"].live.progress.wait(position, 30)
+    assert served.service.projections["audit"].live_version.progress.wait(position, 30)
     monkeypatch.setattr(exporting, "PAGE", 5)
     pages: list[int] = []
     read = exporting._lines
@@ -185,7 +185,7 @@ def settled(pages: list[int]) -> int:
 def test_a_failure_on_the_way_leaves_no_head(
     served: Served, large: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    view = type(served.service.projections["audit"].live.view)
+    view = type(served.service.projections["audit"].live_version.view)
     page = view.page
 
     def failing(self: Any, *given: Any, **named: Any) -> Any:

@@ -102,7 +102,7 @@ def test_a_retired_ticket_is_not_there_and_grants_nothing(backend: OldBackend) -
     origin = Origin("ada", None, "run-1", None, milliseconds(service.clock()))
     for name in ("op_rc", "sup_wf"):
         done = service.writer.execute(RetireTicket(TICKETS[name], origin, None, None))
-    assert service.projections["tickets"].live.progress.wait(done.position, timeout=30)
+    assert service.projections["tickets"].live_version.progress.wait(done.position, timeout=30)
 
     said = error(backend.write(_id=TICKETS["op_rc"], name="x"), 404)
     assert said == "Ticket not found or access denied"

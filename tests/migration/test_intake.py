@@ -12,7 +12,7 @@ from domain.ticket.events import LegacyRecordQuarantined
 from infrastructure.log.ordered_log import OrderedLog
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.log.writer import Writer
-from infrastructure.migration.changes import Change
+from infrastructure.migration.changes import SourceChange
 from infrastructure.migration.imported_events import first_change
 from infrastructure.migration.intake import Intake, Taken
 from infrastructure.migration.records import Translation
@@ -42,8 +42,8 @@ def standing() -> Standing:
 
 @pytest.fixture
 def intake(writer: Writer, log: TicketLog, standing: Standing) -> Intake:
-    def read(ids: Sequence[Any]) -> list[Change]:
-        return [Change(one, standing.get(one)) for one in ids]
+    def read(ids: Sequence[Any]) -> list[SourceChange]:
+        return [SourceChange(one, standing.get(one)) for one in ids]
 
     return Intake(writer, log, Translation("ticket_1", "workforce_2", CATALOGUE), read, origin)
 
@@ -67,7 +67,10 @@ def names(log: TicketLog) -> list[str]:
 
 
 def test_each_record_is_taken_over_once(intake: Intake, log: TicketLog) -> None:
-    changes = [Change(FOREMAN, record("Foreman")), Change("x", record("Crew", record_id="x"))]
+    changes = [
+        SourceChange(FOREMAN, record("Foreman")),
+        SourceChange("x", record("Crew", record_id="x")),
+    ]
     assert intake.take(changes, log.head()) == Taken(imported=1, quarantined=1)
     assert intake.take(changes, log.head()) == Taken(unchanged=2)
     assert names(log) == ["Foreman", "legacy_record.quarantined"]
@@ -77,9 +80,9 @@ def test_a_record_that_somebody_else_took_over_meanwhile_is_read_again(
     intake: Intake, log: TicketLog, standing: Standing
 ) -> None:
     read_at = log.head()
-    stale = [Change(FOREMAN, record("As it was"))]
+    stale = [SourceChange(FOREMAN, record("As it was"))]
     standing[FOREMAN] = record("As it is")
-    intake.take([Change(FOREMAN, standing[FOREMAN])], log.head())
+    intake.take([SourceChange(FOREMAN, standing[FOREMAN])], log.head())
 
     assert intake.take(stale, read_at) == Taken(unchanged=1)
     assert names(log) == ["As it is"]
@@ -93,17 +96,17 @@ def test_a_record_that_came_back_meanwhile_is_not_taken_to_be_gone(
     intake: Intake, log: TicketLog
 ) -> None:
     read_at = log.head()
-    intake.take([Change(FOREMAN, record("Foreman"))], log.head())
+    intake.take([SourceChange(FOREMAN, record("Foreman"))], log.head())
     assert intake.remove([str(FOREMAN)], read_at) == Taken()
     assert intake.remove([str(FOREMAN)], log.head()) == Taken(removed=1)
-    assert intake.take([Change(FOREMAN, None)], log.head()) == Taken(unchanged=1)
+    assert intake.take([SourceChange(FOREMAN, None)], log.head()) == Taken(unchanged=1)
 
 
 def test_a_record_of_another_organisation_than_its_ticket_goes_into_quarantine_once(
     intake: Intake, log: TicketLog
 ) -> None:
-    intake.take([Change(FOREMAN, record("Foreman"))], log.head())
-    moved = [Change(FOREMAN, record("Foreman", GLOBEX))]
+    intake.take([SourceChange(FOREMAN, record("Foreman"))], log.head())
+    moved = [SourceChange(FOREMAN, record("Foreman", GLOBEX))]
     assert intake.take(moved, log.head()) == Taken(quarantined=1)
     assert intake.take(moved, log.head()) == Taken(unchanged=1)
     last = log.read(1, 1)[0].event
@@ -130,7 +133,7 @@ def test_the_first_change_here_is_found_after_the_first_record(
 ) -> None:
     for command in before:
         writer.execute(command)
-    intake.take([Change(FOREMAN, record("Foreman"))], log.head())
+    intake.take([SourceChange(FOREMAN, record("Foreman"))], log.head())
     for command in after:
         writer.execute(command)
     change = first_change(log, "ticket_1")

@@ -10,9 +10,9 @@ from domain.errors import SourceChanged, StoreCorrupt
 from infrastructure.migration.restoring import (
     RESTORING,
     RETIRING,
-    Content,
     Records,
-    content_of,
+    TableDigest,
+    digest_of,
     put_back,
     raw,
     shape_of,
@@ -48,7 +48,7 @@ def test_a_collection_is_taken_out_and_put_back_to_the_byte(
     records: Records, mongodb_database: Database[Document]
 ) -> None:
     before, shape, backup = content(mongodb_database), shape_of(records), list(raw(records))
-    expected = content_of(backup)
+    expected = digest_of(backup)
     assert expected.records == 2_502
 
     assert take_out(records, expected)
@@ -70,8 +70,8 @@ def test_options_of_a_collection_are_put_back_as_well(
     mongodb_database["ticket_1"].insert_one({"name": "Foreman"})
     records = mongodb_database["ticket_1"].with_options(codec_options=RAW)
     shape, backup = shape_of(records), list(raw(records))
-    take_out(records, content_of(backup))
-    put_back(records, backup, content_of(backup), shape, kept="kept")
+    take_out(records, digest_of(backup))
+    put_back(records, backup, digest_of(backup), shape, kept="kept")
     assert shape_of(records) == shape
     assert '"locale": "de"' in shape and '"validator"' in shape
 
@@ -81,7 +81,7 @@ def test_a_collection_that_is_as_it_was_is_not_touched(
 ) -> None:
     backup = list(raw(records))
     before = uuid_of(mongodb_database)
-    assert not put_back(records, backup, content_of(backup), shape_of(records), kept="kept")
+    assert not put_back(records, backup, digest_of(backup), shape_of(records), kept="kept")
     assert uuid_of(mongodb_database) == before
 
 
@@ -91,7 +91,7 @@ def test_what_stands_there_instead_is_kept_under_another_name(
     before, backup = content(mongodb_database), list(raw(records))
     mongodb_database["ticket_1"].update_many({}, {"$set": {"name": "changed"}})
     changed = content(mongodb_database)
-    assert put_back(records, backup, content_of(backup), shape_of(records), kept="kept")
+    assert put_back(records, backup, digest_of(backup), shape_of(records), kept="kept")
     assert content(mongodb_database) == before
     assert content(mongodb_database, "kept") == changed
 
@@ -99,7 +99,7 @@ def test_what_stands_there_instead_is_kept_under_another_name(
 def test_a_collection_that_holds_something_else_is_not_taken_out(
     records: Records, mongodb_database: Database[Document]
 ) -> None:
-    expected = content_of(raw(records))
+    expected = digest_of(raw(records))
     mongodb_database["ticket_1"].insert_one(record(Random(2)))
     changed = content(mongodb_database)
     with pytest.raises(SourceChanged, match="2503 records"):
@@ -110,13 +110,13 @@ def test_a_collection_that_holds_something_else_is_not_taken_out(
 
 def test_records_that_are_only_in_another_order_are_not_the_same(records: Records) -> None:
     backup = list(raw(records))
-    assert content_of(reversed(backup)) != content_of(backup)
+    assert digest_of(reversed(backup)) != digest_of(backup)
 
 
 def test_taking_out_goes_on_where_it_was_killed(
     records: Records, mongodb_database: Database[Document]
 ) -> None:
-    expected = content_of(raw(records))
+    expected = digest_of(raw(records))
     mongodb_database["ticket_1"].rename("ticket_1" + RETIRING)
     take_out(records, expected)
     assert mongodb_database.list_collection_names() == []
@@ -125,7 +125,7 @@ def test_taking_out_goes_on_where_it_was_killed(
 def test_a_collection_that_came_back_while_it_was_taken_out_is_told(
     records: Records, mongodb_database: Database[Document]
 ) -> None:
-    expected = content_of(raw(records))
+    expected = digest_of(raw(records))
     mongodb_database["ticket_1"].rename("ticket_1" + RETIRING)
     fill(mongodb_database, 1)
     with pytest.raises(SourceChanged, match="Both ticket_1 and ticket_1_retiring are there"):
@@ -139,12 +139,12 @@ def test_putting_back_goes_on_where_it_or_taking_out_was_killed(
     before, shape, backup = content(mongodb_database), shape_of(records), list(raw(records))
     mongodb_database["ticket_1"].rename("ticket_1" + RETIRING)
     mongodb_database["ticket_1" + RESTORING].insert_one({"half": "of it"})
-    put_back(records, backup, content_of(backup), shape, kept="kept")
+    put_back(records, backup, digest_of(backup), shape, kept="kept")
     assert content(mongodb_database) == before
 
-    take_out(records, content_of(backup))
+    take_out(records, digest_of(backup))
     mongodb_database["ticket_1" + RESTORING].insert_one({"half": "of it"})
-    put_back(records, backup, content_of(backup), shape, kept="kept")
+    put_back(records, backup, digest_of(backup), shape, kept="kept")
     assert content(mongodb_database) == before
     assert mongodb_database.list_collection_names() == ["ticket_1"]
 
@@ -155,7 +155,7 @@ def test_a_damaged_backup_replaces_nothing(
     mongodb_database["ticket_1"].delete_one({})
     before, backup = content(mongodb_database), list(raw(records))
     with pytest.raises(StoreCorrupt, match="Nothing was replaced"):
-        put_back(records, backup, Content(2_502, "ab" * 32), shape_of(records), kept="kept")
+        put_back(records, backup, TableDigest(2_502, "ab" * 32), shape_of(records), kept="kept")
     assert content(mongodb_database) == before
     assert mongodb_database.list_collection_names() == ["ticket_1"]
 

@@ -22,7 +22,7 @@ from domain.ticket.commands import ImportTicket, QuarantineRecord, RenameTicket,
 from domain.ticket.events import LegacyRecordQuarantined, TicketImported
 from infrastructure.configuration.settings import load_settings
 from infrastructure.migration.expected import read_again
-from infrastructure.migration.proofs import Evidence
+from infrastructure.migration.proofs import Proofs
 from infrastructure.migration.source import FolderSource, documents
 from infrastructure.mongodb.client import Document
 from tests.support.migrating import (
@@ -120,13 +120,13 @@ def test_the_sample_from_a_database_is_accounted_for_and_that_is_kept_as_evidenc
     check_sample(found)
     name = source.split("//")[1].split("?")[0]
     with open_service(load_settings(environment(mongodb_url)), run_projections=False) as service:
-        verified = Evidence(service.notes, name, "ticket_1").verified()
+        verified = Proofs(service.notes, name, "ticket_1").verified()
         assert verified and verified.content.records == 1200
         assert verified.position == 1200
     database["ticket_1"].delete_one({})
     assert len(unexplained(source, mongodb_url)) == 1
     with open_service(load_settings(environment(mongodb_url)), run_projections=False) as service:
-        assert Evidence(service.notes, name, "ticket_1").verified() is None
+        assert Proofs(service.notes, name, "ticket_1").verified() is None
 
 
 def test_nothing_is_accounted_for_before_it_is_taken_over(target: str) -> None:

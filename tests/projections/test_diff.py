@@ -12,7 +12,7 @@ import pytest
 from domain.ticket.events import Event, Recorded
 from domain.ticket.state import Ticket
 from projections.audit import histories as lives
-from projections.audit.diff import Difference, differences
+from projections.audit.diff import TicketDiff, ticket_diffs
 from projections.audit.projection import AuditEntry, AuditFilter
 from tests.cli.test_command_line import run
 from tests.projections.test_as_of import Past, pages, past
@@ -46,7 +46,7 @@ def net(before: Ticket | None, after: Ticket) -> dict[str, Any]:
     }
 
 
-def told(one: Difference) -> dict[str, Any]:
+def told(one: TicketDiff) -> dict[str, Any]:
     return {
         "added": one.added is not None,
         "retired": one.retired is not None,
@@ -59,20 +59,20 @@ def told(one: Difference) -> dict[str, Any]:
 
 def read_through(
     stores: Opened, where: AuditFilter, after: int, upto: int, limit: int
-) -> list[Difference]:
-    found: list[Difference] = []
+) -> list[TicketDiff]:
+    found: list[TicketDiff] = []
     beyond: int | None = None
     while True:
-        page = differences(stores.audit, where, after, upto, beyond=beyond, limit=limit)
-        assert len(page.differences) <= limit
-        found += page.differences
+        page = ticket_diffs(stores.audit, where, after, upto, beyond=beyond, limit=limit)
+        assert len(page.diffs) <= limit
+        found += page.diffs
         if page.beyond is None:
             return found
         assert beyond is None or page.beyond > beyond
         beyond = page.beyond
 
 
-def causes_are_true(one: Difference, log: Past, after: int, upto: int) -> bool:
+def causes_are_true(one: TicketDiff, log: Past, after: int, upto: int) -> bool:
     """Each entry that is named did what it is named for, in between, and nothing undid it since."""
     mine = [e for e in log.entries[after:upto] if e.ticket_id == one.ticket_id]
     return (
@@ -139,8 +139,8 @@ def test_a_ticket_that_changed_often_is_read_once_for_a_page(
         return between(ticket_ids, after, upto)
 
     monkeypatch.setattr(stores.audit, "between", counted)
-    page = differences(stores.audit, AuditFilter(None), 1, 600, beyond=None, limit=5)
-    assert (len(page.differences), page.beyond) == (1, None)
+    page = ticket_diffs(stores.audit, AuditFilter(None), 1, 600, beyond=None, limit=5)
+    assert (len(page.diffs), page.beyond) == (1, None)
     assert read == {FOREMAN: 1}
 
 

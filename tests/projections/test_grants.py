@@ -10,14 +10,14 @@ import pytest
 
 from api.composition import open_service
 from api.wire.models import iso
-from api.wire.moments import stretch_of
+from api.wire.moments import span_of
 from infrastructure.configuration.settings import load_settings
 from infrastructure.mongodb import audit_as_of as mongodb_as_of
 from infrastructure.mongodb import audit_search as mongodb_search
 from infrastructure.sqlite import audit_as_of as sqlite_as_of
 from infrastructure.sqlite import audit_search as sqlite_search
 from projections.audit import histories as walks
-from projections.audit.grants import Grant, Granting, Place, Question, granting
+from projections.audit.grants import Grant, Place, Question, TicketGrants, grants_between
 from projections.audit.histories import Reader
 from projections.audit.projection import AuditEntry
 from tests.cli.test_command_line import run
@@ -45,10 +45,10 @@ def stores(store_url: str) -> Iterator[Opened]:
 
 def expected(
     entries: Sequence[AuditEntry], asked: Question, after: int, upto: int
-) -> list[Granting]:
+) -> list[TicketGrants]:
     """What every ticket granted after each of its entries, looked at one by one."""
-    from_the_start: list[Granting] = []
-    later: list[Granting] = []
+    from_the_start: list[TicketGrants] = []
+    later: list[TicketGrants] = []
     lives: dict[str, list[AuditEntry]] = {}
     for entry in entries[:upto]:
         lives.setdefault(entry.ticket_id, []).append(entry)
@@ -73,17 +73,17 @@ def expected(
                 shown, at_start = entry, entry.position <= after
         within = [one for one in grants if one.revoked is None or one.revoked.position > after]
         if shown is not None:
-            (from_the_start if at_start else later).append(Granting(shown, within))
+            (from_the_start if at_start else later).append(TicketGrants(shown, within))
     return from_the_start + sorted(later, key=lambda one: one.entry.position)
 
 
 def read_through(
     reader: Reader, asked: Question, after: int, upto: int, limit: int
-) -> list[Granting]:
-    found: list[Granting] = []
+) -> list[TicketGrants]:
+    found: list[TicketGrants] = []
     beyond: Place | None = None
     while True:
-        page = granting(reader, asked, after, upto, beyond=beyond, limit=limit)
+        page = grants_between(reader, asked, after, upto, beyond=beyond, limit=limit)
         assert len(page.tickets) <= limit
         found += page.tickets
         if page.beyond is None:
@@ -117,11 +117,11 @@ def test_random_stretches_are_answered_as_by_going_through_the_log(
 
 
 def test_a_day_is_all_of_it_and_nothing_else() -> None:
-    before, last = stretch_of(date(2025, 10, 28))
+    before, last = span_of(date(2025, 10, 28))
     assert before == datetime(2025, 10, 27, 23, 59, 59, 999_000, UTC)
     assert last == datetime(2025, 10, 28, 23, 59, 59, 999_000, UTC)
-    assert stretch_of(date.min)[0] is None
-    assert stretch_of(date.max)[1].year == 9999
+    assert span_of(date.min)[0] is None
+    assert span_of(date.max)[1].year == 9999
 
 
 def test_who_could_do_it_that_day_and_who_granted_it_is_one_question(served: Served) -> None:

@@ -261,7 +261,7 @@ class Machine(RuleBasedStateMachine):
     def hand_over(self) -> None:
         """Other runners take over, remembering nothing."""
         self.fence += 1
-        self.appliers = [Applier(live.live.projected, self.fence) for live in self.live]
+        self.appliers = [Applier(live.live_version.projected, self.fence) for live in self.live]
 
     @rule(shares=st.integers(1, 3))
     def rebuild(self, shares: int) -> None:
@@ -287,15 +287,15 @@ class Machine(RuleBasedStateMachine):
         self._compare_tickets()
         self._compare_audit()
         for live in self.live:
-            found = verify(live.live.projected)
+            found = verify(live.live_version.projected)
             assert (found.differences, found.parked) == ([], [])
 
     def _compare_tickets(self) -> None:
         for id in IDS:
-            ticket = self.live[0].live.view.get(id)
+            ticket = self.live[0].live_version.view.get(id)
             assert (ticket and _summary(ticket)) == self.model.tickets.get(id)
         for org in (ACME, None):
-            found = self.live[0].live.view.find(TicketFilter(org), None, 10)
+            found = self.live[0].live_version.view.find(TicketFilter(org), None, 10)
             assert [ticket.id for ticket in found] == [
                 id
                 for id, ticket in sorted(self.model.tickets.items())
@@ -303,7 +303,7 @@ class Machine(RuleBasedStateMachine):
             ]
 
     def _compare_audit(self) -> None:
-        entries = self.live[1].live.view.search(
+        entries = self.live[1].live_version.view.search(
             AuditFilter(None), beyond=None, limit=10_000, newest_first=False
         )
         assert [e.position for e in entries] == list(range(1, len(self.model.audit) + 1))

@@ -19,11 +19,11 @@ from domain.errors import (
 from domain.ticket.events import Recorded
 from projections.audit.projection import AUDIT
 from projections.running.followed import LiveProjection
-from projections.running.projection import Change, Projection
+from projections.running.projection import Projection, ViewChange
 from projections.tickets.projection import TICKETS
 from projections.versions import build as build_module
 from projections.versions import repair as operations
-from projections.versions.build import ShareBuilder, build_share
+from projections.versions.build import PartitionBuilder, build_partition
 from projections.versions.control import cancel, drop_old, droppable, roll_back, too_late
 from projections.versions.parked import parked_anywhere, parked_in, retry_everywhere, skip
 from projections.versions.rebuild import Step, Wanted, rebuild
@@ -66,7 +66,7 @@ def test_what_is_built_in_bulk_is_what_following_the_log_gives(
     assert (found.state, found.version, found.position) == ("switched", 2, house.log.head())
     assert (found.live, found.new and found.new.differences) == ([], [])
     assert rows(live, 2) == rows(live, 1)
-    assert live.live.view.name == f"{projection.name}@2"
+    assert live.live_version.view.name == f"{projection.name}@2"
     assert (live.versions.registry().kept, live.versions.registry().building) == ((1,), None)
     assert list(dict.fromkeys(step.phase for step in steps)) == [
         "building",
@@ -100,17 +100,17 @@ def test_what_was_wrong_in_the_live_version_is_shown_and_right_in_the_new_one(
 ) -> None:
     live = house.live(projection)
     followed(live, 1)
-    view, position = live.live.view, live.live.view.checkpoint()
+    view, position = live.live_version.view, live.live_version.view.checkpoint()
     key = id_(5) if projection is TICKETS else 3
     row = view.stored([key])[key]
     wrong = replace(row, name="Eve") if projection is TICKETS else replace(row, actor="eve")
     gone = id_(7) if projection is TICKETS else 7
-    view.apply(Change(position, position, [(id_(5), wrong)]), 2_000)
+    view.apply(ViewChange(position, position, [(id_(5), wrong)]), 2_000)
     view.mend({gone: None}, 2_000)
 
     found = rebuilt(live, house.log.head)
     assert {(one.kind, one.key) for one in found.live} == {("changed", key), ("missing", gone)}
-    assert verify(live.live.projected).differences == []
+    assert verify(live.live_version.projected).differences == []
 
 
 def test_a_dry_run_stops_before_the_switch_and_is_gone_on_with(house: House) -> None:
@@ -141,11 +141,11 @@ def test_an_interrupted_build_goes_on_where_it_stopped_and_ends_the_same(
     followed(live, 1)
     build = live.versions.begin(house.log.head(), 2)
     projected = live.projected(build.version)
-    builder: ShareBuilder[Any] = ShareBuilder(projected, build, 0)
+    builder: PartitionBuilder[Any] = PartitionBuilder(projected, build, 0)
     for _ in range(killed_after):
         builder.step()
     assert projected.view.loaded() == {0: killed_after}
-    resumed: ShareBuilder[Any] = ShareBuilder(projected, build, 0)
+    resumed: PartitionBuilder[Any] = PartitionBuilder(projected, build, 0)
     assert resumed.position == killed_after
     # the one before has not noticed yet that it was given up
     while not builder.done:
@@ -243,7 +243,7 @@ def test_a_ticket_parked_in_what_is_being_built_is_skipped_and_the_rebuild_goes_
     followed(house.live(TICKETS), 1, fence=0)
     older = house.live(poisoned(TICKETS, id_(6), 2))
     build = older.versions.begin(house.log.head(), 1)
-    builder: ShareBuilder[Any] = ShareBuilder(older.projected(build.version), build, 0)
+    builder: PartitionBuilder[Any] = PartitionBuilder(older.projected(build.version), build, 0)
     builder.step(6)
     builder.flush()
     (parked,) = parked_anywhere(older)
@@ -263,12 +263,12 @@ def test_a_new_version_that_is_not_what_the_log_says_is_refused(
 ) -> None:
     live = house.live(TICKETS)
     followed(live, 1)
-    load = type(live.live.view).load
+    load = type(live.live_version.view).load
 
     def forgetful(self: Any, share: int, upto: int, rows: Any, parked: Any) -> None:
         load(self, share, upto, rows[1:], parked)
 
-    monkeypatch.setattr(type(live.live.view), "load", forgetful)
+    monkeypatch.setattr(type(live.live_version.view), "load", forgetful)
     found = rebuilt(live, house.log.head, shares=1)
     assert found.state == "refused"
     assert found.new
@@ -280,7 +280,7 @@ def test_cancelling_stops_the_builders_and_deletes_what_they_built(house: House)
     live = house.live(TICKETS)
     build = live.versions.begin(house.log.head(), 2)
     assert cancel(live, lambda _: None) == build.version
-    build_share(live.projected(build.version), live.versions, build, 0)
+    build_partition(live.projected(build.version), live.versions, build, 0)
     assert live.versions.view(build.version).loaded() == {}
     assert live.versions.registry().building is None
     assert cancel(live, lambda _: None) is None
@@ -303,7 +303,7 @@ def test_a_builder_pauses_until_it_is_told_to_go_on(house: House) -> None:
         asked.set()
 
     projected = live.projected(build.version)
-    builder = Thread(target=build_share, args=(projected, live.versions, build, 0, at))
+    builder = Thread(target=build_partition, args=(projected, live.versions, build, 0, at))
     builder.start()
     assert asked.wait(10)
     assert live.versions.view(build.version).loaded() == {}
@@ -326,7 +326,7 @@ def test_a_throttled_builder_heeds_what_is_asked_and_who_is_gone_before_it_takes
             live.versions.control(rate=0)
             lifted.set()
 
-    build_share(projected, live.versions, build, 0, at)
+    build_partition(projected, live.versions, build, 0, at)
     assert lifted.is_set()
     assert max(positions) < build.target - 1
     assert live.versions.view(build.version).loaded() == {0: build.target}
@@ -342,7 +342,7 @@ def test_a_throttled_builder_heeds_what_is_asked_and_who_is_gone_before_it_takes
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_share(live.projected(build.version), live.versions, build, 0, gone)
+        build_partition(live.projected(build.version), live.versions, build, 0, gone)
     assert max(told) < build.target
 
 
@@ -366,7 +366,7 @@ def test_old_versions_are_dropped_once_nobody_reads_them(house: House) -> None:
         waited.append(seconds)
         assert rows(live, 1)  # still there for those who have not looked
         elsewhere.look()
-        assert elsewhere.live.view.name == "audit@3"
+        assert elsewhere.live_version.view.name == "audit@3"
 
     assert drop_old(live, wait) == [2, 1]
     assert waited

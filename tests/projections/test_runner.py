@@ -25,12 +25,12 @@ from projections.running import runner as runner_module
 from projections.running.applier import Applier
 from projections.running.followed import LiveProjection
 from projections.running.progress import Progress
-from projections.running.projection import Change, Parked, Projected, Projection
+from projections.running.projection import Parked, Projected, Projection, ViewChange
 from projections.running.runner import HEARTBEAT, LEASE_SECONDS, Runner
 from projections.tickets.projection import TICKETS
 from projections.versions.repair import repair, retry
-from projections.versions.status import standing
-from projections.versions.verification import Difference, verify
+from projections.versions.status import version_status
+from projections.versions.verification import ViewMismatch, verify
 from tests.support.rebuilds import catch_up, rebuilt
 from tests.support.stories import (
     GLOBEX,
@@ -135,11 +135,11 @@ def entries_at(past: Sequence[Recorded]) -> list[AuditEntry]:
 
 
 def shown(house: House) -> dict[str, Ticket]:
-    return {key: row for key, row in house.live(TICKETS).live.view.rows() if row}
+    return {key: row for key, row in house.live(TICKETS).live_version.view.rows() if row}
 
 
 def listed(house: House) -> list[AuditEntry]:
-    return [row for _, row in house.live(AUDIT).live.view.rows() if row]
+    return [row for _, row in house.live(AUDIT).live_version.view.rows() if row]
 
 
 def raw_audit(house: House) -> list[bytes]:
@@ -321,7 +321,7 @@ def test_a_retry_after_the_fix_brings_the_view_to_what_a_rebuild_gives(
     assert verify(faulty).differences == []
     live = house.live(projection)
     assert rebuilt(live, house.log.head).state == "switched"
-    assert sorted(live.live.view.rows(), key=repr) == retried
+    assert sorted(live.live_version.view.rows(), key=repr) == retried
 
 
 @BOTH
@@ -429,7 +429,7 @@ def test_an_event_that_can_not_be_read_parks_its_ticket_alone(
     projected = house.projected(projection)
     applier = lead(projected)
     while applier.step(limit):
-        assert standing(projected, 1, "live").position == applier.position
+        assert version_status(projected, 1, "live").position == applier.position
 
     assert projected.view.checkpoint() == 16
     (parked,) = projected.view.parked().values()
@@ -493,7 +493,7 @@ def test_a_row_that_is_missing_is_found(house: House, projection: Projection[Any
         tamper(house, "DELETE FROM audit_1 WHERE position = 1", "audit_1", None)
     (found,) = verify(projected).differences
     key = id_(1) if projection is TICKETS else 1
-    assert found == Difference("missing", key, id_(1))
+    assert found == ViewMismatch("missing", key, id_(1))
 
 
 @pytest.mark.parametrize(
@@ -516,11 +516,11 @@ def test_a_row_that_says_something_else_is_found(
     catch_up(lead(projected))
     row = projected.view.latest([id_(1)])[id_(1)]
     position = projected.view.checkpoint()
-    forged = Change(position, position, [(id_(1), replace(row, **wrong))])
+    forged = ViewChange(position, position, [(id_(1), replace(row, **wrong))])
     projected.view.apply(forged, FORGER)
     (found,) = verify(projected).differences
     key = id_(1) if projection is TICKETS else row.position
-    assert found == Difference("changed", key, id_(1))
+    assert found == ViewMismatch("changed", key, id_(1))
 
 
 @BOTH
@@ -530,12 +530,12 @@ def test_a_row_that_no_event_made_is_found(house: House, projection: Projection[
     catch_up(lead(projected))
     row = projected.view.latest([id_(1)])[id_(1)]
     if projection is TICKETS:
-        extra, expected = replace(row, id=id_(77)), Difference("extra", id_(77), id_(77))
+        extra, expected = replace(row, id=id_(77)), ViewMismatch("extra", id_(77), id_(77))
     else:
         extra = replace(row, ticket_id=id_(77), position=77)
-        expected = Difference("extra", 77, None)
+        expected = ViewMismatch("extra", 77, None)
     position = projected.view.checkpoint()
-    projected.view.apply(Change(position, position, [(id_(77), extra)]), FORGER)
+    projected.view.apply(ViewChange(position, position, [(id_(77), extra)]), FORGER)
     (found,) = verify(projected).differences
     assert found == expected
 
@@ -549,7 +549,7 @@ def test_a_view_ahead_of_its_log_is_found_out_by_its_rows(
     catch_up(lead(projected))
     row = projected.view.latest([id_(4)])[id_(4)]
     lost = replace(row, version=3, position=13)  # of an event that the log does not hold any more
-    projected.view.apply(Change(12, 17, [(id_(4), lost)]), FORGER)
+    projected.view.apply(ViewChange(12, 17, [(id_(4), lost)]), FORGER)
     (found,) = verify(projected).differences
     assert found.kind == ("changed" if projection is TICKETS else "extra")
 
@@ -627,7 +627,7 @@ def test_a_runner_keeps_its_view_current_and_gives_its_lease_up_when_stopped(
     assert running.leading
     running.stop()
     assert not running.leading
-    assert standing(house.tickets, 1, "live").state == "down"
+    assert version_status(house.tickets, 1, "live").state == "down"
 
 
 def test_of_two_runners_one_leads_and_the_other_takes_over_when_it_stops(house: House) -> None:
@@ -675,7 +675,7 @@ def test_a_runner_stands_aside_for_an_operator_and_comes_back(house: House) -> N
     assert reached(running, 12)
     first = raw_audit(house)
     for _ in range(3):
-        assert repair(house.audit, [Difference("changed", 1, id_(1))], "operator") == 1
+        assert repair(house.audit, [ViewMismatch("changed", 1, id_(1))], "operator") == 1
     position = house.writer.execute(create(id_(50))).position
     assert reached(running, position)
     running.stop()
@@ -707,7 +707,7 @@ class Ailing:
         self._log = log
         self.failure: Exception | None = None
         self.head, self.answers, self.commit = log.head, log.answers, log.commit
-        self.read_share, self.fragments = log.read_share, log.fragments
+        self.read_partition, self.fragments = log.read_partition, log.fragments
 
     def read(self, after: int, limit: int) -> Sequence[Recorded]:
         if self.failure:
@@ -775,30 +775,34 @@ def test_a_runner_renews_its_lease_for_as_long_as_it_leads(
 
 def test_status_tells_how_the_view_stands_against_the_log(house: House) -> None:
     house.fill()
-    before = standing(house.tickets, 1, "live")
+    before = version_status(house.tickets, 1, "live")
     assert (before.state, before.position, before.head, before.lag_events) == ("down", 0, 12, 12)
     assert before.lease is None
 
     applier = lead(house.tickets)
     applier.step(5)
     later = replace(house.tickets, clock=lambda: minute(2))
-    behind = standing(later, 1, "live")
+    behind = version_status(later, 1, "live")
     assert (behind.state, behind.position, behind.lag_events) == ("behind", 5, 7)
     assert behind.lag_seconds == 120.0
 
     catch_up(applier)
-    current = standing(later, 1, "live")
+    current = version_status(later, 1, "live")
     assert (current.state, current.lag_events, current.lag_seconds) == ("current", 0, 0.0)
     assert current.lease
     assert current.lease.holder == "somebody"
     house.stores.leases.release("tickets@1", "somebody")
-    assert standing(later, 1, "live").state == "down"
+    assert version_status(later, 1, "live").state == "down"
 
 
 def test_status_names_the_parked_tickets_oldest_first(house: House) -> None:
     house.fill()
     catch_up(lead(house.projected(Poison(id_(4), id_(2), "no hex at all").of(TICKETS))))
-    assert [parked.position for parked in standing(house.tickets, 1, "live").parked] == [2, 5, 11]
+    assert [parked.position for parked in version_status(house.tickets, 1, "live").parked] == [
+        2,
+        5,
+        11,
+    ]
 
 
 def test_a_lease_outlasts_several_heartbeats() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from projections.running.projection import Projected
 from projections.tickets.projection import TICKETS
-from projections.versions.build import ShareBuilder
+from projections.versions.build import PartitionBuilder
 from projections.versions.status import ProjectionStatus, VersionStatus, status
 from tests.http.test_health import metrics, readiness, ready
 from tests.support.rebuilds import House, followed, rebuilt
@@ -45,7 +45,7 @@ def test_it_names_the_live_version_those_kept_and_the_one_being_built(house: Hou
         (1, "kept", "down", head),
         (3, "building", "stopped", 0),
     ]
-    assert found.live is found.versions[0]
+    assert found.live_version is found.versions[0]
 
 
 def building(projected: Projected[Any], found: ProjectionStatus) -> VersionStatus:
@@ -61,7 +61,7 @@ def test_a_build_has_come_as_far_as_its_last_share(house: House) -> None:
     projected = live.projected(build.version)
     assert building(projected, status(live)).progress == 0.0
 
-    first: ShareBuilder[Any] = ShareBuilder(projected, build, 0)
+    first: PartitionBuilder[Any] = PartitionBuilder(projected, build, 0)
     first.step()
     assert building(projected, status(live)).position == 0
 
@@ -70,7 +70,7 @@ def test_a_build_has_come_as_far_as_its_last_share(house: House) -> None:
     assert (half.position, half.lag_events) == (head // 2, head - head // 2)
     assert half.progress == pytest.approx(0.5, abs=0.05)
 
-    second: ShareBuilder[Any] = ShareBuilder(projected, build, 1)
+    second: PartitionBuilder[Any] = PartitionBuilder(projected, build, 1)
     second.step()
     projected.view.complete(head)
     house.writer.execute(create(id_(60)))
@@ -82,7 +82,7 @@ def test_nobody_waits_for_what_is_loaded_in_bulk_however_old_the_log_is(house: H
     live = house.live(TICKETS, lambda: START + timedelta(days=900))
     build = live.versions.begin(house.log.head(), 1)
     found = status(live)
-    assert found.live.lag_seconds == timedelta(days=900).total_seconds()
+    assert found.live_version.lag_seconds == timedelta(days=900).total_seconds()
     assert building(live.projected(build.version), found).lag_seconds == 0.0
     assert found.versions[-1].lag_events == house.log.head()
 
@@ -110,7 +110,7 @@ def test_neither_a_kept_nor_a_stopped_version_makes_a_service_unready(store_url:
         created = client.created()
         audit = served.service.projections["audit"]
         rebuilt(audit, served.service.log.head)
-        until(lambda: len(audit.followed) == 2 and audit.live.progress.position == 1)
+        until(lambda: len(audit.followed) == 2 and audit.live_version.progress.position == 1)
         audit.versions.begin(1, 1)
         kept = audit.followed[1].runner
         assert kept
@@ -140,7 +140,7 @@ def test_neither_a_kept_nor_a_stopped_version_makes_a_service_unready(store_url:
         assert figures["ticketbook_projection_up", "audit"] == 1
         assert len(client.get(f"/v1/tickets/{created['_id']}/history").json()["items"]) == 1
 
-        live = audit.live.runner
+        live = audit.live_version.runner
         assert live
         live.stop()
         until(lambda: readiness(client)["status"] == "unready")

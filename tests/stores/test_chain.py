@@ -149,13 +149,13 @@ def test_audit_entries_carry_the_hashes_of_their_events(store_url: str) -> None:
     with open_service(settings) as service:
         for command in commands[:2]:
             position = service.writer.execute(command).position
-        assert service.projections["audit"].live.progress.wait(position, 10)
+        assert service.projections["audit"].live_version.progress.wait(position, 10)
     with open_service(settings, run_projections=False) as service:
         for command in commands[2:]:
             service.writer.execute(command)
     with open_service(settings) as service:
         service.writer.execute(create(id_(2)))
-        assert service.projections["audit"].live.progress.wait(5, 10)
+        assert service.projections["audit"].live_version.progress.wait(5, 10)
         entries = service.audit.search(AuditFilter(None), beyond=None, limit=10, newest_first=False)
         stored = service.log.read(0, 10)
     assert [entry.position for entry in entries] == [1, 2, 3, 4, 5]
@@ -176,12 +176,12 @@ def test_every_store_and_every_rebuild_give_the_same_head(store_url: str) -> Non
             service.writer.execute(create(id_(number)), rename("Chief", id_(number)))
         position = service.writer.execute(retire(id_(3))).position
         audit = service.projections["audit"]
-        assert audit.live.progress.wait(position, 10)
-        before = dict(audit.live.view.rows())
+        assert audit.live_version.progress.wait(position, 10)
+        before = dict(audit.live_version.view.rows())
         rebuild(audit, service.log.head, "test", Workers(settings), 1, lambda _: None)
-        assert audit.live.view.name == "audit@2"
-        assert dict(audit.live.view.rows()) == before
-        assert audit.live.view.parked().keys() == {id_(9)}
+        assert audit.live_version.view.name == "audit@2"
+        assert dict(audit.live_version.view.rows()) == before
+        assert audit.live_version.view.parked().keys() == {id_(9)}
         assert len(before) == position - 1 == 11
         assert service.log.head() == 12
         assert service.log.ending().hash.hex() == HEAD

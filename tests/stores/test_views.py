@@ -6,8 +6,8 @@ from threading import Barrier, Thread
 import pytest
 
 from domain.errors import Fenced
-from projections.audit.projection import Content
-from projections.running.projection import Change, Parked
+from projections.audit.projection import TicketContent
+from projections.running.projection import Parked, ViewChange
 from tests.support.view_rows import (
     START,
     Opened,
@@ -49,7 +49,7 @@ def test_the_views_of_one_store_have_checkpoints_of_their_own(stores: Opened) ->
 
 
 def test_a_step_without_rows_moves_the_checkpoint(stores: Opened) -> None:
-    stores.tickets.apply(Change(0, 7, ()), 0)
+    stores.tickets.apply(ViewChange(0, 7, ()), 0)
 
     assert stores.tickets.checkpoint() == 7
 
@@ -158,20 +158,20 @@ def test_of_writers_at_one_checkpoint_exactly_one_passes(store_url: str, stores:
 def test_parked_tickets_come_and_go_with_the_step(stores: Opened) -> None:
     first = Parked(id_(1), 1, "ValueError: no ticket", START)
     second = Parked("not hex at all", 2, "KeyError: 'x'", START)
-    stores.tickets.apply(Change(0, 2, (), [first, second]), 0)
+    stores.tickets.apply(ViewChange(0, 2, (), [first, second]), 0)
     assert stores.tickets.parked() == {first.ticket_id: first, second.ticket_id: second}
     assert stores.audit.parked() == {}
 
     again = Parked(id_(1), 1, "ValueError: still none", START)
-    stores.tickets.apply(Change(2, 2, (), [again], ["not hex at all"]), 0)
+    stores.tickets.apply(ViewChange(2, 2, (), [again], ["not hex at all"]), 0)
     assert stores.tickets.parked() == {again.ticket_id: again}
 
 
 def test_a_released_ticket_brings_the_entries_that_waited(stores: Opened) -> None:
     parked = Parked(id_(1), 1, "ValueError", START)
-    stores.audit.apply(Change(0, 3, [(id_(2), entry(2, ticket_id=id_(2)))], [parked]), 0)
+    stores.audit.apply(ViewChange(0, 3, [(id_(2), entry(2, ticket_id=id_(2)))], [parked]), 0)
     waited = [(id_(1), entry(1)), (id_(1), entry(3))]
-    stores.audit.apply(Change(3, 3, waited, (), [id_(1)]), 0)
+    stores.audit.apply(ViewChange(3, 3, waited, (), [id_(1)]), 0)
 
     assert stores.audit.checkpoint() == 3
     assert [key for key, _ in stores.audit.rows()] == [1, 2, 3]
@@ -226,8 +226,8 @@ def test_every_field_of_a_row_comes_back(stores: Opened) -> None:
         version=2**31 + 5,
         reason="because",
         causation_id="cause",
-        before=Content("مشغل", ("b", "a"), retired=False),
-        after=Content("مشغل", ("b", "a"), retired=True),
+        before=TicketContent("مشغل", ("b", "a"), retired=False),
+        after=TicketContent("مشغل", ("b", "a"), retired=True),
         granted=(),
         revoked=("b", "a"),
     )

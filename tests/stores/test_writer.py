@@ -26,7 +26,7 @@ from domain.errors import (
     UnknownFeature,
     VersionConflict,
 )
-from domain.log.ports import Answer, EventLog, Share, Stretch
+from domain.log.ports import Answer, EventLog, LogSlice, Partition
 from domain.log.stream import UNBEGUN
 from domain.ticket.commands import Command
 from domain.ticket.events import Recorded, TicketRenamed
@@ -101,9 +101,9 @@ class Flaky:
         self._speak()
         return self._log.read(after, limit)
 
-    def read_share(self, share: Share, after: int, limit: int) -> Stretch:
+    def read_partition(self, share: Partition, after: int, limit: int) -> LogSlice:
         self._speak()
-        return self._log.read_share(share, after, limit)
+        return self._log.read_partition(share, after, limit)
 
     def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
         self._speak()

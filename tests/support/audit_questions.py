@@ -9,7 +9,7 @@ from typing import Any
 
 from infrastructure.stores import AuditView
 from projections.audit.projection import AuditEntry, AuditFilter
-from projections.running.projection import Change
+from projections.running.projection import ViewChange
 from tests.support.histories import FEATURES, SYSTEMS
 
 
@@ -18,7 +18,7 @@ def fill(view: AuditView, rows: Iterable[AuditEntry]) -> None:
     coming = iter(rows)
     while chunk := list(islice(coming, 1_000)):
         written = [(row.ticket_id, row) for row in chunk]
-        view.apply(Change(chunk[0].position - 1, chunk[-1].position, written), 0)
+        view.apply(ViewChange(chunk[0].position - 1, chunk[-1].position, written), 0)
 
 
 def matching(where: AuditFilter, rows: Sequence[AuditEntry]) -> list[AuditEntry]:

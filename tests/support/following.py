@@ -24,9 +24,9 @@ from domain.ticket.state import fold
 from infrastructure.configuration.settings import load_settings
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.migration.imported_events import every_event
-from infrastructure.migration.proofs import Backup, Evidence, Verified
+from infrastructure.migration.proofs import Backup, Proofs, Verified
 from infrastructure.migration.records import stream_id
-from infrastructure.migration.restoring import content_of, raw, shape_of
+from infrastructure.migration.restoring import digest_of, raw, shape_of
 from infrastructure.mongodb.client import Document
 from tests.cli.test_command_line import COMMAND
 from tests.cli.test_command_line import run as run_anywhere
@@ -112,9 +112,9 @@ def prove(old: Database[Document], source: str, store_url: str, folder: Path) ->
     records = old["ticket_1"].with_options(codec_options=RAW)
     folder.mkdir(exist_ok=True)
     (folder / "ticket_1.bson").write_bytes(content(old))
-    found = content_of(raw(records))
+    found = digest_of(raw(records))
     address = urlsplit(source)
     with open_service(load_settings(environment(store_url)), run_projections=False) as service:
-        evidence = Evidence(service.notes, f"{address.netloc}{address.path}", "ticket_1")
+        evidence = Proofs(service.notes, f"{address.netloc}{address.path}", "ticket_1")
         evidence.backed_up(Backup(str(folder), found, shape_of(records), "2026-11-24"))
         evidence.was_verified(Verified(found, service.log.head(), "2026-11-24"))

@@ -103,7 +103,7 @@ def _take_over(served: Served, documents: Sequence[Document]) -> None:
             unknown_features=(),
         )
         upto = service.writer.execute(ImportTicket(str(document["_id"]), imported)).position
-    assert service.projections["tickets"].live.progress.wait(upto, timeout=30)
+    assert service.projections["tickets"].live_version.progress.wait(upto, timeout=30)
 
 
 @dataclass(slots=True)

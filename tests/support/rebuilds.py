@@ -13,10 +13,10 @@ from projections.running.applier import Applier
 from projections.running.followed import LiveProjection
 from projections.running.progress import Progress
 from projections.running.projection import Projection
-from projections.versions.build import build_share
+from projections.versions.build import build_partition
 from projections.versions.rebuild import SWITCH, Builders, Rebuilt, Step, Wanted, rebuild
 from projections.versions.registry import Build
-from projections.versions.verification import At, Difference, Verification, compare, verify
+from projections.versions.verification import At, ViewMismatch, ViewReport, compare, verify
 from tests.support.stories import (
     START,
     catalogue,
@@ -48,13 +48,13 @@ class Here:
     def build(self, projection: str, build: Build) -> Iterator[Builders]:
         for number in range(build.shares):
             projected = self._projection.projected(build.version)
-            build_share(projected, self._projection.versions, build, number)
+            build_partition(projected, self._projection.versions, build, number)
         yield _Done()
 
-    def verify(self, projection: str, version: int, at: At) -> Verification:
+    def verify(self, projection: str, version: int, at: At) -> ViewReport:
         return verify(self._projection.projected(version), at)
 
-    def compare(self, projection: str, live: int, new: int, at: At) -> Sequence[Difference]:
+    def compare(self, projection: str, live: int, new: int, at: At) -> Sequence[ViewMismatch]:
         return compare(self._projection.projected(live), self._projection.projected(new), at)
 
 

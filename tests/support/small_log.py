@@ -20,7 +20,7 @@ def chronicle(store_url: str) -> Iterator[Service]:
     with open_service(load_settings(environment)) as opened:
         for number in range(1, TICKETS + 1):
             opened.writer.execute(create(id_(number)), rename("Chief", id_(number)))
-        assert opened.projections["audit"].live.progress.wait(2 * TICKETS, 10)
+        assert opened.projections["audit"].live_version.progress.wait(2 * TICKETS, 10)
         yield opened
 
 

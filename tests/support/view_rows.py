@@ -20,8 +20,8 @@ from infrastructure.mongodb.versions import MongoDBVersions
 from infrastructure.mongodb.views import MongoDBView
 from infrastructure.sqlite.stores import open_sqlite
 from infrastructure.stores import AuditView, Stores, TicketsView, Watcher
-from projections.audit.projection import AuditEntry, Content
-from projections.running.projection import Change, Leases, Row, View
+from projections.audit.projection import AuditEntry, TicketContent
+from projections.running.projection import Leases, Row, View, ViewChange
 from projections.versions.registry import Versions
 
 V = TypeVar("V", bound=View[Any])
@@ -120,7 +120,7 @@ _ENTRY: Final = AuditEntry(
     occurred_at=START,
     recorded_at=START,
     before=None,
-    after=Content("Foreman", ("get_all",), retired=False),
+    after=TicketContent("Foreman", ("get_all",), retired=False),
     granted=("get_all",),
     revoked=(),
     hash="5a" * 32,
@@ -134,13 +134,13 @@ def entry(position: int, **other: Any) -> AuditEntry:
     return replace(_ENTRY, **fields | other)
 
 
-def step(after: int, upto: int, *rows: Ticket) -> Change[Ticket]:
-    return Change(after, upto, [(row.id, row) for row in rows])
+def step(after: int, upto: int, *rows: Ticket) -> ViewChange[Ticket]:
+    return ViewChange(after, upto, [(row.id, row) for row in rows])
 
 
-def entries(after: int, rows: Sequence[AuditEntry]) -> Change[AuditEntry]:
-    return Change(after, rows[-1].position, [(row.ticket_id, row) for row in rows])
+def entries(after: int, rows: Sequence[AuditEntry]) -> ViewChange[AuditEntry]:
+    return ViewChange(after, rows[-1].position, [(row.ticket_id, row) for row in rows])
 
 
-def gone(after: int, upto: int, *ticket_ids: str) -> Change[Row]:
-    return Change(after, upto, [(ticket_id, None) for ticket_id in ticket_ids])
+def gone(after: int, upto: int, *ticket_ids: str) -> ViewChange[Row]:
+    return ViewChange(after, upto, [(ticket_id, None) for ticket_id in ticket_ids])

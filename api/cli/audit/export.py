@@ -13,7 +13,7 @@ import typer
 
 from api.cli.audit.filter import filtered, given
 from api.cli.journaling import record
-from api.cli.opening import opened
+from api.cli.opening import open_for_command
 from api.cli.output import (
     LINE,
     Exit,
@@ -25,9 +25,9 @@ from api.cli.output import (
     reporting,
     say,
 )
-from api.cli.waiting import shown, shown_of
+from api.cli.waiting import wait_for_audit, wait_for_audit_of
 from api.composition import Service
-from api.export.check import Checked, check_export
+from api.export.check import ExportReport, check_export
 from api.export.export import Exporting, export
 from api.export.formats import FORMATS
 from api.export.heads import read_head, signed_head
@@ -39,7 +39,7 @@ from infrastructure.keys.signing_key import read_public_key, signing_key_of
 from infrastructure.log.chain_check import check_chain
 from infrastructure.terminal import printable
 from projections.audit.projection import AuditFilter
-from projections.versions.verification import Difference, verify
+from projections.versions.verification import ViewMismatch, verify
 
 app = typer.Typer()
 
@@ -58,7 +58,7 @@ Key = Annotated[Path | None, typer.Option(help="File with the public key; defaul
 def head(json: Json = False) -> None:
     """Print where the log ends, signed. Keep it elsewhere: it shows later whether the log was
     rewritten."""
-    with opened() as service:
+    with open_for_command() as service:
         key = signing_key_of(service.settings)
         record(service, "audit.head_read", {})
         found = signed_head(service.log.ending(), service.clock(), key)
@@ -84,12 +84,12 @@ def export_entries(
 ) -> None:
     """Print every entry that matches, oldest first, with all it takes to check it. The last line
     is signed; without it the export was interrupted."""
-    with opened(watch=True) as service:
-        shown_of(service, where)
+    with open_for_command(watch=True) as service:
+        wait_for_audit_of(service, where)
         audit = service.projections["audit"]
         key, began = signing_key_of(service.settings), milliseconds(service.clock())
         asked = Exporting(
-            *(audit.live.view, service.log, key, where, FORMATS[style.value], began),
+            *(audit.live_version.view, service.log, key, where, FORMATS[style.value], began),
             audit.versions.skipped,
         )
         record(service, "audit.exported", given(where) | {"format": style.value})
@@ -121,7 +121,7 @@ def verify_log(
     if export:
         _verify_export(export, key, head, json)
         return
-    with opened(watch=True) as service:
+    with open_for_command(watch=True) as service:
         heads = _heads(service, head or [], key)
         record(service, "audit.verified", {})
         reached = check_chain(service.log, heads, _progress())
@@ -173,7 +173,7 @@ def _verify_export(export: Path, key: Path | None, head: list[Path] | None, json
         print(printable(_what(found)))
 
 
-def _what(found: Checked) -> str:
+def _what(found: ExportReport) -> str:
     """What an export is of, and what of it could not be there."""
     asked = ", ".join(f"{name}={value}" for name, value in found.filter.items())
     return (
@@ -204,7 +204,7 @@ class _Compared:
     """Where audit entries are not what their events say, and which could not be compared: those of
     parked tickets, at positions that an operator had skipped, or beyond a view that is behind."""
 
-    differences: Sequence[Difference] = ()
+    differences: Sequence[ViewMismatch] = ()
     parked: Sequence[str] = ()
     skipped: Sequence[int] = ()
     behind: bool = False
@@ -217,11 +217,11 @@ def _compared(service: Service) -> _Compared:
     say("Comparing the audit entries with the events …")
     behind, audit = False, service.projections["audit"]
     try:
-        shown(service)
+        wait_for_audit(service)
     except ProjectionBehind as error:
         behind = True
         say(str(error))
-    found, skipped = verify(audit.live.projected), audit.versions.skipped()
+    found, skipped = verify(audit.live_version.projected), audit.versions.skipped()
     for difference in found.differences:
         say(f"Position {difference.key}: the audit entry is {difference.kind}.")
     for ticket_id in found.parked:

@@ -8,16 +8,16 @@ import typer
 
 from api.cli.journaling import record
 from api.cli.moments import ZONE, day, when
-from api.cli.opening import hexadecimal, opened
+from api.cli.opening import hexadecimal, open_for_command
 from api.cli.output import Json, example, print_json, print_table
-from api.cli.waiting import refuse_if_parked, shown
+from api.cli.waiting import refuse_if_parked, wait_for_audit
 from api.composition import Service
-from api.wire.grants import granting_json
+from api.wire.grants import grants_json
 from api.wire.models import difference_json, iso, then_json
-from api.wire.moments import no_position, stretch_of
+from api.wire.moments import no_position, span_of
 from projections.audit.as_of import Then, ticket_at
-from projections.audit.diff import Difference, differences
-from projections.audit.grants import Granting, Place, Question, granting
+from projections.audit.diff import TicketDiff, ticket_diffs
+from projections.audit.grants import Place, Question, TicketGrants, grants_between
 from projections.audit.projection import AuditEntry, AuditFilter
 from projections.tickets.projection import TicketFilter
 
@@ -50,7 +50,7 @@ def at(
     where = TicketFilter(org, system, name, feature)
     asked = {"at": moment, "org": org, "system": system, "name": name, "feature": feature}
     then = when(moment)
-    with opened(watch=True) as service:
+    with open_for_command(watch=True) as service:
         position = _position(service, then)
         refuse_if_parked(service, position, org)
         record(service, "tickets.asked_as_of", asked | {"limit": limit})
@@ -79,8 +79,8 @@ def grants(
 ) -> None:
     """Print the tickets that granted a feature at any time of a day, and who granted it."""
     asked = {"feature": feature, "on": on.isoformat(), "org": org, "system": system}
-    before, last = stretch_of(on)
-    with opened(watch=True) as service:
+    before, last = span_of(on)
+    with open_for_command(watch=True) as service:
         if before is not None and before >= service.clock():
             raise typer.BadParameter(f"{on} is still to come.")
         after = 0 if before is None else _position(service, before)
@@ -89,7 +89,7 @@ def grants(
         record(service, "grants.asked", asked | {"limit": limit})
         found = _granting(service, Question(feature, org, system), after, upto, limit)
     if json:
-        print_json([granting_json(one) for one in found])
+        print_json([grants_json(one) for one in found])
     else:
         columns = ["ticket", "organisation", "system", "name", "granted by", "revoked by"]
         print_table(columns, [row for one in found for row in _granted(one)])
@@ -109,7 +109,7 @@ def diff(
     where = AuditFilter(org, system, ticket)
     asked = {"from": start, "to": end, "org": org, "system": system, "ticket": ticket}
     first, last = when(start), when(end) if end is not None else None
-    with opened(watch=True) as service:
+    with open_for_command(watch=True) as service:
         after, upto = _position(service, first), _position(service, last)
         if after > upto:
             raise typer.BadParameter("FROM is later than TO.")
@@ -129,7 +129,7 @@ def _position(service: Service, asked: int | datetime | None) -> int:
         if asked > service.clock():
             raise typer.BadParameter(f"{iso(asked)} is still to come.")
         return _position_at(service, asked)
-    head = shown(service)
+    head = wait_for_audit(service)
     if asked is not None and asked > head:
         raise typer.BadParameter(f"{no_position(asked, head)} A day is written 2025-10-28.")
     return head if asked is None else asked
@@ -137,7 +137,7 @@ def _position(service: Service, asked: int | datetime | None) -> int:
 
 def _position_at(service: Service, moment: datetime) -> int:
     """That of the last event recorded at a moment or before; the head, if nothing was later."""
-    head = shown(service)
+    head = wait_for_audit(service)
     found = service.audit.position_at(moment)
     return head if found is None else found
 
@@ -152,9 +152,9 @@ def _tickets(service: Service, position: int, where: TicketFilter, limit: int) -
 
 def _granting(
     service: Service, question: Question, after: int, upto: int, limit: int
-) -> list[Granting]:
-    def page(beyond: Place | None, wanted: int) -> tuple[Sequence[Granting], Place | None]:
-        found = granting(service.audit, question, after, upto, beyond=beyond, limit=wanted)
+) -> list[TicketGrants]:
+    def page(beyond: Place | None, wanted: int) -> tuple[Sequence[TicketGrants], Place | None]:
+        found = grants_between(service.audit, question, after, upto, beyond=beyond, limit=wanted)
         return found.tickets, found.beyond
 
     return _read_through(page, limit)
@@ -162,10 +162,10 @@ def _granting(
 
 def _differences(
     service: Service, where: AuditFilter, after: int, upto: int, limit: int
-) -> list[Difference]:
-    def page(beyond: int | None, wanted: int) -> tuple[Sequence[Difference], int | None]:
-        found = differences(service.audit, where, after, upto, beyond=beyond, limit=wanted)
-        return found.differences, found.beyond
+) -> list[TicketDiff]:
+    def page(beyond: int | None, wanted: int) -> tuple[Sequence[TicketDiff], int | None]:
+        found = ticket_diffs(service.audit, where, after, upto, beyond=beyond, limit=wanted)
+        return found.diffs, found.beyond
 
     return _read_through(page, limit)
 
@@ -198,7 +198,7 @@ def _by(entry: AuditEntry | None) -> str:
     return f"{entry.actor} at {entry.position}, {iso(entry.recorded_at)}" if entry else "-"
 
 
-def _granted(one: Granting) -> list[tuple[object, ...]]:
+def _granted(one: TicketGrants) -> list[tuple[object, ...]]:
     """A row for each while that it granted the feature."""
     entry = one.entry
     name = entry.after.name if entry.after else "-"
@@ -206,7 +206,7 @@ def _granted(one: Granting) -> list[tuple[object, ...]]:
     return [(*ticket, _by(grant.granted), _by(grant.revoked)) for grant in one.grants]
 
 
-def _changes(one: Difference) -> list[tuple[object, ...]]:
+def _changes(one: TicketDiff) -> list[tuple[object, ...]]:
     """A row for each change of a ticket."""
     changes: list[tuple[str, AuditEntry | None]] = [
         ("added", one.added),

@@ -6,9 +6,9 @@ import typer
 
 from api.cli.audit.filter import filtered, given
 from api.cli.journaling import record
-from api.cli.opening import hexadecimal, opened
+from api.cli.opening import hexadecimal, open_for_command
 from api.cli.output import Json, example, print_json, print_table
-from api.cli.waiting import shown_of
+from api.cli.waiting import wait_for_audit_of
 from api.wire.models import entry_json, iso, journal_json
 from infrastructure.journal.entries import JournalEntry
 from projections.audit.projection import AuditEntry, AuditFilter
@@ -30,8 +30,8 @@ def search(
     json: Json = False,
 ) -> None:
     """Print the entries that match every option given, once the audit log shows the whole log."""
-    with opened(watch=True) as service:
-        shown_of(service, where)
+    with open_for_command(watch=True) as service:
+        wait_for_audit_of(service, where)
         order = "oldest" if oldest_first else "newest"
         record(service, "audit.searched", given(where) | {"order": order, "limit": limit})
         found = service.audit.search(where, beyond=None, limit=limit, newest_first=not oldest_first)
@@ -51,7 +51,7 @@ def reads(
     json: Json = False,
 ) -> None:
     """Print who read the audit log and what operators did, newest first."""
-    with opened() as service:
+    with open_for_command() as service:
         record(service, "journal.read", {"org": org, "limit": limit})
         found = service.journal.read(org, beyond=None, limit=limit)
     if json:

@@ -18,7 +18,7 @@ from api.cli.migrate.migrating import (
     unchanged_here,
 )
 from api.cli.migrate.verify import Summary, conclude, print_all
-from api.cli.opening import opened, opened_to_read
+from api.cli.opening import open_for_command, read_only_if_any
 from api.cli.output import LINE, Exit, Json, example, print_json, print_table, say
 from api.composition import Service, holder, now
 from domain.errors import ConfigurationError, NotProven
@@ -35,7 +35,7 @@ from infrastructure.migration.intake import Taken
 from infrastructure.migration.restoring import Records, raw
 from infrastructure.migration.source import USERS, DatabaseSource, open_source
 from infrastructure.migration.targets import open_targets
-from infrastructure.migration.verify import Verification
+from infrastructure.migration.verify import MigrationCheck
 from projections.tickets.projection import TICKETS
 from projections.versions.repair import leading
 
@@ -64,7 +64,7 @@ def adopt(context: typer.Context, dry_run: DryRun = False, json: Json = False) -
     """
     if context.invoked_subcommand:
         return
-    with opened_to_read(), _database(load_settings()) as source:
+    with read_only_if_any(), _database(load_settings()) as source:
         adoption = adoption_of(source)
         if adoption.waiting is None and adoption.kept is None:
             say(f"There is no collection {GENERAL} to adopt.")
@@ -91,7 +91,7 @@ def rollback(dry_run: DryRun = False) -> None:
 
     Stop the service first, so that none is made meanwhile. The log keeps what was taken over.
     """
-    with opened_to_read(), _database(load_settings()) as source:
+    with read_only_if_any(), _database(load_settings()) as source:
         if adoption_of(source).kept is None:
             raise NotProven(f"There is nothing to roll back: no collection {GENERAL} was adopted.")
     with _opened() as here:
@@ -110,7 +110,7 @@ def rollback(dry_run: DryRun = False) -> None:
 @app.command(epilog=example("ticketbook migrate adopt plan --json"))
 def plan(json: Json = False) -> None:
     """Say what would become of each document. Reads everything, and writes nothing anywhere."""
-    with opened_to_read() as (history, catalogue), _database(load_settings()) as source:
+    with read_only_if_any() as (history, catalogue), _database(load_settings()) as source:
         adoption = adoption_of(source)
         if adoption.waiting is None and adoption.kept is None:
             say(f"There is no collection {GENERAL} to adopt.")
@@ -139,7 +139,7 @@ def verify(json: Summary = False) -> None:
             say(f"There is no collection {GENERAL}, and none that was adopted.")
             return
         catalogue = here.service.catalogue.current()
-        verification = Verification(here.service.log, GENERAL, None, catalogue, targets)
+        verification = MigrationCheck(here.service.log, GENERAL, None, catalogue, targets)
         documents = read_again(here.source, _standing(here.adoption).name)
         users = read_again(here.source, USERS) if here.source.has(USERS) else ()
         differing = chain(verification.records(documents), verification.extra())
@@ -149,7 +149,7 @@ def verify(json: Summary = False) -> None:
 
 @contextmanager
 def _opened() -> Iterator[Opened]:
-    with opened(make=True) as service, _database(service.settings) as source:
+    with open_for_command(make=True) as service, _database(service.settings) as source:
         yield Opened(service, source, adoption_of(source))
 
 
@@ -206,7 +206,7 @@ def _compare(service: Service, standing: Records) -> Taken:
 def _catch_up(service: Service) -> None:
     """Bring the live version of the tickets up to the end of the log: readers are to find all of
     them in it from the first moment."""
-    live = service.projections[TICKETS.name].live
+    live = service.projections[TICKETS.name].live_version
     with leading(live.projected, holder()) as (applier, renew):
         while applier.step():
             renew()

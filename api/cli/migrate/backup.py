@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from api.cli.migrate.migrating import DryRun, SourceOption
-from api.cli.opening import opened, opened_to_read
+from api.cli.opening import open_for_command, read_only_if_any
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.progress import Meter
 from api.wire.models import iso
 from domain.origin import milliseconds
 from infrastructure.migration.backup import make_backup
-from infrastructure.migration.proofs import Evidence
+from infrastructure.migration.proofs import Proofs
 from infrastructure.migration.source import TICKETS, USERS, open_source
 
 
@@ -29,12 +29,12 @@ def backup(
     password hashes: it is made for its owner alone.
     """
     if dry_run:
-        with opened_to_read(), open_source(source) as opened_source:
+        with read_only_if_any(), open_source(source) as opened_source:
             for collection in (TICKETS, USERS):
                 if collection == TICKETS or opened_source.has(collection):
                     say(f"Would dump {opened_source.count(collection):,} of {collection} to {to}.")
         return
-    with opened(make=True) as service, open_source(source) as opened_source:
+    with open_for_command(make=True) as service, open_source(source) as opened_source:
         meter = Meter()
         try:
             made = make_backup(opened_source, to, iso(milliseconds(service.clock())), meter.tell)
@@ -42,7 +42,7 @@ def backup(
             say("\nInterrupted. Nothing is lost: run the same command again to start it over.")
             raise typer.Exit(Exit.INTERRUPTED) from None
         for name in made.dumps:
-            evidence = Evidence(service.notes, opened_source.name, name)
+            evidence = Proofs(service.notes, opened_source.name, name)
             evidence.backed_up(made.evidence(to, name))
     meter.end()
     if json:

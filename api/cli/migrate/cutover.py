@@ -8,14 +8,14 @@ import typer
 
 from api.cli.journaling import record
 from api.cli.migrate.migrating import DryRun, Place, SourceOption, database_of, unchanged_here
-from api.cli.opening import opened
+from api.cli.opening import open_for_command
 from api.cli.output import Exit, Json, print_json, say
 from api.composition import Service
 from domain.errors import NotProven
-from infrastructure.migration.proofs import Backup, Evidence
+from infrastructure.migration.proofs import Backup, Proofs
 from infrastructure.migration.restoring import (
-    Content,
-    content_of,
+    TableDigest,
+    digest_of,
     exists,
     is_out,
     put_back,
@@ -47,14 +47,14 @@ def rollback(
     something else is kept under another name, once the name was typed. The log keeps what was taken
     over, and the tickets here stay as they are.
     """
-    with opened() as service, open_source(source) as opened_source:
+    with open_for_command() as service, open_source(source) as opened_source:
         database = database_of(opened_source, "rolled back")
-        evidence = Evidence(service.notes, database.name, TICKETS)
+        evidence = Proofs(service.notes, database.name, TICKETS)
         backup = _intact(evidence, database.name)
         unchanged_here(service, TICKETS)
         records = database.collection(TICKETS)
         kept = f"{TICKETS}_replaced_{service.clock():%Y%m%dT%H%M%S}"
-        standing = content_of(raw(records)) if exists(records) else None
+        standing = digest_of(raw(records)) if exists(records) else None
         if dry_run:
             _say_what(standing, backup, kept)
             return
@@ -97,9 +97,9 @@ def retire(
 
     It must hold exactly what the last backup holds and the last `migrate verify` passed on.
     """
-    with opened() as service, open_source(source) as opened_source:
+    with open_for_command() as service, open_source(source) as opened_source:
         database = database_of(opened_source, "retired")
-        evidence = Evidence(service.notes, database.name, TICKETS)
+        evidence = Proofs(service.notes, database.name, TICKETS)
         backup = _intact(evidence, database.name)
         verified = evidence.verified()
         if verified is None or verified.content != backup.content:
@@ -129,7 +129,7 @@ def retire(
         print_json(what | {"removed": True})
 
 
-def _intact(evidence: Evidence, source: str) -> Backup:
+def _intact(evidence: Proofs, source: str) -> Backup:
     """The last backup, once all its bytes were read and found to be what was backed up."""
     backup = evidence.backup()
     if backup is None:
@@ -138,7 +138,7 @@ def _intact(evidence: Evidence, source: str) -> Backup:
             "Make one: ticketbook migrate backup --source … --to DIR"
         )
     folder = FolderSource(backup.folder, Path(backup.folder))
-    if content_of(folder.records(TICKETS)) != backup.content:
+    if digest_of(folder.records(TICKETS)) != backup.content:
         raise NotProven(
             f"The backup in {backup.folder} does not hold what was backed up on {backup.at}. "
             "Nothing was changed. Make a new one, or bring the folder back as it was."
@@ -146,7 +146,7 @@ def _intact(evidence: Evidence, source: str) -> Backup:
     return backup
 
 
-def _say_what(standing: Content | None, backup: Backup, kept: str) -> None:
+def _say_what(standing: TableDigest | None, backup: Backup, kept: str) -> None:
     """What a rollback would do."""
     if standing == backup.content:
         say(f"{TICKETS} is as it was: nothing to do.")
@@ -156,7 +156,7 @@ def _say_what(standing: Content | None, backup: Backup, kept: str) -> None:
         say(f"{_differing(standing)}, and would be kept as {kept}.")
 
 
-def _differing(standing: Content) -> str:
+def _differing(standing: TableDigest) -> str:
     return f"{TICKETS} holds {standing.records:,} records, which are not those of the backup"
 
 

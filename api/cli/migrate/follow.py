@@ -19,9 +19,9 @@ from api.cli.migrate.migrating import (
     translation,
     translation_of,
 )
-from api.cli.opening import opened, opened_to_read
+from api.cli.opening import open_for_command, read_only_if_any
 from api.cli.output import LINE, Exit, Json, print_json, say
-from infrastructure.migration.follow import Follower, Standing
+from infrastructure.migration.follow import Follower, FollowProgress
 from infrastructure.migration.provenance import Provenance
 from infrastructure.migration.source import TICKETS, open_source
 from infrastructure.terminal import printable
@@ -48,13 +48,13 @@ def follow(
     it was.
     """
     if dry_run:
-        with opened_to_read() as (history, catalogue), open_source(source) as opened_source:
+        with read_only_if_any() as (history, catalogue), open_source(source) as opened_source:
             database = database_of(opened_source, "followed")
             translation_of(catalogue, system)
             there = history and Place(history.notes, database, TICKETS).find()
             say("Would go on." if there else "Would compare every record first.")
         return
-    with opened(make=True) as service, open_source(source) as opened_source:
+    with open_for_command(make=True) as service, open_source(source) as opened_source:
         database = database_of(opened_source, "followed")
         place = Place(service.notes, database, TICKETS)
         meaning = translation(service, system)
@@ -78,7 +78,7 @@ class _Line:
     def __init__(self) -> None:
         self._shown = ""
 
-    def tell(self, standing: Standing) -> None:
+    def tell(self, standing: FollowProgress) -> None:
         if standing.trouble:
             self._show(standing.trouble)
             LINE.end()

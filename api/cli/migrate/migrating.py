@@ -55,9 +55,9 @@ SYSTEM: Final = "revolution_counter_1"
 """All records of `ticket_1` belong to it, unless told otherwise."""
 
 
-def operator(service: Service, reason: str | None = None) -> Callable[[], Origin]:
+def migration_origin(service: Service, reason: str | None = None) -> Callable[[], Origin]:
     """Whoever runs the command, at the moment of asking; one conversation per command."""
-    actor, run = recorded.operator(), f"migrate-{uuid4().hex}"
+    actor, run = recorded.os_user(), f"migrate-{uuid4().hex}"
     return lambda: Origin(actor, reason, run, None, milliseconds(service.clock()))
 
 
@@ -82,7 +82,7 @@ def intake(service: Service, records: Records, translation: Translation) -> Inta
     def again(ids: Any) -> Any:
         return read(records, ids)
 
-    return Intake(service.writer, service.log, translation, again, operator(service))
+    return Intake(service.writer, service.log, translation, again, migration_origin(service))
 
 
 def say_of_others(provenance: Provenance) -> None:

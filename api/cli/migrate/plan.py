@@ -16,7 +16,7 @@ from api.cli.migrate.migrating import (
     tally_rows,
     translation_of,
 )
-from api.cli.opening import opened_to_read
+from api.cli.opening import read_only_if_any
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.progress import Meter
 from api.composition import now
@@ -42,7 +42,7 @@ def plan(
     taken over already; those that were and are gone from a database since are counted. References
     of users that will not resolve are counted too; `migrate verify` lists them.
     """
-    with opened_to_read() as (history, catalogue), open_source(source) as opened_source:
+    with read_only_if_any() as (history, catalogue), open_source(source) as opened_source:
         meaning = translation_of(catalogue, system)
         origin = Origin("plan", None, "plan", None, milliseconds(now()))
         total, meter = opened_source.count(TICKETS), Meter()

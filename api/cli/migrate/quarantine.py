@@ -8,8 +8,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from api.cli.migrate.migrating import SYSTEM, DryRun, SystemOption, named, operator, translation
-from api.cli.opening import opened, opened_to_look
+from api.cli.migrate.migrating import (
+    SYSTEM,
+    DryRun,
+    SystemOption,
+    migration_origin,
+    named,
+    translation,
+)
+from api.cli.opening import open_for_command, read_only
 from api.cli.output import Exit, Json, example, print_json, print_table, say
 from api.composition import Service
 from api.wire.models import iso
@@ -17,10 +24,10 @@ from domain.origin import Origin
 from domain.ticket.commands import ImportTicket
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.migration.bson import id_of
-from infrastructure.migration.changes import Change, read
+from infrastructure.migration.changes import SourceChange, read
 from infrastructure.migration.chunks import chunks
 from infrastructure.migration.intake import Intake
-from infrastructure.migration.quarantine import Kept, in_quarantine
+from infrastructure.migration.quarantine import QuarantinedRecord, in_quarantine
 from infrastructure.migration.records import Translation
 from infrastructure.migration.source import TICKETS, DatabaseSource, open_source
 
@@ -36,7 +43,7 @@ RetrySource = Annotated[
 ]
 Ids = Annotated[list[str] | None, typer.Argument(help="Default: all.")]
 
-Again = Callable[[Sequence[Any]], Sequence[Change]]
+Again = Callable[[Sequence[Any]], Sequence[SourceChange]]
 
 _SOME: Final = 1_000
 
@@ -49,7 +56,7 @@ def group() -> None:
 @app.command("list", epilog=example("ticketbook migrate quarantine list --json"))
 def list_records(json: Json = False) -> None:
     """Print every record in quarantine, with its reason."""
-    with opened_to_look() as history:
+    with read_only() as history:
         kept = list(in_quarantine(history.log))
     if json:
         print_json([_row(one) for one in kept])
@@ -61,7 +68,7 @@ def list_records(json: Json = False) -> None:
 @app.command("show", epilog=example("ticketbook migrate quarantine show 6480f1afd7db31e6c1a4a5bb"))
 def show(record_id: Annotated[str, typer.Argument(metavar="ID", help="As listed.")]) -> None:
     """Print one record in quarantine, all of it, as JSON."""
-    with opened_to_look() as history:
+    with read_only() as history:
         (kept,) = _wanted(history.log, [record_id])
     print_json(_row(kept) | {"digest": kept.digest, "record": jsonlib.loads(kept.record)})
 
@@ -81,15 +88,15 @@ def retry(
     With --source, as they stand there now; without, as they were kept, which helps once the
     catalogue was corrected. Exits with 1 when some of them can still be no tickets.
     """
-    with opened() as service:
+    with open_for_command() as service:
         read_at = service.log.head()
         kept = _wanted(service.log, ids)
         for collection in sorted({one.collection for one in kept}):
             meaning = translation(service, system if collection == TICKETS else None, collection)
             some = [one for one in kept if one.collection == collection]
-            with _to_try(some, source, meaning, operator(service)()) as (records, again):
+            with _to_try(some, source, meaning, migration_origin(service)()) as (records, again):
                 if dry_run:
-                    _say_what(records, meaning, operator(service)())
+                    _say_what(records, meaning, migration_origin(service)())
                 else:
                     _take(service, records, meaning, again, read_at)
         still = {one.id for one in in_quarantine(service.log)} & {one.id for one in kept}
@@ -101,7 +108,7 @@ def retry(
         raise typer.Exit(Exit.DIFFERENT)
 
 
-def _wanted(log: TicketLog, ids: Sequence[str] | None) -> list[Kept]:
+def _wanted(log: TicketLog, ids: Sequence[str] | None) -> list[QuarantinedRecord]:
     kept = {one.id: one for one in in_quarantine(log)}
     if not ids:
         return list(kept.values())
@@ -113,7 +120,7 @@ def _wanted(log: TicketLog, ids: Sequence[str] | None) -> list[Kept]:
 
 @contextmanager
 def _to_try(
-    kept: Sequence[Kept], source: str | None, meaning: Translation, origin: Origin
+    kept: Sequence[QuarantinedRecord], source: str | None, meaning: Translation, origin: Origin
 ) -> Iterator[tuple[Iterator[bytes], Again]]:
     """The records to try, as they were kept or as they stand in the source; and what reads some of
     them again that somebody else, who follows the source, takes over meanwhile."""
@@ -130,7 +137,7 @@ def _to_try(
             yield found, _nothing
 
 
-def _nothing(_: Sequence[Any]) -> Sequence[Change]:
+def _nothing(_: Sequence[Any]) -> Sequence[SourceChange]:
     """There is nothing newer than what somebody else took over."""
     return ()
 
@@ -139,9 +146,9 @@ def _take(
     service: Service, records: Iterator[bytes], meaning: Translation, again: Again, read_at: int
 ) -> None:
     """Take over records that were read when the log had reached `read_at`."""
-    taking = Intake(service.writer, service.log, meaning, again, operator(service))
+    taking = Intake(service.writer, service.log, meaning, again, migration_origin(service))
     for some in chunks(records, _SOME):
-        taking.take([Change(id_of(record), record) for record in some], read_at)
+        taking.take([SourceChange(id_of(record), record) for record in some], read_at)
 
 
 def _say_what(records: Iterator[bytes], meaning: Translation, origin: Origin) -> None:
@@ -153,7 +160,7 @@ def _say_what(records: Iterator[bytes], meaning: Translation, origin: Origin) ->
             say(f"{command.ticket_id}: {command.quarantined.reason}.")
 
 
-def _row(kept: Kept) -> dict[str, Any]:
+def _row(kept: QuarantinedRecord) -> dict[str, Any]:
     return {
         "id": kept.id,
         "collection": kept.collection,

@@ -15,14 +15,14 @@ from api.cli.migrate.migrating import (
     SourceOption,
     SystemOption,
     intake,
-    operator,
+    migration_origin,
     say_of_doubt,
     say_of_others,
     tally_rows,
     translation,
     translation_of,
 )
-from api.cli.opening import opened, opened_to_read
+from api.cli.opening import open_for_command, read_only_if_any
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.progress import Meter
 from api.composition import Service
@@ -30,7 +30,7 @@ from domain.errors import NotProven, SourceUnusable
 from infrastructure.migration.changes import listening, read
 from infrastructure.migration.comparison import remove_gone
 from infrastructure.migration.counts import Tally
-from infrastructure.migration.proofs import Evidence
+from infrastructure.migration.proofs import Proofs
 from infrastructure.migration.provenance import Provenance
 from infrastructure.migration.records import Translation
 from infrastructure.migration.sniff import tickets
@@ -62,14 +62,14 @@ def run(
     the same source.
     """
     if dry_run:
-        with opened_to_read() as (history, catalogue), open_source(source) as opened_source:
+        with read_only_if_any() as (history, catalogue), open_source(source) as opened_source:
             _check_backup(history.notes if history else None, opened_source.name, no_backup)
             translation_of(catalogue, system)
             total = opened_source.count(TICKETS)
             say(f"Would take over {total:,} records. What of each: ticketbook migrate plan.")
         return
     with (
-        opened(make=True) as service,
+        open_for_command(make=True) as service,
         open_source(source) as opened_source,
         _rarely_collecting(),
     ):
@@ -116,7 +116,7 @@ def _rarely_collecting() -> Iterator[None]:
 
 
 def _check_backup(notes: Notes | None, source: str, no_backup: bool) -> None:
-    if no_backup or (notes and Evidence(notes, source, TICKETS).backup()):
+    if no_backup or (notes and Proofs(notes, source, TICKETS).backup()):
         return
     raise NotProven(
         f"There is no backup of {source} that this store knows of. Make one: "
@@ -135,7 +135,7 @@ def _take(
     every = provenance.noting(tickets(source.records(TICKETS), source.name))
     if isinstance(source, FolderSource):
         transfer = Transfer(
-            service.writer, service.log, meaning, translate, operator(service), None
+            service.writer, service.log, meaning, translate, migration_origin(service), None
         )
         return transfer.take(every, tell)
     say_of_others(provenance)
@@ -148,7 +148,9 @@ def _take(
         read_at = service.log.head()
         taking.take(read(records, ids), read_at)
 
-    transfer = Transfer(service.writer, service.log, meaning, translate, operator(service), again)
+    transfer = Transfer(
+        service.writer, service.log, meaning, translate, migration_origin(service), again
+    )
     tally = transfer.take(every, tell)
     if before:
         came = provenance.may_be_gone(service.log)

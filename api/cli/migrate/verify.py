@@ -8,14 +8,14 @@ import typer
 from pydantic_core import to_json
 
 from api.cli.migrate.migrating import SYSTEM, SourceOption, SystemOption, say_of_users, translation
-from api.cli.opening import opened
+from api.cli.opening import open_for_command
 from api.cli.output import Exit, say
 from api.cli.progress import Meter
 from api.wire.models import iso
 from domain.errors import SourceUnusable
 from infrastructure.migration.expected import read_again
 from infrastructure.migration.mismatches import Accounted, Mismatch
-from infrastructure.migration.proofs import Evidence, Verified
+from infrastructure.migration.proofs import Proofs, Verified
 from infrastructure.migration.provenance import Provenance
 from infrastructure.migration.sniff import tickets
 from infrastructure.migration.source import (
@@ -26,7 +26,7 @@ from infrastructure.migration.source import (
     open_source,
 )
 from infrastructure.migration.targets import open_targets
-from infrastructure.migration.verify import Verification
+from infrastructure.migration.verify import MigrationCheck
 
 Summary = Annotated[
     bool, typer.Option("--json", help="End with a line of JSON that sums it up, kind summary.")
@@ -46,12 +46,16 @@ def verify(source: SourceOption, system: SystemOption = SYSTEM, json: Summary = 
     old system are listed like that. Exits with 0 only when nothing is unexplained. While the old
     system is still written to, first run `migrate follow --until-idle`.
     """
-    with opened() as service, open_source(source) as opened_source, open_targets() as targets:
+    with (
+        open_for_command() as service,
+        open_source(source) as opened_source,
+        open_targets() as targets,
+    ):
         meaning = translation(service, system)
-        evidence = Evidence(service.notes, opened_source.name, TICKETS)
+        evidence = Proofs(service.notes, opened_source.name, TICKETS)
         total, meter, position = opened_source.count(TICKETS), Meter(), service.log.head()
         shared = Provenance(service.notes, opened_source.name, meaning).is_shared()
-        verification = Verification(
+        verification = MigrationCheck(
             service.log, TICKETS, system, meaning.catalogue, targets, shared
         )
 
@@ -108,7 +112,7 @@ def conclude(found: Accounted, listed: int, unexplained: int, json: bool) -> Non
 
 
 def _mismatches(
-    verification: Verification, records: Iterable[bytes], source: DatabaseSource | FolderSource
+    verification: MigrationCheck, records: Iterable[bytes], source: DatabaseSource | FolderSource
 ) -> Iterator[Mismatch]:
     yield from verification.records(records)
     yield from verification.extra()

@@ -7,7 +7,7 @@ import typer
 
 from api.composition import Service
 from projections.running.followed import LiveProjection
-from projections.versions.verification import Difference
+from projections.versions.verification import ViewMismatch
 
 Name = Annotated[str, typer.Argument(help="tickets or audit.")]
 Names = Annotated[str | None, typer.Argument(help="tickets or audit; both when left out.")]
@@ -27,7 +27,7 @@ def chosen(service: Service, name: str | None) -> Mapping[str, LiveProjection[An
     return service.projections if name is None else {name: named(service, name)}
 
 
-def where(difference: Difference) -> str:
+def where(difference: ViewMismatch) -> str:
     """Where in the view that is, and why nobody can tell what belongs there, if so."""
     why = f", {difference.why}" if difference.why else ""
     if isinstance(difference.key, int):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.journaling import record
-from api.cli.opening import opened
+from api.cli.opening import open_for_command
 from api.cli.output import say
 from api.cli.projections.arguments import DryRun, Name, named
 from api.cli.projections.drop_old import until_unread
@@ -35,7 +35,7 @@ def throttle(name: Name, rate: Rate, dry_run: DryRun = False) -> None:
 
 def cancel_rebuild(name: Name, dry_run: DryRun = False) -> None:
     """Give up the version that is being built, and delete it. The live one stays."""
-    with opened() as service:
+    with open_for_command() as service:
         projection = named(service, name)
         building = control(projection)
         if not dry_run:
@@ -47,7 +47,7 @@ def cancel_rebuild(name: Name, dry_run: DryRun = False) -> None:
 
 
 def _ask(name: str, action: str, dry_run: bool, **asked: Any) -> None:
-    with opened() as service:
+    with open_for_command() as service:
         projection = named(service, name)
         building = control(projection)
         if not dry_run:

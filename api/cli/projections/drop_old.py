@@ -6,7 +6,7 @@ from time import sleep
 import typer
 
 from api.cli.journaling import record
-from api.cli.opening import opened
+from api.cli.opening import open_for_command
 from api.cli.output import Exit, say
 from api.cli.projections.arguments import DryRun, Names, chosen
 from projections.versions.control import drop_old, droppable
@@ -17,7 +17,7 @@ def drop_old_versions(name: Names = None, dry_run: DryRun = False) -> None:
 
     Without NAME, of every projection that has any.
     """
-    with opened() as service:
+    with open_for_command() as service:
         found = {one: droppable(projection) for one, projection in chosen(service, name).items()}
         for one, versions in found.items():
             if not versions and name is None:

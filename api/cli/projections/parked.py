@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.journaling import operator, record
-from api.cli.opening import opened
+from api.cli.journaling import os_user, record
+from api.cli.opening import open_for_command
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.projections.arguments import DryRun, Name, Names, chosen, named
 from api.composition import Service, holder
@@ -31,7 +31,7 @@ All = Annotated[bool, typer.Option("--all", help="Every parked ticket.")]
 def list_parked(name: Names = None, json: Json = False) -> None:
     """Print the parked tickets, oldest first; without NAME, of every projection. Exits with 1 when
     there are any."""
-    with opened() as service:
+    with open_for_command() as service:
         found = {one: parked_anywhere(view) for one, view in chosen(service, name).items()}
     if json:
         told = {view: [parked_json(one) for one in parked] for view, parked in found.items()}
@@ -57,7 +57,7 @@ def retry_parked(
     """Apply what waits of a parked ticket, or of --all. Exits with 1 when one fails again."""
     if (ticket_id is None) != every:
         raise typer.BadParameter("Name one parked ticket, or say --all.")
-    with opened() as service:
+    with open_for_command() as service:
         projection = named(service, name)
         found = parked_in(projection)
         chosen = found if ticket_id is None else [_one(projection, found, ticket_id)]
@@ -78,7 +78,7 @@ def skip_parked(name: Name, ticket_id: Ticket, reason: Reason, dry_run: DryRun =
     """
     if not reason.strip():
         raise typer.BadParameter("Say why with --reason: it is kept for ever.")
-    with opened() as service:
+    with open_for_command() as service:
         projection = named(service, name)
         parked = _one(projection, parked_anywhere(projection), ticket_id)
         if dry_run:
@@ -86,7 +86,7 @@ def skip_parked(name: Name, ticket_id: Ticket, reason: Reason, dry_run: DryRun =
             return
         details = {"projection": name, "ticket": ticket_id, "position": parked.position}
         record(service, "projection.event_skipped", details | {"reason": reason})
-        events = skip(projection, ticket_id, operator(), reason, holder(), service.clock)
+        events = skip(projection, ticket_id, os_user(), reason, holder(), service.clock)
         again = [one for one in parked_in(projection) if one.ticket_id == ticket_id]
     say(f"{name} passes over {', '.join(str(event.position) for event in events)}.")
     for one in again:

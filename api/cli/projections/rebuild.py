@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from api.cli.journaling import record
-from api.cli.opening import opened
+from api.cli.opening import open_for_command
 from api.cli.output import LINE, Exit, Json, print_json, say
 from api.cli.projections.arguments import DryRun, Name, Names, chosen, named, where
 from api.cli.projections.control import RateIfAny
@@ -44,7 +44,7 @@ def rebuild_view(
     switch because the new version is not what the log says, or parks what the live one shows, and
     when --dry-run found differences in the live one; with 5 when somebody cancelled it.
     """
-    with opened() as service:
+    with open_for_command() as service:
         projection = named(service, name)
         workers = Workers(service.settings)
         if not dry_run:
@@ -100,7 +100,7 @@ def roll_back_view(name: Names = None, dry_run: DryRun = False) -> None:
 
     Without NAME, in every projection that keeps one.
     """
-    with opened() as service:
+    with open_for_command() as service:
         views = chosen(service, name)
         kept = {one: view.versions.registry().kept for one, view in views.items()}
         if name is None and not any(kept.values()):

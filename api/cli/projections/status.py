@@ -2,7 +2,7 @@
 
 import typer
 
-from api.cli.opening import opened
+from api.cli.opening import open_for_command
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.wire.projections import status_json
 from projections.versions.status import VersionStatus, status
@@ -18,19 +18,19 @@ def show_status(json: Json = False) -> None:
 
     Exits with 1 when a live one is down or has parked tickets.
     """
-    with opened() as service:
+    with open_for_command() as service:
         found = [status(projection) for projection in service.projections.values()]
     if json:
         print_json([status_json(one) for one in found])
     else:
         print_table(_COLUMNS, [_row(one.name, v) for one in found for v in one.versions])
         for one in found:
-            for parked in one.live.parked:
+            for parked in one.live_version.parked:
                 say(f"{one.name}: ticket {parked.ticket_id} is parked at {parked.position}: ")
                 say(f"  {parked.error}")
             for skipped in one.skipped:
                 say(f"{one.name}: position {skipped.position} is skipped: {skipped.reason}")
-    if any(one.live.state == "down" or one.live.parked for one in found):
+    if any(one.live_version.state == "down" or one.live_version.parked for one in found):
         raise typer.Exit(Exit.DIFFERENT)
 
 

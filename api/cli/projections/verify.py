@@ -5,15 +5,15 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.journaling import record
-from api.cli.opening import opened
+from api.cli.opening import open_for_command
 from api.cli.output import Exit, Json, print_json, say
 from api.cli.progress import Meter
 from api.cli.projections.arguments import DryRun, Names, chosen, where
 from api.composition import Service, holder
 from api.use_cases.workers import Workers
 from api.wire.projections import verification_json
-from projections.versions.repair import Checked, check
-from projections.versions.verification import UNREADABLE, Verification, unheard, unreadable
+from projections.versions.repair import RepairReport, check
+from projections.versions.verification import UNREADABLE, ViewReport, unheard, unreadable
 
 Repair = Annotated[bool, typer.Option("--repair", help="Put right what differs.")]
 
@@ -25,8 +25,8 @@ def verify_view(
 
     Without NAME, every view. Exits with 1 when differences remain.
     """
-    checked: dict[str, Checked] = {}
-    with opened() as service:
+    checked: dict[str, RepairReport] = {}
+    with open_for_command() as service:
         for one in chosen(service, name):
             if not dry_run:
                 record(service, "projection.verified", {"projection": one, "repair": repairing})
@@ -43,11 +43,11 @@ def verify_view(
         raise typer.Exit(Exit.DIFFERENT)
 
 
-def _checked(service: Service, name: str, repairing: bool, quiet: bool) -> Checked:
+def _checked(service: Service, name: str, repairing: bool, quiet: bool) -> RepairReport:
     projection, workers = service.projections[name], Workers(service.settings)
     version, head = projection.versions.registry().live, service.log.head()
 
-    def verified() -> Verification:
+    def verified() -> ViewReport:
         meter = Meter()
         at = unheard if quiet else lambda position: meter.tell("position", position, head)
         found = workers.verify(name, version, at)
@@ -61,11 +61,11 @@ def _checked(service: Service, name: str, repairing: bool, quiet: bool) -> Check
     return check(projection.projected(version), verified, holder(), mending)
 
 
-def _json(checked: Checked) -> dict[str, Any]:
+def _json(checked: RepairReport) -> dict[str, Any]:
     return verification_json(checked.found) | {"remaining": len(checked.remaining.differences)}
 
 
-def _tell(name: str, checked: Checked, repairing: bool, dry_run: bool) -> None:
+def _tell(name: str, checked: RepairReport, repairing: bool, dry_run: bool) -> None:
     found = checked.found
     for difference in found.differences:
         print(f"{difference.kind}: {where(difference)}")

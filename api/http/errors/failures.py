@@ -16,8 +16,8 @@ from api.http.errors.problems import MOST_FAULTS, Problem, escaped, response
 from domain.errors import (
     Fault,
     Fenced,
+    JobRunning,
     KeyReused,
-    OperationRunning,
     Overloaded,
     ProjectionBehind,
     Refusal,
@@ -40,7 +40,7 @@ _ERROR_CODES: Final[dict[type[TicketbookError], str]] = {
     ProjectionBehind: "projection-behind",
     TicketNotParked: "ticket-not-parked",
     Fenced: "projection-taken-over",
-    OperationRunning: "operation-running",
+    JobRunning: "operation-running",
     VersionUnknown: "version-unknown",
 }
 

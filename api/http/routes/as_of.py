@@ -14,7 +14,7 @@ from api.http.request import paging
 from api.http.request.callers import Call
 from api.http.request.moments import Moment
 from api.use_cases import freshness
-from api.use_cases.journaling import recorded
+from api.use_cases.journaling import journaled
 from api.wire.models import ID_PATTERN, iso, then_json
 from api.wire.moments import LARGEST, POSITION, no_position
 from domain.errors import EventUnreadable, Fault
@@ -54,18 +54,18 @@ async def ticket_then(
             refuse_beyond(call.service.log.head(), position, "position")
         told = call.service.log.fragments([ticket_id]).get(ticket_id, ())
         until = [
-            recorded
-            for recorded in _readable(call, told, at=at, position=position, version=version)
-            if (at is None or recorded.recorded_at <= at)
-            and (position is None or recorded.position <= position)
-            and (version is None or recorded.version <= version)
+            journaled
+            for journaled in _readable(call, told, at=at, position=position, version=version)
+            if (at is None or journaled.recorded_at <= at)
+            and (position is None or journaled.position <= position)
+            and (version is None or journaled.version <= version)
         ]
         ticket = fold(until) if version is None or len(told) >= version else None
         if ticket is None or call.caller.org_id not in (None, ticket.org_id):
             return None
         return then_json(ticket)
 
-    found = await recorded(call, "ticket.asked_as_of", to_thread.run_sync(find))
+    found = await journaled(call, "ticket.asked_as_of", to_thread.run_sync(find))
     if found is None:
         raise Problem("ticket-not-found", f"There was no ticket {ticket_id} then.")
     return paging.answer(found, {})
@@ -120,7 +120,7 @@ async def tickets_then(
         return page, call.service.log.fragments(ids)
 
     reading = freshness.read(call, "audit", reached, find)
-    page, fragments = await recorded(call, "tickets.asked_as_of", reading)
+    page, fragments = await journaled(call, "tickets.asked_as_of", reading)
     items = [
         then_json(ticket_at(one.entry, fragments[one.entry.ticket_id]), one.granted_by)
         for one in page.tickets

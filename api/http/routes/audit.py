@@ -14,7 +14,7 @@ from api.http.request.audit_filter import Filtered, allowed
 from api.http.request.callers import Auditing
 from api.use_cases import freshness
 from api.use_cases.freshness import MinEventPosition
-from api.use_cases.journaling import record, recorded
+from api.use_cases.journaling import journaled, record
 from api.wire.models import AuditPage, JournalPage, entry_json, journal_json
 from infrastructure.journal.entries import JournalEntry
 from projections.audit.projection import AuditFilter, Found
@@ -60,7 +60,7 @@ async def search_audit(
         lambda view: view.page(where, beyond=beyond, limit=limit, newest_first=newest_first),
         ticket_id=where.ticket_id,
     )
-    found: Found = await recorded(call, "audit.searched", reading)
+    found: Found = await journaled(call, "audit.searched", reading)
     items = [entry_json(entry) for entry in found.entries]
     return paging.page(call.request, items, paging.cursor_at(found.beyond, question), {})
 

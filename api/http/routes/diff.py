@@ -14,11 +14,11 @@ from api.http.request.callers import Auditing, Call, organisation_of
 from api.http.request.moments import NOT_A_TIME
 from api.http.routes.as_of import position_meant
 from api.use_cases import freshness
-from api.use_cases.journaling import recorded
+from api.use_cases.journaling import journaled
 from api.wire.models import ID_PATTERN, DifferencePageModel, difference_json
 from api.wire.moments import POSITION, when_of
 from domain.errors import Fault
-from projections.audit.diff import DifferencePage, differences
+from projections.audit.diff import TicketDiffPage, ticket_diffs
 from projections.audit.projection import AuditFilter
 
 router = APIRouter(prefix="/v1/diff", tags=["Audit"])
@@ -83,12 +83,12 @@ async def compare(
     else:
         after, upto, beyond = map(int, place.split("-"))
 
-    def find(view: Any) -> DifferencePage:
-        return differences(view, where, after, upto, beyond=beyond, limit=limit)
+    def find(view: Any) -> TicketDiffPage:
+        return ticket_diffs(view, where, after, upto, beyond=beyond, limit=limit)
 
     reading = freshness.read(call, "audit", upto, find, ticket_id=ticket)
-    page = await recorded(call, "audit.compared", reading)
-    items = [difference_json(one) for one in page.differences]
+    page = await journaled(call, "audit.compared", reading)
+    items = [difference_json(one) for one in page.diffs]
     following = page.beyond and paging.cursor_after(f"{after}-{upto}-{page.beyond}", question)
     return paging.page(call.request, items, following or None, {"Event-Position": str(upto)})
 

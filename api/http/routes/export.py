@@ -18,7 +18,7 @@ from api.http.request.audit_filter import Filtered, allowed
 from api.http.request.callers import Auditing
 from api.use_cases import freshness
 from api.use_cases.freshness import MinEventPosition
-from api.use_cases.journaling import record, recorded
+from api.use_cases.journaling import journaled, record
 from api.wire.models import HeadModel
 from domain.errors import ConfigurationError
 from domain.origin import milliseconds
@@ -75,7 +75,7 @@ async def export_audit(
         return chain([next(pieces)], pieces)  # what fails at once is a problem, not half a file
 
     reading = freshness.read(call, "audit", position, begin, ticket_id=where.ticket_id)
-    pieces: Iterator[bytes] = await recorded(call, "audit.exported", reading)
+    pieces: Iterator[bytes] = await journaled(call, "audit.exported", reading)
     named = {"Content-Disposition": f'attachment; filename="audit.{style.name}"'}
     return StreamingResponse(pieces, headers=named, media_type=style.media_type)
 

@@ -14,11 +14,11 @@ from api.http.request.callers import Auditing, organisation_of
 from api.http.request.moments import Day
 from api.http.routes.as_of import position_at, position_meant
 from api.use_cases import freshness
-from api.use_cases.journaling import recorded
-from api.wire.grants import GrantingPageModel, granting_json
+from api.use_cases.journaling import journaled
+from api.wire.grants import GrantsPageModel, grants_json
 from api.wire.models import ID_PATTERN
-from api.wire.moments import POSITION, stretch_of
-from projections.audit.grants import GrantingPage, Place, Question, granting
+from api.wire.moments import POSITION, span_of
+from projections.audit.grants import GrantsPage, Place, Question, grants_between
 
 router = APIRouter(prefix="/v1/grants", tags=["Audit"])
 
@@ -36,7 +36,7 @@ class _Asked:
 
 @router.get(
     "",
-    response_model=GrantingPageModel,
+    response_model=GrantsPageModel,
     responses=documented(*READ, "overloaded", "platform-staff-only"),
 )
 async def list_grants(
@@ -61,7 +61,7 @@ async def list_grants(
     place = paging.place_of(cursor, asked, _PLACE)
     beyond: Place | None = None
     if place is None:
-        before, last = stretch_of(on)
+        before, last = span_of(on)
         after = 0 if before is None else await position_meant(call, before, None, "on")
         upto = await position_at(call, last)
     else:
@@ -69,11 +69,11 @@ async def list_grants(
         after, upto = int(start), int(end)
         beyond = reached if len(reached) == _ID_LENGTH else int(reached)
 
-    def find(view: Any) -> GrantingPage:
-        return granting(view, question, after, upto, beyond=beyond, limit=limit)
+    def find(view: Any) -> GrantsPage:
+        return grants_between(view, question, after, upto, beyond=beyond, limit=limit)
 
-    page = await recorded(call, "grants.asked", freshness.read(call, "audit", upto, find))
-    items = [granting_json(one) for one in page.tickets]
+    page = await journaled(call, "grants.asked", freshness.read(call, "audit", upto, find))
+    items = [grants_json(one) for one in page.tickets]
     following = None
     if page.beyond is not None:
         following = paging.cursor_after(f"{after}-{upto}-{page.beyond}", asked)

@@ -129,7 +129,7 @@ def _readiness(
     problems: list[str] = [users] if users else []
     down = False
     for status in found:
-        live, runner = status.live, service.projections[status.name].live.runner
+        live, runner = status.live_version, service.projections[status.name].live_version.runner
         failing = runner and runner.problem
         if live.state == "down" or failing:
             down = True
@@ -151,7 +151,7 @@ def _readiness(
 
 
 def _health(status: ProjectionStatus) -> ProjectionHealth:
-    live = status.live
+    live = status.live_version
     return ProjectionHealth(
         name=status.name,
         state=live.state,
@@ -187,7 +187,7 @@ class _Figures(Collector):
             "ticketbook_store_up", "1 when the store answers.", value=1 if self._found else 0
         )
         if self._found:
-            head = max(status.live.head for status in self._found)
+            head = max(status.live_version.head for status in self._found)
             yield GaugeMetricFamily("ticketbook_log_head", "Position of the last event.", head)
             yield from _gauges(self._found)
 
@@ -213,7 +213,7 @@ def _gauges(found: Sequence[ProjectionStatus]) -> Iterable[Metric]:
     for name, (meaning, value) in _LIVE.items():
         gauge = GaugeMetricFamily(f"ticketbook_projection_{name}", meaning, labels=["projection"])
         for status in found:
-            gauge.add_metric([status.name], value(status.live))
+            gauge.add_metric([status.name], value(status.live_version))
         yield gauge
     labels = ["projection", "version", "role"]
     for name, (meaning, value) in _EVERY.items():

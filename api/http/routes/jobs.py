@@ -17,19 +17,19 @@ from api.http.errors.problems import CALLER, Problem, documented
 from api.http.request import paging
 from api.http.request.callers import Call, Operating
 from api.http.routes.projections import named
-from api.use_cases.jobs import Running
+from api.use_cases.jobs import RunningJob
 from api.use_cases.journaling import entry, record
 from api.use_cases.workers import Workers, shares
 from api.wire.jobs import (
-    OperationBody,
-    OperationModel,
-    OperationPage,
+    JobBody,
+    JobModel,
+    JobPage,
     RebuildBody,
     ThrottleBody,
     VerifyBody,
-    operation_json,
+    job_json,
     rebuilt_json,
-    shown,
+    verification_result,
 )
 from api.wire.models import ID_PATTERN
 from api.wire.projections import ProjectionModel, status_json, verification_json
@@ -52,7 +52,7 @@ router = APIRouter(prefix="/v1", tags=["Operations"])
 _BODY: Final = ("invalid-body", "malformed-json", "unsupported-media-type")
 _STARTED: Final[dict[str, Any]] = {
     "status_code": 202,
-    "response_model": OperationModel,
+    "response_model": JobModel,
     "responses": documented(
         *(*CALLER, *_BODY, "not-found", "operation-running", "version-unknown"),
         "store-unavailable",
@@ -71,7 +71,7 @@ class _Question:
     about: str = "operations"
 
 
-Work = Callable[[Running], Mapping[str, Any]]
+Work = Callable[[RunningJob], Mapping[str, Any]]
 
 
 @router.post("/projections/{name}/rebuild", **_STARTED)
@@ -83,7 +83,7 @@ async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = N
     asked = body or RebuildBody()
     projection, service = named(call.service, name), call.service
 
-    def work(running: Running) -> Mapping[str, Any]:
+    def work(running: RunningJob) -> Mapping[str, Any]:
         found = rebuild(
             projection,
             service.log.head,
@@ -100,23 +100,23 @@ async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = N
 
 
 @router.post("/projections/{name}/rollback", **_STARTED)
-async def start_rollback(call: Operating, name: str, body: OperationBody | None = None) -> Response:
+async def start_rollback(call: Operating, name: str, body: JobBody | None = None) -> Response:
     """Switch back to the version that was live before; with `dryRun`, say only which that is."""
-    asked, projection = body or OperationBody(), named(call.service, name)
+    asked, projection = body or JobBody(), named(call.service, name)
     kept = await to_thread.run_sync(earlier, projection)
 
-    def work(_: Running) -> Mapping[str, Any]:
+    def work(_: RunningJob) -> Mapping[str, Any]:
         return {"version": kept if asked.dryRun else roll_back(projection, holder())}
 
     return await _started(call, "rollback", "projection.rolled_back", name, asked, work)
 
 
 @router.post("/projections/{name}/drop-old", **_STARTED)
-async def start_drop_old(call: Operating, name: str, body: OperationBody | None = None) -> Response:
+async def start_drop_old(call: Operating, name: str, body: JobBody | None = None) -> Response:
     """Delete the versions that are kept beside the live one; with `dryRun`, say only which."""
-    asked, projection = body or OperationBody(), named(call.service, name)
+    asked, projection = body or JobBody(), named(call.service, name)
 
-    def work(running: Running) -> Mapping[str, Any]:
+    def work(running: RunningJob) -> Mapping[str, Any]:
         found = droppable(projection) if asked.dryRun else drop_old(projection, running.wait)
         return {"versions": found}
 
@@ -129,7 +129,7 @@ async def start_verify(call: Operating, name: str, body: VerifyBody | None = Non
     asked, projection = body or VerifyBody(), named(call.service, name)
     workers = Workers(call.service.settings)
 
-    def work(running: Running) -> Mapping[str, Any]:
+    def work(running: RunningJob) -> Mapping[str, Any]:
         version, head = projection.versions.registry().live, call.service.log.head()
         started = monotonic()
 
@@ -144,19 +144,19 @@ async def start_verify(call: Operating, name: str, body: VerifyBody | None = Non
         mending = before if asked.repair and not asked.dryRun else None
         verified = partial(workers.verify, name, version, at)
         checked = check(projection.projected(version), verified, holder(), mending)
-        told = shown(verification_json(checked.found))
+        told = verification_result(verification_json(checked.found))
         return told | {"remaining": len(checked.remaining.differences)}
 
     return await _started(call, "verify", "projection.verified", name, asked, work)
 
 
 @router.post("/projections/{name}/cancel", **_STARTED)
-async def start_cancel(call: Operating, name: str, body: OperationBody | None = None) -> Response:
+async def start_cancel(call: Operating, name: str, body: JobBody | None = None) -> Response:
     """Give up the version that is being built, and delete it."""
-    asked, projection = body or OperationBody(), named(call.service, name)
+    asked, projection = body or JobBody(), named(call.service, name)
     building = await to_thread.run_sync(control, projection)
 
-    def work(running: Running) -> Mapping[str, Any]:
+    def work(running: RunningJob) -> Mapping[str, Any]:
         if not asked.dryRun and cancel(projection, running.wait) is None:
             raise too_late(projection, building)
         return {"version": building.version}
@@ -184,7 +184,7 @@ async def throttle(call: Operating, name: str, body: ThrottleBody) -> Response:
 
 @router.get(
     "/operations",
-    response_model=OperationPage,
+    response_model=JobPage,
     responses=documented(*CALLER, "store-unavailable"),
 )
 async def list_operations(
@@ -195,13 +195,13 @@ async def list_operations(
     before = paging.id_of(cursor, question)
     found = await to_thread.run_sync(operator.latest, before, limit + 1)
     following = paging.cursor_after(found[limit - 1].id, question) if len(found) > limit else None
-    items = [operation_json(one) for one in found[:limit]]
+    items = [job_json(one) for one in found[:limit]]
     return paging.page(call.request, items, following, {})
 
 
 @router.get(
     "/operations/{operation_id}",
-    response_model=OperationModel,
+    response_model=JobModel,
     responses=documented(*CALLER, "not-found", "store-unavailable"),
 )
 async def get_operation(
@@ -211,11 +211,11 @@ async def get_operation(
     found = await to_thread.run_sync(call.service.operator.find, operation_id)
     if found is None:
         raise Problem("not-found", f"There is no operation {operation_id}.")
-    return Response(to_json(operation_json(found)), media_type="application/json")
+    return Response(to_json(job_json(found)), media_type="application/json")
 
 
 async def _started(
-    call: Call, kind: str, action: str, name: str, asked: OperationBody, work: Work
+    call: Call, kind: str, action: str, name: str, asked: JobBody, work: Work
 ) -> Response:
     """Start it, once it is durable who asked; who only tries has done nothing."""
     if not asked.dryRun:
@@ -223,7 +223,7 @@ async def _started(
     start, by = call.service.operator.start, call.caller.subject
     operation = await to_thread.run_sync(start, kind, name, by, asked.reason, work)
     headers = {"Location": f"/v1/operations/{operation.id}"}
-    body = to_json(operation_json(operation))
+    body = to_json(job_json(operation))
     return Response(body, 202, headers=headers, media_type="application/json")
 
 

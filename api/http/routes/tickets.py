@@ -24,7 +24,7 @@ from api.http.request.conditions import (
 from api.http.routes.as_of import At, AtPosition, AtVersion, ticket_then, tickets_then
 from api.use_cases import freshness
 from api.use_cases.freshness import MinEventPosition
-from api.use_cases.journaling import recorded
+from api.use_cases.journaling import journaled
 from api.wire.models import (
     ID_PATTERN,
     REASON_LENGTH,
@@ -281,7 +281,7 @@ async def ticket_history(
         lambda view: view.search(where, beyond=beyond, limit=limit + 1, newest_first=False),
         ticket_id=ticket_id,
     )
-    found: Sequence[AuditEntry] = await recorded(call, "ticket.history_read", reading)
+    found: Sequence[AuditEntry] = await journaled(call, "ticket.history_read", reading)
     if not found and beyond is None:
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
     items = [entry_json(entry) for entry in found[:limit]]

@@ -5,33 +5,33 @@ from dataclasses import asdict
 
 from pymongo.database import Database
 
-from infrastructure.jobs import Operation
+from infrastructure.jobs import Job
 from infrastructure.mongodb.client import Document, answering
 
 
-class MongoDBOperations:
+class MongoDBJobs:
     """`Operations` in the collection `operations`."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._operations = database["operations"]
 
-    def keep(self, operation: Operation) -> None:
+    def keep(self, operation: Job) -> None:
         document = asdict(operation)
         document["_id"] = document.pop("id")
         with answering():
             self._operations.replace_one({"_id": operation.id}, document, upsert=True)
 
-    def find(self, operation_id: str) -> Operation | None:
+    def find(self, operation_id: str) -> Job | None:
         with answering():
             found = self._operations.find_one({"_id": operation_id})
         return _operation(found) if found else None
 
-    def latest(self, before: str | None, limit: int) -> Sequence[Operation]:
+    def latest(self, before: str | None, limit: int) -> Sequence[Job]:
         where: Document = {} if before is None else {"_id": {"$lt": before}}
         with answering():
             found = self._operations.find(where).sort("_id", -1).limit(limit)
             return [_operation(document) for document in found]
 
 
-def _operation(document: Document) -> Operation:
-    return Operation(id=document.pop("_id"), **document)
+def _operation(document: Document) -> Job:
+    return Job(id=document.pop("_id"), **document)

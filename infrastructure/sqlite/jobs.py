@@ -6,7 +6,7 @@ from datetime import datetime
 from json import dumps, loads
 from typing import Any, Final
 
-from infrastructure.jobs import Operation
+from infrastructure.jobs import Job
 from infrastructure.sqlite.database import SQLiteDatabase
 
 _TABLES: Final = (
@@ -15,27 +15,27 @@ _TABLES: Final = (
 _TIMES: Final = ("started_at", "finished_at")
 
 
-class SQLiteOperations:
+class SQLiteJobs:
     """`Operations` in the table `operations`."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database
         database.create(_TABLES)
 
-    def keep(self, operation: Operation) -> None:
+    def keep(self, operation: Job) -> None:
         body = dumps(asdict(operation), default=datetime.isoformat, ensure_ascii=False)
         with self._database.writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO operations VALUES (?, ?)", (operation.id, body)
             )
 
-    def find(self, operation_id: str) -> Operation | None:
+    def find(self, operation_id: str) -> Job | None:
         query = "SELECT body FROM operations WHERE id = ?"
         with self._database.reading() as connection:
             row = connection.execute(query, (operation_id,)).fetchone()
         return _operation(row[0]) if row else None
 
-    def latest(self, before: str | None, limit: int) -> Sequence[Operation]:
+    def latest(self, before: str | None, limit: int) -> Sequence[Job]:
         query = "SELECT body FROM operations WHERE id < ? ORDER BY id DESC LIMIT ?"
         with self._database.reading() as connection:
             return [
@@ -43,7 +43,7 @@ class SQLiteOperations:
             ]
 
 
-def _operation(body: str) -> Operation:
+def _operation(body: str) -> Job:
     kept: dict[str, Any] = loads(body)
     times = {name: kept[name] and datetime.fromisoformat(kept[name]) for name in _TIMES}
-    return Operation(**kept | times)
+    return Job(**kept | times)
