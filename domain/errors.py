@@ -13,17 +13,17 @@ TicketbookError
 ├── KeyReused               an idempotency key came back with another command
 ├── HeadMoved               somebody else appended first (the log retries; callers never see it)
 ├── StoreUnavailable        the store does not answer; what was asked may or may not have happened
-├── EventTooLarge           the store can not hold an event of that size
+├── EventTooLarge           the store cannot hold an event of that size
 ├── Overloaded              too much is waiting already; nothing was stored
 ├── StoreTooNew             the store was written by a newer version of this program
 ├── StoreTooOld             the store was written before the first release
-├── StoreCorrupt            the store holds something this program can not read
+├── StoreCorrupt            the store holds something this program cannot read
 │   └── EventUnreadable       one event, of one ticket
-├── SourceUnusable          the old system's records can not be read, or not be followed
+├── SourceUnusable          the old system's records cannot be read, or not be followed
 │   ├── SourceChanged         they are not those that were verified, or backed up
 │   ├── FollowedTooLate       what changed there since is no longer remembered
 │   └── SourceGone            the collection was dropped or renamed while it was followed
-├── BackupUnusable          there is no backup, it can not be written, or it is damaged
+├── BackupUnusable          there is no backup, it cannot be written, or it is damaged
 ├── ChainBroken             the log is not what it was when it was hashed
 ├── ExportBroken            an export is not what was signed
 ├── NotProven               something must be shown first, before it may be done
@@ -32,7 +32,7 @@ TicketbookError
 ├── TicketNotParked         there is nothing to retry
 ├── JobRunning              the same is being done to a projection already
 ├── VersionUnknown          a projection has no such version of its view
-├── LegacyUsersUnavailable  the old system's users can not be looked up now
+├── LegacyUsersUnavailable  the old system's users cannot be looked up now
 ├── ProjectionBehind        a view did not reach the asked position in time
 └── ConfigurationError      a setting or the catalogue file is wrong; says what to do
 
@@ -159,15 +159,15 @@ class StoreTooOld(TicketbookError):
 
 
 class EventTooLarge(TicketbookError):
-    """The store can not hold an event of that size; nothing was stored."""
+    """The store cannot hold an event of that size; nothing was stored."""
 
 
 class StoreCorrupt(TicketbookError):
-    """Something stored can not be read back."""
+    """Something stored cannot be read back."""
 
 
 class EventUnreadable(StoreCorrupt):
-    """The event at `position` can not be read back: that concerns `ticket_id` alone."""
+    """The event at `position` cannot be read back: that concerns `ticket_id` alone."""
 
     def __init__(self, detail: str, position: int, ticket_id: str) -> None:
         super().__init__(detail)
@@ -176,7 +176,7 @@ class EventUnreadable(StoreCorrupt):
 
 
 class SourceUnusable(TicketbookError):
-    """The records of the old system can not be read, or not as asked. The message says why."""
+    """The records of the old system cannot be read, or not as asked. The message says why."""
 
 
 class SourceChanged(SourceUnusable):

@@ -13,7 +13,7 @@ from infrastructure.journal.entries import JournalEntry
 
 def record(service: Service, action: str, details: Mapping[str, Any]) -> None:
     """Keep in the journal that who runs this command did `action`; details that are None are left
-    out. Returns once it is durable; raises `StoreUnavailable` where it can not be kept."""
+    out. Returns once it is durable; raises `StoreUnavailable` where it cannot be kept."""
     told = {name: value for name, value in details.items() if value is not None}
     service.journal.append(
         JournalEntry(

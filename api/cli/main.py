@@ -35,7 +35,7 @@ class Commands(TyperGroup):
         except OSError as error:
             if error.errno != ENOSPC or error.filename is not None:
                 raise
-            say(f"ticketbook: The output can not be written: {error.strerror}.")
+            say(f"ticketbook: The output cannot be written: {error.strerror}.")
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it
             raise typer.Exit(Exit.STORE) from None
 

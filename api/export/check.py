@@ -92,7 +92,7 @@ def _head_of(style: Format, line: bytes, number: int) -> dict[str, Any] | None:
     except _UNREADABLE:
         exact = False
     if not exact:
-        raise ExportBroken(number, "the signed head can not be read.")
+        raise ExportBroken(number, "the signed head cannot be read.")
     return head
 
 

@@ -40,7 +40,7 @@ def read_head(path: Path, key: PublicKey) -> Head:
     try:
         found = json.loads(path.read_bytes())
     except OSError as error:
-        raise ConfigurationError(f"{path} can not be read: {error.strerror}.") from error
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError:
         found = None
     if not isinstance(found, dict) or not _is_signed(found, key):

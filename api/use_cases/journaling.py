@@ -13,7 +13,7 @@ Found = TypeVar("Found")
 
 async def journaled(call: Call, action: str, reading: Awaitable[Found]) -> Found:
     """What `reading` finds, once it is durable who asked, and with which parameters. Both go on
-    at the same time. Raises `StoreUnavailable` where it can not be kept."""
+    at the same time. Raises `StoreUnavailable` where it cannot be kept."""
     kept = record(call, action)
     try:
         return await reading

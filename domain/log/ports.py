@@ -45,7 +45,7 @@ class Partition:
 @dataclass(frozen=True, slots=True)
 class LogSlice:
     """What a share has in a stretch of the log that ends at position `upto`: its events, and those
-    of its events that can not be read."""
+    of its events that cannot be read."""
 
     upto: int
     events: Sequence[Recorded]
@@ -61,11 +61,11 @@ class EventLog(Protocol):
     """
 
     def head(self) -> int:
-        """Position of the last event that can not be lost any more; 0 for an empty log."""
+        """Position of the last event that cannot be lost any more; 0 for an empty log."""
 
     def read(self, after: int, limit: int) -> Sequence[Recorded]:
-        """Up to `limit` events that follow position `after`, in order; fewer before one that can
-        not be read. Raises `EventUnreadable` when the very next one can not."""
+        """Up to `limit` events that follow position `after`, in order; fewer before one that cannot
+        be read. Raises `EventUnreadable` when the very next one cannot."""
 
     def read_partition(self, share: Partition, after: int, limit: int) -> LogSlice:
         """What a share has in the `limit` positions that follow `after`, or up to the head."""
@@ -77,7 +77,7 @@ class EventLog(Protocol):
     def fragments(
         self, ticket_ids: Collection[str]
     ) -> Mapping[str, Sequence[Recorded | EventUnreadable]]:
-        """The same, with what is wrong with it in the place of an event that can not be read."""
+        """The same, with what is wrong with it in the place of an event that cannot be read."""
 
     def answers(self, keys: Collection[str]) -> Mapping[str, Answer]:
         """The answers stored under these idempotency keys."""

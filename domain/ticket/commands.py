@@ -70,7 +70,7 @@ class ImportTicket:
 
 @value
 class QuarantineRecord:
-    """Keep a legacy record that can not be a ticket, with the reason; the same record once."""
+    """Keep a legacy record that cannot be a ticket, with the reason; the same record once."""
 
     ticket_id: str
     quarantined: LegacyRecordQuarantined

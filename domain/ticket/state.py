@@ -43,7 +43,7 @@ def evolve(ticket: Ticket | None, recorded: Recorded) -> Ticket | None:
     """The ticket after one more event.
 
     Total and never refusing: rules live in the handlers (`domain/handlers.py`), so tightening one
-    can not make an old ticket unreadable. An event that has no ticket to change leaves None.
+    cannot make an old ticket unreadable. An event that has no ticket to change leaves None.
     """
     event = recorded.event
     match event:

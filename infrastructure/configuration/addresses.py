@@ -54,7 +54,7 @@ def parse_mongodb(setting: str, address: str) -> MongoDBStore:
         )
     if not _readable(address.partition("?")[0]):
         raise ConfigurationError(
-            f"{setting} is a MongoDB address that can not be read. Write "
+            f"{setting} is a MongoDB address that cannot be read. Write "
             "mongodb://USER:PASSWORD@HOST:PORT/DB?replicaSet=NAME, with : / ? # [ ] @ % in the "
             "name and password percent-encoded."
         )

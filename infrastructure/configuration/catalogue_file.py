@@ -72,7 +72,7 @@ def _read(path: Path) -> bytes:
             content = file.read(_LARGEST + 1)
     except OSError as error:
         raise ConfigurationError(
-            f"The catalogue {path} can not be read: {error.strerror}. "
+            f"The catalogue {path} cannot be read: {error.strerror}. "
             "Check TICKETBOOK_CATALOGUE and the file's permissions."
         ) from error
     if len(content) > _LARGEST:

@@ -178,7 +178,7 @@ def _explain(detail: ErrorDetails) -> str:
         case "too_short":
             return _explain_no_systems()
         case "extra_forbidden":
-            return f"{where} can not have {key!r}.{_allowed(key, len(table))}"
+            return f"{where} cannot have {key!r}.{_allowed(key, len(table))}"
         case "string_pattern_mismatch" | "string_too_long":
             return (
                 f"{key!r} is not a name. Use lower-case letters, digits and _, starting with a "

@@ -27,7 +27,7 @@ _USABLE: Final = 3600.0
 """Seconds for which keys go on being used while the issuer does not answer."""
 
 _PAUSE: Final = 10.0
-"""Seconds between two questions to the issuer, so that made-up key names can not flood it."""
+"""Seconds between two questions to the issuer, so that made-up key names cannot flood it."""
 
 _LARGEST: Final = 1_000_000
 

@@ -43,7 +43,7 @@ def read_or_make_secret(path: Path) -> str:
         secret = read_or_make(path, lambda: f"{secrets.token_hex(_BYTES)}\n").strip()
     except OSError as error:
         raise ConfigurationError(
-            f"The secret file {path} can not be used: {error.strerror}. "
+            f"The secret file {path} cannot be used: {error.strerror}. "
             f"Make its folder writable, or set {AUTH_SECRET.name}."
         ) from error
     if not _OURS.fullmatch(secret):

@@ -83,7 +83,7 @@ def read_public_key(path: Path) -> PublicKey:
         key = load_pem_public_key(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(
-            f"The public key {path} can not be read: {error.strerror}. "
+            f"The public key {path} cannot be read: {error.strerror}. "
             "Name the file with what ticketbook audit key printed."
         ) from error
     except (ValueError, UnsupportedAlgorithm):
@@ -101,7 +101,7 @@ def _read(path: Path) -> SigningKey:
         return _parse(path.read_bytes(), path)
     except OSError as error:
         raise ConfigurationError(
-            f"The signing key {path} can not be read: {error.strerror}. Correct "
+            f"The signing key {path} cannot be read: {error.strerror}. Correct "
             f"{SIGNING_KEY.name}, or make a key with: {_MAKE_ONE} {path}"
         ) from error
 
@@ -111,7 +111,7 @@ def _read_or_make(path: Path) -> SigningKey:
         return _parse(read_or_make(path, _new).encode(), path)
     except OSError as error:
         raise ConfigurationError(
-            f"The signing key {path} can not be used: {error.strerror}. "
+            f"The signing key {path} cannot be used: {error.strerror}. "
             f"Make its folder writable, or set {SIGNING_KEY.name}."
         ) from error
 

@@ -86,7 +86,7 @@ def decode(stored: Chained) -> Recorded:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EventUnreadable(
             f"The event at position {stored.id} ({stored.topic}, ticket {stored.originator_id}, "
-            f"version {stored.originator_version}) can not be read: {_without_data(error)}. "
+            f"version {stored.originator_version}) cannot be read: {_without_data(error)}. "
             "It was written by a newer version, or damaged.",
             stored.id,
             str(stored.originator_id),
@@ -167,7 +167,7 @@ def decode_answer(key: str, body: bytes) -> Answer:
             refusal = REFUSALS[said.code](said.detail, said.faults, said.version)
     except (KeyError, ValueError) as error:
         raise StoreCorrupt(
-            f"The answer kept for key {key!r} can not be read: {_without_data(error)}"
+            f"The answer kept for key {key!r} cannot be read: {_without_data(error)}"
         ) from _without_input(error)
     return Answer(
         key, stored.fingerprint, stored.ticket_id, stored.version, stored.position, refusal

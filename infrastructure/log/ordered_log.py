@@ -45,7 +45,7 @@ class KeyTaken(HeadMoved):
 class OrderedLog(Protocol):
     """A log whose positions 1, 2, 3 … are handed out and become visible in commit order.
 
-    Reads see only what can not be lost any more. Every method raises `StoreUnavailable` when the
+    Reads see only what cannot be lost any more. Every method raises `StoreUnavailable` when the
     store does not answer in time, and may be called from any thread.
     """
 

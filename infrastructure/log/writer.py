@@ -85,7 +85,7 @@ class Writer:
             return self._commit(submissions)
         except StoreUnavailable:
             raise
-        except Exception as error:  # a ticket that can not be read, or an event no store can hold
+        except Exception as error:  # a ticket that cannot be read, or an event no store can hold
             if len(submissions) == 1:
                 return [error]
             return [result for one in submissions for result in self._settle([one])]

@@ -105,7 +105,7 @@ def _writing(path: Path) -> Iterator[Callable[[bytes], object]]:
 
 
 def _unwritable(error: OSError) -> BackupUnusable:
-    return BackupUnusable(f"The backup can not be written: {error}. Name another folder in --to.")
+    return BackupUnusable(f"The backup cannot be written: {error}. Name another folder in --to.")
 
 
 def _make_room(folder: Path, source_name: str) -> None:

@@ -178,7 +178,7 @@ def _explaining() -> Iterator[None]:
     except OperationFailure as error:
         if error.code == _NO_CHANGE_STREAMS:
             raise SourceUnusable(
-                "The old system's MongoDB is not a replica set, so its changes can not be "
+                "The old system's MongoDB is not a replica set, so its changes cannot be "
                 "followed. Start it as a replica set of one member, or stop the writers of the old "
                 "system and take what they changed over with ticketbook migrate run."
             ) from error

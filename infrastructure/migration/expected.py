@@ -63,7 +63,7 @@ def read_again(source: DatabaseSource | FolderSource, collection: str) -> Iterat
                 try:
                     yield from read(file)
                 except (BSONError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
-                    raise SourceUnusable(f"{path} can not be read to its end: {error}.") from error
+                    raise SourceUnusable(f"{path} cannot be read to its end: {error}.") from error
             return
     raise SourceUnusable(f"There is no dump of {collection} in {source.folder}.")
 

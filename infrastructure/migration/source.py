@@ -173,7 +173,7 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise SourceUnusable(f"{path} can not be read: {error.strerror}.") from error
+        raise SourceUnusable(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _split(batch: bytes) -> Iterator[bytes]:

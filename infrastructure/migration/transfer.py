@@ -38,7 +38,7 @@ class Transfer:
 
     `again` takes over, as they stand by then, the records of these ids: those that somebody else
     took over since they were read, because the old system is still at work and may be followed
-    meanwhile. None for a source that can not change.
+    meanwhile. None for a source that cannot change.
     """
 
     def __init__(

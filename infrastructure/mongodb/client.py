@@ -29,7 +29,7 @@ DURABLE: Final = WriteConcern("majority", j=True, wtimeout=10_000)
 """Acknowledged means on the journals of a majority: no failover loses it."""
 
 SETTLED: Final = ReadConcern("majority")
-"""Reads see only what can not roll back."""
+"""Reads see only what cannot roll back."""
 
 _TIMEZONE_AWARE: Final = CodecOptions[Document](tz_aware=True, uuid_representation=4)
 

@@ -15,7 +15,7 @@ from infrastructure.mongodb.client import answering
 @contextmanager
 def translating_errors() -> Iterator[None]:
     """Raise `IntegrityError` for a conflict, `OperationalError` when MongoDB does not answer (what
-    was asked may or may not have happened), `DataError` for what MongoDB can not hold."""
+    was asked may or may not have happened), `DataError` for what MongoDB cannot hold."""
     try:
         with answering():
             yield

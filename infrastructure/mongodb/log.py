@@ -311,7 +311,7 @@ def _reading() -> Iterator[None]:
             yield
         except (AttributeError, KeyError, TypeError) as error:
             raise StoreCorrupt(
-                "A commit of the log can not be read any more. Run ticketbook audit verify, which "
+                "A commit of the log cannot be read any more. Run ticketbook audit verify, which "
                 "names its position, and restore it from a backup."
             ) from error
 

@@ -98,7 +98,7 @@ class MongoDBVersions(Generic[V]):
             if registry.live == to:
                 return
             self._refuse_unknown(registry, to)
-            # changed, so that a step of the live version's runner can not commit beside this one
+            # changed, so that a step of the live version's runner cannot commit beside this one
             live = self._checkpoints.find_one_and_update(
                 {"_id": self.view(registry.live).name}, {"$inc": {"writes": 1}}, session=session
             )

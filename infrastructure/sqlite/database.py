@@ -76,7 +76,7 @@ class SQLiteDatabase:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
-                f"The folder of the SQLite store can not be made: {error}"
+                f"The folder of the SQLite store cannot be made: {error}"
             ) from error
         _make_private(path)
         with _answering(path):
@@ -192,7 +192,7 @@ def _answering(path: Path) -> Iterator[None]:
         raise  # what was asked is wrong, not the file
     except sqlite3.OperationalError as error:
         raise StoreUnavailable(
-            f"SQLite can not use {path}: {error}. "
+            f"SQLite cannot use {path}: {error}. "
             "Check that the disk has room, the folder is writable and no other process holds it."
         ) from error
     except sqlite3.DatabaseError as error:

@@ -27,7 +27,7 @@ class SQLiteWatcher:
         while not stop.is_set():
             try:
                 yield from self._notified(stop)
-            except OSError:  # the folder can not be watched now: what remains is the poll
+            except OSError:  # the folder cannot be watched now: what remains is the poll
                 if not stop.wait(self._poll):
                     yield
 

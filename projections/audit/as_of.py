@@ -30,14 +30,14 @@ def ticket_at(entry: AuditEntry, history: Sequence[Recorded | EventUnreadable]) 
     """The ticket at its audit entry, given all that the log holds of it.
 
     The entry says what the ticket held; the log alone says since when there was one. So an event
-    that an operator had the view pass over, or that can not be read any more, hides no other
+    that an operator had the view pass over, or that cannot be read any more, hides no other
     ticket. Raises `EventUnreadable` when it is the one that made the ticket.
     """
     told = [one for one in history if isinstance(one, Recorded) and one.position <= entry.position]
     ticket = fold(told)
     if ticket is None:
         raise next(one for one in history if isinstance(one, EventUnreadable))
-    if ticket.position != entry.position:  # the entry's own event can not be read
+    if ticket.position != entry.position:  # the entry's own event cannot be read
         ticket = replace(ticket, updated_at=entry.occurred_at)
     held = entry.after
     assert held is not None  # there was a ticket

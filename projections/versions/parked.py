@@ -1,4 +1,4 @@
-"""What operators do about tickets that wait because one of their events can not be projected. It is
+"""What operators do about tickets that wait because one of their events cannot be projected. It is
 done in every version that follows the log, wherever the ticket waits. In one that is being built it
 is done when its rebuild goes on."""
 

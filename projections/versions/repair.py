@@ -90,7 +90,7 @@ def check(
 
 
 def repair(projected: Projected[Row], differences: Sequence[ViewMismatch], holder: str) -> int:
-    """Put what the log says in the place of what differs; how many places that were. What can not
+    """Put what the log says in the place of what differs; how many places that were. What cannot
     be told is left as it is.
 
     The version's runner stands by meanwhile. Raises `Fenced`.

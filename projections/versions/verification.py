@@ -42,7 +42,7 @@ class ViewMismatch:
     """One place where a view does not say what the log says. `ticket_id` is None where nothing in
     the log belongs there.
 
-    `unreadable`: what belongs there can not be told, as an event fails here that the view neither
+    `unreadable`: what belongs there cannot be told, as an event fails here that the view neither
     parks nor skips; `why` says which. The row may well be right.
     """
 
@@ -55,7 +55,7 @@ class ViewMismatch:
 @dataclass(frozen=True, slots=True)
 class Due(Generic[Row]):
     """What the log has for a key from some checkpoint on: its ticket, whether there must be a row,
-    and which rows there may be; or `broken`, why that can not be told."""
+    and which rows there may be; or `broken`, why that cannot be told."""
 
     ticket_id: str | None
     due: bool

@@ -100,7 +100,7 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     ("key", "said"),
     [
         (None, "Set TICKETBOOK_SIGNING_KEY"),
-        ("gone.pem", "can not be read"),
+        ("gone.pem", "cannot be read"),
         ("public.pem", "does not hold an Ed25519 private key"),
     ],
 )

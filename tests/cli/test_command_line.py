@@ -412,7 +412,7 @@ def test_output_that_has_no_room_is_told(store: str, command: str) -> None:
         )
     assert done.returncode == 4
     assert done.stderr.splitlines()[-1] == (
-        "ticketbook: The output can not be written: No space left on device."
+        "ticketbook: The output cannot be written: No space left on device."
     )
 
 

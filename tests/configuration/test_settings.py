@@ -145,9 +145,9 @@ def test_a_mongodb_address_names_its_database(address: str, database: str) -> No
         ("mongodb+srv://h.example.org", "names no database"),
         ("mongodb://h/a.b", "does not allow"),
         ("mongodb://h/" + "a" * 64, "up to 63"),
-        ("mongodb:///db", "can not be read"),
-        ("mongodb+srv:///db", "can not be read"),
-        ("mongodb://h:port/db", "can not be read"),
+        ("mongodb:///db", "cannot be read"),
+        ("mongodb+srv:///db", "cannot be read"),
+        ("mongodb://h:port/db", "cannot be read"),
         ("mongodb://h/db?replicaSte=rs0", "has an option"),
     ],
 )
@@ -329,5 +329,5 @@ def test_a_file_that_holds_no_secret_of_ours_is_refused(tmp_path: Path, content:
 
 def test_a_secret_that_can_not_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="can not be used"):
+    with pytest.raises(ConfigurationError, match="cannot be used"):
         read_or_make_secret(tmp_path / "file" / "a.secret")

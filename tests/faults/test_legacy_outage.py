@@ -1,4 +1,4 @@
-"""When the old system's users can not be looked up, its callers are told so in their own words, in
+"""When the old system's users cannot be looked up, its callers are told so in their own words, in
 bounded time, and nobody else notices."""
 
 from collections.abc import Iterator

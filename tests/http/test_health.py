@@ -193,19 +193,19 @@ def test_an_issuer_that_does_not_answer_keeps_nobody_else_waiting(
 
 
 def poison(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Services opened from now on can not project a ticket called poison."""
+    """Services opened from now on cannot project a ticket called poison."""
 
     def project(ticket: Ticket | None, recorded: Recorded) -> Ticket | None:
         found = TICKETS.project(ticket, recorded)
         if found and found.name == "poison":
-            raise ValueError("I can not read this")
+            raise ValueError("I cannot read this")
         return found
 
     def entry_of(entry: AuditEntry | None, recorded: Recorded) -> AuditEntry:
         found = AUDIT.project(entry, recorded)
         assert found
         if found.after and found.after.name == "poison":
-            raise ValueError("I can not read this")
+            raise ValueError("I cannot read this")
         return found
 
     project_with(monkeypatch, project)
@@ -233,7 +233,7 @@ def test_a_poisoned_ticket_parks_alone_and_it_is_said(
         (parked,) = client.get("/v1/projections/tickets").json()["parked"]
         assert parked["ticketId"] == created.json()["_id"]
         assert parked["position"] == int(poisoned.headers["Event-Position"])
-        assert parked["error"] == "ValueError: I can not read this"
+        assert parked["error"] == "ValueError: I cannot read this"
         assert client.get(f"/v1/tickets/{healthy['_id']}").json() == healthy
         assert client.get(path).json() == created.json()
         for after in (poisoned, later):

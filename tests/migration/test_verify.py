@@ -266,7 +266,7 @@ def test_a_line_that_is_no_document_is_told(line: str, tmp_path: Path) -> None:
     dump.write_text(line, encoding="latin-1")
     with pytest.raises(SourceUnusable, match=r"Line 1 of .* is no document"):
         list(documents(dump))
-    with pytest.raises(SourceUnusable, match="can not be read to its end"):
+    with pytest.raises(SourceUnusable, match="cannot be read to its end"):
         list(read_again(FolderSource("dumps", tmp_path), "ticket_1"))
 
 

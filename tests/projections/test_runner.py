@@ -177,7 +177,7 @@ def lead(projected: Projected[Any], holder: str = "somebody") -> Applier[Any]:
 
 
 class Poison:
-    """A projection of the tickets that can not be computed for some tickets, until it is fixed."""
+    """A projection of the tickets that cannot be computed for some tickets, until it is fixed."""
 
     def __init__(self, *ticket_ids: str, once_renamed: bool = False) -> None:
         self.ticket_ids = set(ticket_ids)

@@ -154,7 +154,7 @@ def _verify_export(export: Path, key: Path | None, head: list[Path] | None, json
             with export.open("rb") as lines:
                 found = check_export(lines, public, _counting("lines"))
         except OSError as error:
-            raise ConfigurationError(f"{export} can not be read: {error.strerror}.") from error
+            raise ConfigurationError(f"{export} cannot be read: {error.strerror}.") from error
     say(f"\n{found.entries} entries are what was signed.")
     if json:
         print_json(

@@ -120,11 +120,11 @@ def tally_rows(tally: Tally) -> list[tuple[str, int]]:
 
 
 def database_of(source: DatabaseSource | FolderSource, doing: str) -> DatabaseSource:
-    """The source, if it is a database; a folder of dumps can not be done `doing` to."""
+    """The source, if it is a database; a folder of dumps cannot be done `doing` to."""
     if isinstance(source, DatabaseSource):
         return source
     raise SourceUnusable(
-        f"{source.name} is a folder of dumps, and can not be {doing}. Name the old system's "
+        f"{source.name} is a folder of dumps, and cannot be {doing}. Name the old system's "
         "database: --source mongodb://HOST/DB"
     )
 

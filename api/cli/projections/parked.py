@@ -1,4 +1,4 @@
-"""`ticketbook projections parked`: tickets that wait because one of their events can not be
+"""`ticketbook projections parked`: tickets that wait because one of their events cannot be
 projected."""
 
 from collections.abc import Sequence

@@ -149,4 +149,4 @@ def _unreadable(cause: BaseException | None) -> str:
         case RecursionError():
             return "it is nested too deeply"
         case _:
-            return "a value in it can not be read"
+            return "a value in it cannot be read"

@@ -79,7 +79,7 @@ def _readable(
     position: int | None,
     version: int | None,
 ) -> Sequence[Recorded]:
-    """The events of a ticket, without those that can not be read. Raises `EventUnreadable` when
+    """The events of a ticket, without those that cannot be read. Raises `EventUnreadable` when
     one of these happened until then, unless the audit log passes over it."""
     damaged = [one for one in told if isinstance(one, EventUnreadable)]
     if damaged:

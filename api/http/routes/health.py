@@ -23,7 +23,7 @@ from projections.versions.status import ProjectionStatus, VersionStatus
 router = APIRouter(tags=["Health"])
 
 PATIENCE: Final = 5.0
-"""Seconds the store has to answer. It may be silent for much longer, and health can not wait."""
+"""Seconds the store has to answer. It may be silent for much longer, and health cannot wait."""
 
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ class ProjectionHealth(BaseModel):
 
 class ReadinessModel(BaseModel):
     """`degraded` still serves: a ticket is parked, the changed catalogue file is refused, or the
-    users of the old system can not be looked up, which concerns its callers alone."""
+    users of the old system cannot be looked up, which concerns its callers alone."""
 
     status: str
     projections: list[ProjectionHealth]
