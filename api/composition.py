@@ -24,8 +24,9 @@ from infrastructure.keys.credentials import Tokens, secret_tokens
 from infrastructure.keys.issuer_keys import issuer_tokens
 from infrastructure.keys.secret_file import auth_of
 from infrastructure.legacy_access.tokens import LegacyTokens
-from infrastructure.legacy_access.usage import LegacyUsage, UsageCounter
+from infrastructure.legacy_access.usage import UsageCounter
 from infrastructure.legacy_access.users import LegacyUsers, open_users
+from infrastructure.legacy_usage import LegacyUsage
 from infrastructure.log.group_commit import BATCH
 from infrastructure.log.ticket_log import TAIL, TicketLog
 from infrastructure.log.writer import REMEMBERED, Writer
@@ -33,10 +34,11 @@ from infrastructure.mongodb.stores import open_mongodb, open_mongodb_to_read
 from infrastructure.sqlite.stores import open_sqlite, open_sqlite_to_read
 from infrastructure.stores import AuditView, Notes, Stores
 from projections.audit.projection import AUDIT
-from projections.running.followed import LiveProjection
 from projections.running.progress import Progress
 from projections.running.projection import Projection
-from projections.tickets.projection import TICKETS, TicketReader
+from projections.tickets.projection import TICKETS
+from projections.tickets.search import TicketReader
+from projections.versions.followed import LiveProjection
 from projections.versions.registry import Versions
 
 _PAUSE: Final = 0.2

@@ -7,11 +7,11 @@ from datetime import datetime
 from domain.catalogue import Catalogue
 from domain.errors import KeyReused, Refusal
 from domain.log.ports import Answer
-from domain.log.stream import Stream
 from domain.ticket.commands import Command
 from domain.ticket.events import Recorded
 from domain.ticket.handlers import decide
 from domain.ticket.state import Ticket, fold
+from domain.ticket.stream import Stream
 from domain.value import value
 
 

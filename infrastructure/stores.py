@@ -8,12 +8,13 @@ from typing import Any, Protocol
 from domain.ticket.state import Ticket
 from infrastructure.jobs import Jobs
 from infrastructure.journal.entries import Journal
-from infrastructure.legacy_access.usage import LegacyUsage
+from infrastructure.legacy_usage import LegacyUsage
 from infrastructure.log.ordered_log import OrderedLog
 from projections.audit.as_of import PastReader
-from projections.audit.projection import AuditEntry, AuditReader
+from projections.audit.projection import AuditEntry
+from projections.audit.search import AuditReader
 from projections.running.projection import Leases, View
-from projections.tickets.projection import TicketReader
+from projections.tickets.search import TicketReader
 from projections.versions.registry import Versions
 
 

@@ -9,7 +9,7 @@ from api.cli.moments import ZONE, moment
 from api.cli.opening import open_for_command
 from api.cli.output import Json, example, print_json, print_table
 from api.wire.models import iso
-from infrastructure.legacy_access.usage import LegacyCalls
+from infrastructure.legacy_usage import LegacyCalls
 
 app = typer.Typer(help="The old system's callers.", no_args_is_help=True)
 

@@ -6,7 +6,8 @@ from api.cli.output import say
 from api.composition import Service
 from api.use_cases.parked import blocking_parked
 from domain.errors import ProjectionBehind
-from projections.audit.projection import AUDIT, AuditFilter
+from projections.audit.projection import AUDIT
+from projections.audit.search import AuditFilter
 from projections.running.projection import Parked
 
 _WAIT_SECONDS: Final = 5.0

@@ -30,7 +30,8 @@ from domain.log.chain import START, Head, next_hash
 from infrastructure.keys.signing_key import SigningKey
 from infrastructure.log.ordered_log import Chained
 from infrastructure.log.ticket_log import TicketLog
-from projections.audit.projection import AuditEntry, AuditFilter, Found
+from projections.audit.projection import AuditEntry
+from projections.audit.search import AuditFilter, Found
 from projections.running.projection import Parked
 
 VERSION: Final = 2

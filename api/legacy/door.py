@@ -29,7 +29,7 @@ from domain.origin import Origin, milliseconds
 from domain.ticket.commands import ChangeFeatures, Command, CreateTicket, RenameTicket
 from domain.ticket.state import Ticket, fold
 from infrastructure.legacy_access.users import ANSWER_SECONDS, LegacyUser
-from projections.tickets.projection import TicketFilter
+from projections.tickets.search import TicketFilter
 
 CREATE_UPDATE: Final = "create_update_ticket"
 LIST: Final = "get_tickets"

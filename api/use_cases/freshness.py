@@ -14,9 +14,9 @@ from api.http.request.callers import Call
 from api.use_cases.parked import blocking_parked
 from api.wire.moments import LARGEST
 from domain.errors import ProjectionBehind
-from projections.running.followed import Followed
 from projections.running.progress import Progress
 from projections.running.projection import View
+from projections.versions.followed import Followed
 
 WAIT_SECONDS: Final = 5.0
 """How long a read waits for its view to reach `Min-Event-Position`."""

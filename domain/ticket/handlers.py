@@ -17,7 +17,6 @@ from domain.errors import (
     TicketNotFound,
     VersionConflict,
 )
-from domain.log.stream import Stream
 from domain.ticket.commands import (
     ChangeFeatures,
     Command,
@@ -38,6 +37,7 @@ from domain.ticket.events import (
     TicketRetired,
 )
 from domain.ticket.state import Ticket
+from domain.ticket.stream import Stream
 
 NAME_LENGTH = 200
 """Most characters in a ticket's name."""

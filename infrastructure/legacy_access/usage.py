@@ -1,49 +1,23 @@
-"""Who still calls in the old way: counted in passing, and kept in the store."""
+"""Counting the calls on the old routes, beside the calls themselves."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
 from threading import Condition, Thread
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from domain.log.ports import Clock
 from domain.origin import milliseconds
+from infrastructure.legacy_usage import LegacyCalls, LegacyUsage
 
 EVERY: Final = 2.0
-"""Seconds between writing down what was counted. A killed process forgets as much."""
+"""Seconds between two writes of the counts: a killed process loses at most that much."""
 
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class LegacyCalls:
-    """How often a caller (a user's id, or `unknown`) took one of the old routes."""
-
-    caller: str
-    route: str
-    calls: int
-    first_at: datetime
-    last_at: datetime
-
-    def and_then(self, later: "LegacyCalls") -> "LegacyCalls":
-        return replace(self, calls=self.calls + later.calls, last_at=later.last_at)
-
-
-class LegacyUsage(Protocol):
-    """The counts in a store. Both methods raise `StoreUnavailable`."""
-
-    def add(self, calls: Sequence[LegacyCalls]) -> None:
-        """Add to what was counted before."""
-
-    def all(self) -> Sequence[LegacyCalls]:
-        """Everything counted, the latest call first."""
-
-
 class UsageCounter:
-    """Counts in memory, and writes down from a thread of its own: no call waits for that. The
-    thread sleeps while nobody calls."""
+    """Counts in memory, and writes the counts to the store in a thread of its own, so that no call
+    waits. The thread sleeps while there are no calls."""
 
     def __init__(self, usage: LegacyUsage, clock: Clock) -> None:
         self._usage = usage

@@ -13,8 +13,7 @@ from pymongo.errors import PyMongoError
 
 from domain.errors import LegacyUsersUnavailable
 from infrastructure.configuration.addresses import MongoDBStore
-from infrastructure.migration.bson import LENIENT
-from infrastructure.mongodb.client import Document, connect
+from infrastructure.mongodb.client import OLD_RECORDS, Document, connect
 
 ANSWER_SECONDS: Final = 2.0
 """How long the users' database has for one answer, finding a server of it included."""
@@ -46,7 +45,7 @@ class LegacyUsers:
     most; safe from any thread."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._users = database.get_collection("users", LENIENT)
+        self._users = database.get_collection("users", OLD_RECORDS)
 
     def find(self, user_id: str) -> LegacyUser | None:
         """The user as he is now. Raises `LegacyUsersUnavailable`."""

@@ -11,10 +11,10 @@ from domain.catalogue import Catalogue
 from domain.deciding import Answered, Batch, Key, Outcome, Submission, recalled, told_again
 from domain.errors import EventUnreadable, HeadMoved, StoreCorrupt, StoreUnavailable
 from domain.log.ports import Clock, EventLog
-from domain.log.stream import UNBEGUN, Stream, stream_of
 from domain.origin import milliseconds
 from domain.ticket.commands import Command, CreateTicket, ImportTicket, QuarantineRecord
 from domain.ticket.events import Recorded
+from domain.ticket.stream import UNBEGUN, Stream, stream_of
 from infrastructure.log.group_commit import BATCH, GroupCommit
 
 REMEMBERED: Final = 50_000

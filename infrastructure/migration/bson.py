@@ -1,22 +1,17 @@
 """Reading records that hold what they should not, where only a part of them matters."""
 
-from typing import Any, Final
+from typing import Any
 
 import bson
-from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 
-LENIENT: Final = CodecOptions[dict[str, Any]](
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-    unicode_decode_error_handler="backslashreplace",
-)
-"""Takes dates of any year, and text that is none."""
+from infrastructure.mongodb.client import OLD_RECORDS
 
 
 def fields_of(record: bytes) -> dict[str, Any]:
     """The fields of a record, as far as they can be told; none of what is no document at all."""
     try:
-        return bson.decode(record, LENIENT)
+        return bson.decode(record, OLD_RECORDS)
     except BSONError:
         return {}
 

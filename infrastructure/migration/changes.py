@@ -22,8 +22,9 @@ from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from domain.errors import FollowedTooLate, SourceGone, SourceUnusable
-from infrastructure.migration.bson import LENIENT, id_of
+from infrastructure.migration.bson import id_of
 from infrastructure.migration.reading import reading, up_to_date
+from infrastructure.mongodb.client import OLD_RECORDS
 
 MOST: Final = 1_000
 """Most changes that are handed over together."""
@@ -145,8 +146,10 @@ def listening(
     settled = _settled_reads(collection)
     place = json_util.loads(token) if token else None
     with reading(collection.full_name), _explaining():
-        lenient = settled.with_options(LENIENT)
-        stream = lenient.watch(_PIPELINE, resume_after=place, max_await_time_ms=round(_WAIT * 1000))
+        readable = settled.with_options(OLD_RECORDS)
+        stream = readable.watch(
+            _PIPELINE, resume_after=place, max_await_time_ms=round(_WAIT * 1000)
+        )
     with stream:
         yield Changes(settled, stream)
 

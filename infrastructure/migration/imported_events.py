@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from domain.log.ports import EventLog
-from domain.log.stream import is_change
 from domain.ticket.events import LegacyRecordQuarantined, Recorded, TicketImported
+from domain.ticket.stream import is_change
 
 _SOME: Final = 1_000
 

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from domain.log.stream import Stream
 from domain.ticket.events import Recorded, TicketImported
 from domain.ticket.state import Ticket
+from domain.ticket.stream import Stream
 
 _KEPT: Final = "it was changed here, later than the record's updatedAt, and stays like that"
 _REPLACED: Final = "the record's updatedAt was later than a change made here, and replaced it"

@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from domain.errors import TicketExists
-from domain.log.stream import Stream, stream_of
 from domain.origin import Origin
 from domain.ticket.commands import ImportTicket, RemoveRecord
 from domain.ticket.events import Event, LegacyRecordRemoved, Recorded
 from domain.ticket.handlers import decide
+from domain.ticket.stream import Stream, stream_of
 from infrastructure.migration.chunks import chunks
 from infrastructure.migration.counts import Tally
 from infrastructure.migration.records import Translation

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from domain.log.stream import stream_of
 from domain.ticket.events import LegacyRecordQuarantined
+from domain.ticket.stream import stream_of
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.migration.record_text import as_bytes
 

@@ -13,7 +13,6 @@ from bson.errors import BSONError
 
 from domain.catalogue import Catalogue
 from domain.log.ports import EventLog
-from domain.log.stream import is_change
 from domain.ticket.events import (
     LegacyRecordQuarantined,
     LegacyRecordRemoved,
@@ -21,6 +20,7 @@ from domain.ticket.events import (
     TicketImported,
 )
 from domain.ticket.state import Ticket, fold
+from domain.ticket.stream import is_change
 from infrastructure.migration.chunks import chunks
 from infrastructure.migration.expected import ExpectedTicket, NoTicket, expect
 from infrastructure.migration.imported_events import every_event, took_over

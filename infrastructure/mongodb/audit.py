@@ -23,18 +23,10 @@ from infrastructure.mongodb.client import Document, answering, is_duplicate
 from infrastructure.mongodb.exact import is_integer, same
 from infrastructure.mongodb.views import MongoDBView
 from projections.audit.as_of import PastReader, Then, ThenPage
-from projections.audit.projection import (
-    AUDIT,
-    END,
-    AuditEntry,
-    AuditFilter,
-    AuditReader,
-    Found,
-    TicketContent,
-    bounds,
-)
+from projections.audit.projection import AUDIT, AuditEntry, TicketContent
+from projections.audit.search import END, AuditFilter, AuditReader, Found, bounds
 from projections.running.projection import Key
-from projections.tickets.projection import TicketFilter
+from projections.tickets.search import TicketFilter
 
 _KEYS: Final = (
     # each ends in the position, so each gives its page in order

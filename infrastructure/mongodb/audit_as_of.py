@@ -12,7 +12,7 @@ from pymongo.collection import Collection as MongoCollection
 
 from infrastructure.mongodb.client import Document
 from projections.audit.as_of import SCAN
-from projections.tickets.projection import TicketFilter
+from projections.tickets.search import TicketFilter
 
 _SLICE: Final = 200
 """Tickets that are looked at together, at least."""

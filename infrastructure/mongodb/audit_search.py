@@ -11,7 +11,7 @@ from typing import Final
 from pymongo.collection import Collection as MongoCollection
 
 from infrastructure.mongodb.client import Document
-from projections.audit.projection import SCAN, AuditFilter, Bounds
+from projections.audit.search import SCAN, AuditFilter, Bounds
 
 LEADING: Final = ("ticketId", "correlationId", "changed", "actor", "orgId", "system", "action")
 """The fields that can lead, each with an index of itself and the position. Where several are as

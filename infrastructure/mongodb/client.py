@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
@@ -32,6 +32,12 @@ SETTLED: Final = ReadConcern("majority")
 """Reads see only what cannot roll back."""
 
 _TIMEZONE_AWARE: Final = CodecOptions[Document](tz_aware=True, uuid_representation=4)
+
+OLD_RECORDS: Final = CodecOptions[Document](
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="backslashreplace",
+)
+"""Reads documents of the old system although they hold dates of any year, or broken text."""
 
 UNREACHABLE: Final = (ConnectionFailure, ExecutionTimeout, NetworkTimeout, WTimeoutError)
 """The store did not answer; the same request may work in a moment."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pymongo import UpdateOne
 from pymongo.database import Database
 
-from infrastructure.legacy_access.usage import LegacyCalls
+from infrastructure.legacy_usage import LegacyCalls
 from infrastructure.mongodb.client import Document, answering
 
 

@@ -22,7 +22,8 @@ from infrastructure.mongodb.client import Document, answering, is_duplicate
 from infrastructure.mongodb.exact import is_integer, same
 from infrastructure.mongodb.views import MongoDBView
 from projections.running.projection import Key
-from projections.tickets.projection import TICKETS, TicketFilter
+from projections.tickets.projection import TICKETS
+from projections.tickets.search import TicketFilter
 
 _Write = InsertOne[Document] | ReplaceOne[Document] | DeleteMany
 

@@ -14,18 +14,10 @@ from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
 from projections.audit.as_of import PastReader, Then, ThenPage
-from projections.audit.projection import (
-    AUDIT,
-    END,
-    AuditEntry,
-    AuditFilter,
-    AuditReader,
-    Found,
-    TicketContent,
-    bounds,
-)
+from projections.audit.projection import AUDIT, AuditEntry, TicketContent
+from projections.audit.search import END, AuditFilter, AuditReader, Found, bounds
 from projections.running.projection import Key
-from projections.tickets.projection import TicketFilter
+from projections.tickets.search import TicketFilter
 
 _JSON: Final = JSONEncoder(ensure_ascii=False).encode
 

@@ -11,7 +11,7 @@ from sqlite3 import Connection
 from typing import Any, Final
 
 from projections.audit.as_of import SCAN
-from projections.tickets.projection import TicketFilter
+from projections.tickets.search import TicketFilter
 
 _IN_USE: Final = "a.after IS NOT NULL AND NOT json_extract(a.after, '$.retired')"
 _HELD: Final = "EXISTS (SELECT 1 FROM json_each(a.after, '$.features') WHERE value = ?)"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Final
 
-from projections.audit.projection import SCAN, AuditFilter, Bounds
+from projections.audit.search import SCAN, AuditFilter, Bounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from infrastructure.legacy_access.usage import LegacyCalls
+from infrastructure.legacy_usage import LegacyCalls
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 

@@ -10,7 +10,8 @@ from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
 from projections.running.projection import Key
-from projections.tickets.projection import TICKETS, TicketFilter
+from projections.tickets.projection import TICKETS
+from projections.tickets.search import TicketFilter
 
 _JSON: Final = JSONEncoder(ensure_ascii=False).encode
 

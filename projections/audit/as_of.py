@@ -10,7 +10,7 @@ from domain.errors import EventUnreadable
 from domain.ticket.events import Recorded
 from domain.ticket.state import Ticket, fold
 from projections.audit.projection import AuditEntry
-from projections.tickets.projection import TicketFilter
+from projections.tickets.search import TicketFilter
 
 SCAN: Final = 3_000
 """Most entries whose tickets one page looks at. Each ticket costs as much as several entries of a

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from projections.audit.histories import Reader, TicketScan
-from projections.audit.projection import AuditEntry, AuditFilter, TicketContent
+from projections.audit.projection import AuditEntry, TicketContent
+from projections.audit.search import AuditFilter
 
 
 @dataclass(frozen=True, slots=True)

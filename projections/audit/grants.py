@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from projections.audit.as_of import Then
 from projections.audit.histories import Reader, TicketScan, histories
-from projections.audit.projection import AuditEntry, AuditFilter
-from projections.tickets.projection import TicketFilter
+from projections.audit.projection import AuditEntry
+from projections.audit.search import AuditFilter
+from projections.tickets.search import TicketFilter
 
 
 @dataclass(frozen=True, slots=True)

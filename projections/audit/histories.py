@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from projections.audit.as_of import PastReader
-from projections.audit.projection import AuditEntry, AuditFilter, AuditReader
+from projections.audit.projection import AuditEntry
+from projections.audit.search import AuditFilter, AuditReader
 
 LOOKED_AT: Final = 1_000
 """Most entries whose tickets one walk looks at."""

@@ -6,7 +6,7 @@ from time import monotonic, sleep
 from typing import Any, Final
 
 from domain.errors import ProjectionBehind, VersionUnknown
-from projections.running.followed import FRESH, LiveProjection
+from projections.versions.followed import FRESH, LiveProjection
 from projections.versions.registry import Build
 from projections.versions.repair import leading
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from domain.errors import TicketNotParked
 from domain.log.ports import Clock
-from projections.running.followed import LiveProjection
 from projections.running.projection import Parked, Projected, Skipped
+from projections.versions.followed import LiveProjection
 from projections.versions.repair import leading, retry, settle_skipped
 
 

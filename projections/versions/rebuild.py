@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, Protocol
 
 from domain.errors import Fenced, ProjectionBehind, TicketbookError, VersionUnknown
 from projections.running.applier import BATCH, Applier
-from projections.running.followed import LiveProjection
 from projections.running.projection import Parked
+from projections.versions.followed import LiveProjection
 from projections.versions.registry import Build
 from projections.versions.repair import leading, settle_skipped
 from projections.versions.verification import At, ViewMismatch, ViewReport

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from domain.errors import EventUnreadable
-from projections.running.followed import LiveProjection
 from projections.running.projection import Lease, Parked, Projected, Skipped
+from projections.versions.followed import LiveProjection
 from projections.versions.registry import Build
 
 Role = Literal["live", "kept", "building"]

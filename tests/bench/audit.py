@@ -16,7 +16,7 @@ from infrastructure.sqlite.audit import SQLiteAudit
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.stores import AuditView
 from projections.audit.projection import AuditEntry
-from projections.tickets.projection import TicketFilter
+from projections.tickets.search import TicketFilter
 from tests.bench.plan import Plan
 from tests.bench.table import Part, at_most, below
 from tests.support.audit_questions import question

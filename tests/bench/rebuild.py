@@ -16,7 +16,7 @@ from infrastructure.configuration.settings import Settings, load_settings
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.mongodb.client import connect
 from projections.running.applier import Applier
-from projections.running.followed import LiveProjection
+from projections.versions.followed import LiveProjection
 from projections.versions.rebuild import Step, rebuild
 from tests.bench.history import fill
 from tests.bench.plan import Plan

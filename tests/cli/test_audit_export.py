@@ -25,7 +25,7 @@ from domain.ticket.events import LegacyRecordQuarantined
 from infrastructure.configuration.settings import load_settings
 from infrastructure.keys.signing_key import SigningKey, signing_key_of
 from infrastructure.log.codec import encode
-from projections.audit.projection import AuditFilter
+from projections.audit.search import AuditFilter
 from projections.versions.parked import parked_in, skip
 from tests.cli.test_command_line import COMMAND, run
 from tests.support.server import until

@@ -22,13 +22,13 @@ from domain.errors import (
     UnknownSystem,
     VersionConflict,
 )
-from domain.log.stream import Stream, is_change, stream_of
 from domain.origin import Origin, milliseconds
 from domain.ticket import handlers
 from domain.ticket.commands import Command
 from domain.ticket.events import EVENT_TYPES, Event
 from domain.ticket.handlers import FEATURES_PER_TICKET, NAME_LENGTH, decide
 from domain.ticket.state import Ticket, evolve, fold
+from domain.ticket.stream import Stream, is_change, stream_of
 from tests.support.stories import (
     ACME,
     CATALOGUE,

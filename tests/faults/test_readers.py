@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from domain.ticket.state import Ticket
-from projections.audit.projection import AuditEntry, AuditFilter
-from projections.tickets.projection import TicketFilter
+from projections.audit.projection import AuditEntry
+from projections.audit.search import AuditFilter
+from projections.tickets.search import TicketFilter
 from tests.support.view_rows import (
     ACME,
     GLOBEX,

@@ -76,10 +76,86 @@ def test_only_the_composition_root_chooses_a_store() -> None:
     assert choosing == {"api.composition"}
 
 
-def test_the_stores_know_nothing_of_each_other() -> None:
-    for one, other in (("sqlite", "mongodb"), ("mongodb", "sqlite")):
-        for path in (HOUSE / "infrastructure" / one).rglob("*.py"):
-            assert not any(i.startswith(f"infrastructure.{other}") for i in imported(path))
+ROOMS: dict[str, tuple[str | set[str], ...]] = {
+    "domain": ("errors", "value", "origin", "catalogue", "ticket", "log", "deciding"),
+    "projections": ("running", "tickets", "audit", "versions"),
+    "infrastructure": (
+        "terminal",
+        "logging",
+        "configuration",
+        "log",
+        "journal",
+        "jobs",
+        "legacy_usage",
+        "stores",
+        {"mongodb", "sqlite"},
+        "keys",
+        "legacy_access",
+        "migration",
+    ),
+}
+"""The rooms of each layer, a folder or a module each, from the bottom up. A room may import itself
+and the rooms below it. Rooms on one floor know nothing of each other: MongoDB and SQLite are twins.
+"""
+
+FLOORS: dict[tuple[str, str], int] = {
+    (name, each): number
+    for name, rooms in ROOMS.items()
+    for number, floor in enumerate(rooms)
+    for each in (floor if isinstance(floor, set) else {floor})
+}
+
+
+def room(dotted: str) -> tuple[str, str]:
+    """The layer and the room that a module is in; the room is empty for a layer's `__init__`."""
+    name, _, rest = dotted.partition(".")
+    return name, rest.partition(".")[0]
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """Like `imported`, with the imported name behind the module: it may be a module itself."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_rooms_import_only_rooms_below_them(name: str) -> None:
+    upwards = [
+        f"{module(path)} imports {dotted}"
+        for path in FILES
+        if layer(path) == name
+        for dotted in imported_names(path)
+        if room(dotted)[0] == name
+        and room(dotted) != room(module(path))
+        and FLOORS[room(dotted)] >= FLOORS[room(module(path))]
+    ]
+    assert upwards == []
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_the_table_names_every_room_and_no_other(name: str) -> None:
+    rooms = {room(module(path))[1] for path in FILES if layer(path) == name} - {""}
+    assert rooms == {each for of, each in FLOORS if of == name}
+
+
+FOLDERS = sorted({path.parent for path in FILES})
+
+
+def test_every_folder_holds_several_modules_or_folders() -> None:
+    for folder in FOLDERS:
+        inside = [p for p in FILES if p.parent == folder and p.name != "__init__.py"]
+        folders = [f for f in FOLDERS if f.parent == folder]
+        assert len(inside) + len(folders) > 1, f"{folder.relative_to(HOUSE)} holds one thing"
+
+
+def test_every_folder_says_in_one_line_what_lives_there() -> None:
+    for folder in FOLDERS:
+        docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+        assert docstring, f"{folder.relative_to(HOUSE)} does not say what lives there"
+        assert docstring.partition("\n")[0].endswith("."), folder.relative_to(HOUSE)
 
 
 def test_the_environment_is_read_in_one_module() -> None:

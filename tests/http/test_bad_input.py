@@ -18,7 +18,7 @@ from pydantic_core import to_json
 
 from api.http.middleware.envelope import BODY_BYTES
 from infrastructure.keys.credentials import SCOPES
-from projections.audit.projection import AuditFilter
+from projections.audit.search import AuditFilter
 from tests.support.server import SECRET, TICKET, Client, Served, new_id, refused
 
 JSON: Final = {"Content-Type": "application/json"}

@@ -17,7 +17,8 @@ from pymongo.database import Database
 from api.composition import open_stores
 from domain.errors import StoreUnavailable
 from infrastructure.configuration.settings import load_settings
-from infrastructure.legacy_access.usage import LegacyCalls, UsageCounter
+from infrastructure.legacy_access.usage import UsageCounter
+from infrastructure.legacy_usage import LegacyCalls
 from infrastructure.mongodb.client import Document
 from infrastructure.stores import Stores
 from tests.support.old_backend import LIST, USERS, WRITE, old_backend

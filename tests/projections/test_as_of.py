@@ -25,7 +25,7 @@ from infrastructure.sqlite.audit import SQLiteAudit
 from infrastructure.sqlite.database import SQLiteDatabase
 from projections.audit.as_of import PastReader, Then
 from projections.audit.projection import AuditEntry
-from projections.tickets.projection import TicketFilter
+from projections.tickets.search import TicketFilter
 from projections.versions.parked import parked_in
 from tests.support.audit_questions import fill
 from tests.support.histories import FEATURES, NAMES, SYSTEMS, Lives, entries_of

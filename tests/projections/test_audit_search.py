@@ -17,7 +17,8 @@ from infrastructure.mongodb.client import Document
 from infrastructure.sqlite import audit_search as sqlite_search
 from infrastructure.sqlite.audit import SQLiteAudit
 from infrastructure.sqlite.database import SQLiteDatabase
-from projections.audit.projection import AuditEntry, AuditFilter, AuditReader
+from projections.audit.projection import AuditEntry
+from projections.audit.search import AuditFilter, AuditReader
 from tests.support.audit_questions import fill, matching, question
 from tests.support.histories import FEATURES, SYSTEMS, Lives, entries_of
 from tests.support.server import Served, refused, seen

@@ -13,7 +13,8 @@ from domain.ticket.events import Event, Recorded
 from domain.ticket.state import Ticket
 from projections.audit import histories as lives
 from projections.audit.diff import TicketDiff, ticket_diffs
-from projections.audit.projection import AuditEntry, AuditFilter
+from projections.audit.projection import AuditEntry
+from projections.audit.search import AuditFilter
 from tests.cli.test_command_line import run
 from tests.projections.test_as_of import Past, pages, past
 from tests.support.audit_questions import fill

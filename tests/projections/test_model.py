@@ -29,13 +29,15 @@ from domain.ticket.commands import Command
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.log.writer import Writer
 from infrastructure.mongodb.client import Document
-from projections.audit.projection import AUDIT, AuditFilter
+from projections.audit.projection import AUDIT
+from projections.audit.search import AuditFilter
 from projections.running.applier import Applier
-from projections.running.followed import LiveProjection
 from projections.running.progress import Progress
 from projections.running.projection import Projection
-from projections.tickets.projection import TICKETS, TicketFilter
+from projections.tickets.projection import TICKETS
+from projections.tickets.search import TicketFilter
 from projections.versions.control import roll_back
+from projections.versions.followed import LiveProjection
 from projections.versions.registry import Versions
 from projections.versions.verification import verify
 from tests.support.rebuilds import catch_up, rebuilt

@@ -11,9 +11,9 @@ from domain.errors import TicketNotParked
 from infrastructure.log.codec import encode
 from projections.audit.projection import AUDIT
 from projections.running.applier import Applier
-from projections.running.followed import LiveProjection
 from projections.running.projection import Projection, Skipped
 from projections.tickets.projection import TICKETS
+from projections.versions.followed import LiveProjection
 from projections.versions.parked import parked_in, retry_everywhere, skip
 from projections.versions.rebuild import Wanted
 from projections.versions.status import status

@@ -18,13 +18,13 @@ from domain.errors import (
 )
 from domain.ticket.events import Recorded
 from projections.audit.projection import AUDIT
-from projections.running.followed import LiveProjection
 from projections.running.projection import Projection, ViewChange
 from projections.tickets.projection import TICKETS
 from projections.versions import build as build_module
 from projections.versions import repair as operations
 from projections.versions.build import PartitionBuilder, build_partition
 from projections.versions.control import cancel, drop_old, droppable, roll_back, too_late
+from projections.versions.followed import LiveProjection
 from projections.versions.parked import parked_anywhere, parked_in, retry_everywhere, skip
 from projections.versions.rebuild import Step, Wanted, rebuild
 from projections.versions.verification import verify

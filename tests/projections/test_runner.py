@@ -23,11 +23,11 @@ from infrastructure.log.writer import Writer
 from projections.audit.projection import AUDIT, AuditEntry, entry_of
 from projections.running import runner as runner_module
 from projections.running.applier import Applier
-from projections.running.followed import LiveProjection
 from projections.running.progress import Progress
 from projections.running.projection import Parked, Projected, Projection, ViewChange
 from projections.running.runner import HEARTBEAT, LEASE_SECONDS, Runner
 from projections.tickets.projection import TICKETS
+from projections.versions.followed import LiveProjection
 from projections.versions.repair import repair, retry
 from projections.versions.status import version_status
 from projections.versions.verification import ViewMismatch, verify

@@ -30,7 +30,7 @@ from infrastructure.log.ordered_log import Chained, OrderedLog, StoredAnswer
 from infrastructure.mongodb import commits
 from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.log import MongoDBLog
-from projections.audit.projection import AuditFilter
+from projections.audit.search import AuditFilter
 from projections.versions.rebuild import rebuild
 from tests.support.stories import FOREMAN, change, create, id_, minute, rename, renamed, retire
 

@@ -27,7 +27,7 @@ from infrastructure.mongodb.schema import SCHEMA, check_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
 from infrastructure.mongodb.versions import MongoDBVersions
 from infrastructure.mongodb.watch import MongoDBWatcher
-from projections.tickets.projection import TicketFilter
+from projections.tickets.search import TicketFilter
 from tests.support.cut_connection import CutConnection
 from tests.support.mongod import ReplicaSet
 from tests.support.view_rows import (

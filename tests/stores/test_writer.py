@@ -27,10 +27,10 @@ from domain.errors import (
     VersionConflict,
 )
 from domain.log.ports import Answer, EventLog, LogSlice, Partition
-from domain.log.stream import UNBEGUN
 from domain.ticket.commands import Command
 from domain.ticket.events import Recorded, TicketRenamed
 from domain.ticket.state import fold
+from domain.ticket.stream import UNBEGUN
 from infrastructure.log import group_commit
 from infrastructure.log import writer as writer_module
 from infrastructure.log.codec import encode, encode_event

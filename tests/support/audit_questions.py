@@ -8,7 +8,8 @@ from random import Random
 from typing import Any
 
 from infrastructure.stores import AuditView
-from projections.audit.projection import AuditEntry, AuditFilter
+from projections.audit.projection import AuditEntry
+from projections.audit.search import AuditFilter
 from projections.running.projection import ViewChange
 from tests.support.histories import FEATURES, SYSTEMS
 

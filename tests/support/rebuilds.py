@@ -10,10 +10,10 @@ from domain.ticket.events import Recorded
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.log.writer import Writer
 from projections.running.applier import Applier
-from projections.running.followed import LiveProjection
 from projections.running.progress import Progress
 from projections.running.projection import Projection
 from projections.versions.build import build_partition
+from projections.versions.followed import LiveProjection
 from projections.versions.rebuild import SWITCH, Builders, Rebuilt, Step, Wanted, rebuild
 from projections.versions.registry import Build
 from projections.versions.verification import At, ViewMismatch, ViewReport, compare, verify

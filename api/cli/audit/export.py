@@ -38,7 +38,7 @@ from infrastructure.configuration.settings import load_settings
 from infrastructure.keys.signing_key import read_public_key, signing_key_of
 from infrastructure.log.chain_check import check_chain
 from infrastructure.terminal import printable
-from projections.audit.projection import AuditFilter
+from projections.audit.search import AuditFilter
 from projections.versions.verification import ViewMismatch, verify
 
 app = typer.Typer()

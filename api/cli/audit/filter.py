@@ -12,7 +12,7 @@ import typer
 from api.cli.moments import Before, BeforePosition, Since, SincePosition
 from api.cli.opening import hexadecimal
 from api.wire.models import iso
-from projections.audit.projection import AuditFilter
+from projections.audit.search import AuditFilter
 
 
 def filtered(command: Callable[..., None]) -> Callable[..., None]:

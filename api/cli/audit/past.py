@@ -18,8 +18,9 @@ from api.wire.moments import no_position, span_of
 from projections.audit.as_of import Then, ticket_at
 from projections.audit.diff import TicketDiff, ticket_diffs
 from projections.audit.grants import Place, Question, TicketGrants, grants_between
-from projections.audit.projection import AuditEntry, AuditFilter
-from projections.tickets.projection import TicketFilter
+from projections.audit.projection import AuditEntry
+from projections.audit.search import AuditFilter
+from projections.tickets.search import TicketFilter
 
 app = typer.Typer()
 

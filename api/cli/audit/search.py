@@ -11,7 +11,8 @@ from api.cli.output import Json, example, print_json, print_table
 from api.cli.waiting import wait_for_audit_of
 from api.wire.models import entry_json, iso, journal_json
 from infrastructure.journal.entries import JournalEntry
-from projections.audit.projection import AuditEntry, AuditFilter
+from projections.audit.projection import AuditEntry
+from projections.audit.search import AuditFilter
 
 app = typer.Typer(help="The audit log.", no_args_is_help=True)
 

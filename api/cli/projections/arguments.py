@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from api.composition import Service
-from projections.running.followed import LiveProjection
+from projections.versions.followed import LiveProjection
 from projections.versions.verification import ViewMismatch
 
 Name = Annotated[str, typer.Argument(help="tickets or audit.")]

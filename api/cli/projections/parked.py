@@ -13,8 +13,8 @@ from api.cli.projections.arguments import DryRun, Name, Names, chosen, named
 from api.composition import Service, holder
 from api.wire.models import iso
 from api.wire.projections import parked_json
-from projections.running.followed import LiveProjection
 from projections.running.projection import Parked
+from projections.versions.followed import LiveProjection
 from projections.versions.parked import (
     not_parked,
     parked_anywhere,

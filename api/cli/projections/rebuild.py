@@ -15,8 +15,8 @@ from api.cli.projections.control import RateIfAny
 from api.composition import Service, holder
 from api.use_cases.workers import Workers, shares
 from domain.errors import VersionUnknown
-from projections.running.followed import LiveProjection
 from projections.versions.control import earlier, roll_back
+from projections.versions.followed import LiveProjection
 from projections.versions.rebuild import Rebuilt, Step, Wanted, rebuild
 
 AcceptParked = Annotated[

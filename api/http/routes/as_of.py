@@ -22,7 +22,7 @@ from domain.ticket.events import Recorded
 from domain.ticket.state import fold
 from projections.audit.as_of import ThenPage, ticket_at
 from projections.audit.projection import AUDIT
-from projections.tickets.projection import TicketFilter
+from projections.tickets.search import TicketFilter
 
 At = Annotated[Moment, Query(description="As it was then: ISO 8601 with a time zone, not to come")]
 AtPosition = Annotated[

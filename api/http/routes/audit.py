@@ -17,7 +17,7 @@ from api.use_cases.freshness import MinEventPosition
 from api.use_cases.journaling import journaled, record
 from api.wire.models import AuditPage, JournalPage, entry_json, journal_json
 from infrastructure.journal.entries import JournalEntry
-from projections.audit.projection import AuditFilter, Found
+from projections.audit.search import AuditFilter, Found
 
 router = APIRouter(prefix="/v1/audit", tags=["Audit"])
 

@@ -19,7 +19,7 @@ from api.wire.models import ID_PATTERN, DifferencePageModel, difference_json
 from api.wire.moments import POSITION, when_of
 from domain.errors import Fault
 from projections.audit.diff import TicketDiffPage, ticket_diffs
-from projections.audit.projection import AuditFilter
+from projections.audit.search import AuditFilter
 
 router = APIRouter(prefix="/v1/diff", tags=["Audit"])
 

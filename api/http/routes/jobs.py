@@ -33,7 +33,6 @@ from api.wire.jobs import (
 )
 from api.wire.models import ID_PATTERN
 from api.wire.projections import ProjectionModel, status_json, verification_json
-from projections.running.followed import LiveProjection
 from projections.versions.control import (
     cancel,
     control,
@@ -43,6 +42,7 @@ from projections.versions.control import (
     roll_back,
     too_late,
 )
+from projections.versions.followed import LiveProjection
 from projections.versions.rebuild import Step, Wanted, rebuild
 from projections.versions.repair import check
 from projections.versions.status import status

@@ -14,7 +14,7 @@ from api.http.request.callers import Operating
 from api.use_cases.journaling import record
 from api.wire.models import ID_PATTERN
 from api.wire.projections import ProjectionList, ProjectionModel, SkipBody, status_json
-from projections.running.followed import LiveProjection
+from projections.versions.followed import LiveProjection
 from projections.versions.parked import retry_everywhere, skip
 from projections.versions.status import ProjectionStatus, status
 

@@ -49,8 +49,9 @@ from domain.ticket.commands import (
     RetireTicket,
 )
 from domain.ticket.state import Ticket
-from projections.audit.projection import AuditEntry, AuditFilter
-from projections.tickets.projection import TicketFilter, TicketReader
+from projections.audit.projection import AuditEntry
+from projections.audit.search import AuditFilter
+from projections.tickets.search import TicketFilter, TicketReader
 
 router = APIRouter(prefix="/v1/tickets", tags=["Tickets"])
 

@@ -1,0 +1,30 @@
+"""How often each caller took an old route: a count that a store keeps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyCalls:
+    """How often a caller (a user's id, or `unknown`) took one of the old routes."""
+
+    caller: str
+    route: str
+    calls: int
+    first_at: datetime
+    last_at: datetime
+
+    def and_then(self, later: "LegacyCalls") -> "LegacyCalls":
+        return replace(self, calls=self.calls + later.calls, last_at=later.last_at)
+
+
+class LegacyUsage(Protocol):
+    """The counts in a store. Both methods raise `StoreUnavailable`."""
+
+    def add(self, calls: Sequence[LegacyCalls]) -> None:
+        """Add to what was counted before."""
+
+    def all(self) -> Sequence[LegacyCalls]:
+        """Everything counted, the latest call first."""
