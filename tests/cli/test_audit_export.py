@@ -27,7 +27,7 @@ from infrastructure.keys.signing_key import SigningKey, signing_key_of
 from infrastructure.log.codec import encode
 from projections.audit.search import AuditFilter
 from projections.versions.parked import parked_in, skip
-from tests.cli.test_command_line import COMMAND, run
+from tests.support.command import COMMAND, run
 from tests.support.server import until
 from tests.support.stories import (
     ACME,

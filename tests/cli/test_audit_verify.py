@@ -16,7 +16,7 @@ from domain.errors import ConfigurationError
 from infrastructure.configuration.settings import load_settings
 from infrastructure.keys.signing_key import read_public_key, signing_key_of
 from projections.versions.verification import verify
-from tests.cli.test_command_line import run
+from tests.support.command import run
 from tests.support.small_log import SECRET, TICKETS, chronicle
 
 

@@ -1,12 +1,10 @@
 """The command line, as an operator runs it: a process, its output, its exit code."""
 
 import json
-import os
 import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -25,8 +23,8 @@ from domain.errors import StoreUnavailable
 from domain.origin import Origin, milliseconds
 from domain.ticket.commands import CreateTicket
 from infrastructure.configuration.settings import load_settings
+from tests.support.command import COMMAND, run, settings, start_process
 
-COMMAND: Final = Path(sys.executable).with_name("ticketbook")
 ORG: Final = "52f22665a60c12d289185d95"
 
 
@@ -44,17 +42,6 @@ def store(tmp_path: Path) -> str:
         for running in service.projections.values():
             assert running.live_version.progress.wait(3, timeout=10)
     return address
-
-
-def run(*arguments: str, store: str | None = None, **environment: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
-    if store:
-        kept["TICKETBOOK_STORE"] = store
-    done = subprocess.run(
-        [COMMAND, *arguments], env=kept | environment, capture_output=True, text=True, timeout=60
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 def test_an_error_begins_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -275,10 +262,10 @@ def test_who_cancels_ends_the_rebuild_with_five_and_what_is_left_is_dropped(stor
     with open_stores(load_settings({"TICKETBOOK_STORE": store})) as stores:
         stores.tickets.begin(3, 1)
         stores.tickets.control(paused=True)
-        rebuild = start("projections", "rebuild", "tickets", store=store)
+        rebuild = start_process("projections", "rebuild", "tickets", store=store)
         said = told(rebuild, "resume tickets")
         assert "paused: go on with ticketbook projections resume tickets" in said
-        cancel = start("projections", "cancel", "tickets", store=store)
+        cancel = start_process("projections", "cancel", "tickets", store=store)
         told(cancel, "waiting 10 s until nobody reads it")
         cancel.send_signal(signal.SIGINT)
         assert "drop-old tickets deletes what is left" in cancel.communicate(timeout=30)[1]
@@ -287,17 +274,6 @@ def test_who_cancels_ends_the_rebuild_with_five_and_what_is_left_is_dropped(stor
         err = run("projections", "drop-old", "--dry-run", store=store)[2]
         assert err == "tickets: would drop versions: 2.\n"
         assert stores.tickets.leftovers() == [2]
-
-
-def start(*arguments: str, store: str) -> "subprocess.Popen[str]":
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
-    return subprocess.Popen(
-        [COMMAND, *arguments],
-        env=kept | {"TICKETBOOK_STORE": store},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def told(process: "subprocess.Popen[str]", text: str) -> str:
@@ -400,11 +376,10 @@ def test_a_check_says_what_it_could_not_compare(store: str) -> None:
     "command", ["audit search", "audit search --json", "audit export", "projections status"]
 )
 def test_output_that_has_no_room_is_told(store: str, command: str) -> None:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [COMMAND, *command.split()],
-            env=kept | {"TICKETBOOK_STORE": store},
+            env=settings(store, {}),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -523,12 +498,7 @@ def test_serving_on_a_taken_port_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_service_gives_its_leases_up(tmp_path: Path, stop: signal.Signals) -> None:
     address = f"sqlite:///{tmp_path}/store.db"
-    service = subprocess.Popen(
-        [COMMAND, "serve", "--port", "0"],
-        env=os.environ | {"TICKETBOOK_STORE": address},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    service = start_process("serve", "--port", "0", store=address)
     with open_stores(load_settings({"TICKETBOOK_STORE": address})) as stores:
         deadline = monotonic() + 20
         while not ((lease := stores.leases.current("audit@1")) and not lease.expired):

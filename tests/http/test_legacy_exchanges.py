@@ -7,7 +7,7 @@ import pytest
 from pymongo.database import Database
 
 from infrastructure.mongodb.client import Document
-from tests.cli.test_command_line import run
+from tests.support.command import run
 from tests.support.old_backend import RECORDED, Conversation, OldBackend, old_backend
 from tests.support.server import environment
 

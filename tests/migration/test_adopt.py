@@ -13,7 +13,7 @@ from domain.origin import Origin, milliseconds
 from domain.ticket.commands import RetireTicket
 from infrastructure.configuration.settings import load_settings
 from infrastructure.mongodb.client import Document
-from tests.cli.test_command_line import run as run_anywhere
+from tests.support.command import run as run_anywhere
 from tests.support.server import SECRET, environment, serving
 
 MADE = datetime(2025, 3, 24, 7, 2, 32, 431000, tzinfo=UTC)

@@ -19,8 +19,8 @@ from domain.origin import Origin, milliseconds
 from domain.ticket.commands import CreateTicket, RetireTicket
 from infrastructure.configuration.settings import load_settings
 from infrastructure.mongodb.client import Document, database
-from tests.cli.test_command_line import COMMAND
-from tests.cli.test_command_line import run as run_anywhere
+from tests.support.command import COMMAND
+from tests.support.command import run as run_anywhere
 from tests.support.following import prove
 from tests.support.old_system import content, fill, record
 from tests.support.server import SECRET, environment, new_id

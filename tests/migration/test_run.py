@@ -25,7 +25,7 @@ from domain.ticket.state import fold
 from infrastructure.configuration.settings import load_settings
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.mongodb.client import Document
-from tests.cli.test_command_line import COMMAND
+from tests.support.command import COMMAND
 from tests.support.migrating import (
     DIRTY,
     DUMPS,

@@ -27,7 +27,7 @@ from infrastructure.migration import translators
 from infrastructure.migration.records import Translation
 from infrastructure.migration.source import documents
 from infrastructure.migration.translators import translating
-from tests.cli.test_command_line import COMMAND
+from tests.support.command import COMMAND
 from tests.support.migrating import DUMPS, migrate, migrated
 from tests.support.old_system import record
 from tests.support.server import environment, until

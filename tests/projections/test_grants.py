@@ -20,8 +20,8 @@ from projections.audit import histories as walks
 from projections.audit.grants import Grant, Place, Question, TicketGrants, grants_between
 from projections.audit.histories import Reader
 from projections.audit.projection import AuditEntry
-from tests.cli.test_command_line import run
 from tests.support.audit_questions import fill
+from tests.support.command import run
 from tests.support.histories import FEATURES, SYSTEMS, Lives, entries_of
 from tests.support.server import Client, Served, environment, refused, seen, serving
 from tests.support.stories import ACME, create, id_, rename

@@ -18,7 +18,7 @@ from infrastructure.configuration.settings import load_settings
 from infrastructure.journal.entries import Journal, JournalEntry
 from infrastructure.journal.writer import JournalWriter
 from infrastructure.mongodb.client import Document
-from tests.cli.test_command_line import run
+from tests.support.command import run
 from tests.support.server import Client, Served, refused, serving
 from tests.support.view_rows import ACME, GLOBEX, START, Opened, open_store
 

@@ -28,8 +28,8 @@ from infrastructure.migration.proofs import Backup, Proofs, Verified
 from infrastructure.migration.records import stream_id
 from infrastructure.migration.restoring import digest_of, raw, shape_of
 from infrastructure.mongodb.client import Document
-from tests.cli.test_command_line import COMMAND
-from tests.cli.test_command_line import run as run_anywhere
+from tests.support.command import COMMAND
+from tests.support.command import run as run_anywhere
 from tests.support.old_system import RAW, content
 from tests.support.server import SECRET, environment
 

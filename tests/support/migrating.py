@@ -13,7 +13,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from infrastructure.mongodb.client import Document, database
-from tests.cli.test_command_line import run as run_anywhere
+from tests.support.command import run as run_anywhere
 from tests.support.old_system import RAW
 from tests.support.server import SECRET
 
