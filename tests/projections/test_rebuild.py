@@ -135,7 +135,7 @@ def test_an_interrupted_build_goes_on_where_it_stopped_and_ends_the_same(
     killed_after: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(build_module, "STRETCH", 1)
+    monkeypatch.setattr(build_module, "SLICE", 1)
     monkeypatch.setattr(build_module, "FLUSH_SECONDS", 0.0)
     live = house.live(projection)
     followed(live, 1)
