@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Queue
 from tempfile import TemporaryDirectory
 from threading import Thread
-from time import monotonic, sleep
+from time import clock_gettime, monotonic, pthread_getcpuclockid, sleep
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
@@ -163,10 +163,11 @@ class Wire:
 class Served:
     """A service in this process, over HTTP."""
 
-    def __init__(self, url: str, service: Service, stack: ExitStack) -> None:
+    def __init__(self, url: str, service: Service, stack: ExitStack, clock: int) -> None:
         self.url = url
         self.service = service
         self._stack = stack
+        self._clock = clock
 
     def client(self, org: str | None = None, **claims: str) -> Client:
         """A client of a new organisation, or of `org`; closed at the end."""
@@ -176,6 +177,10 @@ class Served:
     def head(self) -> int:
         """Position of the last event, read from the store."""
         return self.service.log.head()
+
+    def processor_seconds(self) -> float:
+        """Processor time that the thread of the event loop has spent so far."""
+        return clock_gettime(self._clock)
 
 
 @contextmanager
@@ -195,7 +200,9 @@ def serving(store_url: str, **settings: str) -> Iterator[Served]:
         stack.callback(setattr, server, "should_exit", True)
         until(lambda: server.started or not thread.is_alive())
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield Served(f"http://127.0.0.1:{port}", service, stack)
+        assert thread.ident
+        clock = pthread_getcpuclockid(thread.ident)
+        yield Served(f"http://127.0.0.1:{port}", service, stack, clock)
 
 
 class ServerProcess:
