@@ -4,42 +4,42 @@ line and tests. Only this module chooses concrete classes."""
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event, Thread
-from typing import Any, Final, cast
+from typing import Final
 from uuid import uuid4
 
 import structlog
 
 from api.use_cases.jobs import JobRunner
+from api.use_cases.service import Legacy, Service
+from api.use_cases.workers import Workers
 from domain.log.ports import Clock
 from infrastructure.configuration.addresses import MongoDBStore, SQLiteStore
 from infrastructure.configuration.catalogue_file import CatalogueFile
 from infrastructure.configuration.settings import Settings, SharedSecret
+from infrastructure.ids import new_id as random_id
 from infrastructure.journal.writer import JournalWriter
 from infrastructure.keys.credentials import Tokens, secret_tokens
 from infrastructure.keys.issuer_keys import issuer_tokens
 from infrastructure.keys.secret_file import auth_of
 from infrastructure.legacy_access.tokens import LegacyTokens
 from infrastructure.legacy_access.usage import UsageCounter
-from infrastructure.legacy_access.users import LegacyUsers, open_users
-from infrastructure.legacy_usage import LegacyUsage
+from infrastructure.legacy_access.users import open_users
 from infrastructure.log.group_commit import BATCH
 from infrastructure.log.ticket_log import TAIL, TicketLog
 from infrastructure.log.writer import REMEMBERED, Writer
 from infrastructure.mongodb.stores import open_mongodb, open_mongodb_to_read
 from infrastructure.sqlite.stores import open_sqlite, open_sqlite_to_read
-from infrastructure.stores import AuditView, Notes, Stores
+from infrastructure.stores import AuditView, Notes, Stores, TicketsView
 from projections.audit.projection import AUDIT
 from projections.running.progress import Progress
-from projections.running.projection import Projection
 from projections.tickets.projection import TICKETS
-from projections.tickets.search import TicketReader
 from projections.versions.followed import LiveProjection
-from projections.versions.registry import Versions
 
 _PAUSE: Final = 0.2
 """Seconds before listening again after a failure."""
@@ -48,45 +48,6 @@ _MUCH: Final = 2_000
 """Commands of an operator write that much at once, and remember no more of it."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Legacy:
-    """What it takes to answer the old system's callers."""
-
-    tokens: LegacyTokens
-    users: LegacyUsers
-    counter: UsageCounter
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """Everything a way in needs. `legacy` is None where the old system's callers are not
-    answered; `legacy_usage` tells of them anyway."""
-
-    settings: Settings
-    catalogue: CatalogueFile
-    tokens: Tokens
-    log: TicketLog
-    writer: Writer
-    journal: JournalWriter
-    head: Progress
-    projections: Mapping[str, LiveProjection[Any]]
-    operator: JobRunner
-    legacy: Legacy | None
-    legacy_usage: LegacyUsage
-    notes: Notes
-    clock: Clock
-
-    @property
-    def tickets(self) -> TicketReader:
-        """The live version of the tickets."""
-        return cast(TicketReader, self.projections[TICKETS.name].live_version.view)
-
-    @property
-    def audit(self) -> AuditView:
-        """The live version of the audit log."""
-        return cast(AuditView, self.projections[AUDIT.name].live_version.view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +73,7 @@ def open_service(
     settings: Settings,
     *,
     clock: Clock = now,
+    new_id: Callable[[], str] = random_id,
     run_projections: bool = True,
     watch: bool = True,
 ) -> Iterator[Service]:
@@ -139,40 +101,42 @@ def open_service(
         stack.callback(writer.close)
         journal = JournalWriter(stores.journal)
         stack.callback(journal.close)
-        projections: dict[str, LiveProjection[Any]] = {}
-        for projection, versions in projection_kinds(stores).values():
-            live = LiveProjection(
-                projection, versions, log, stores.leases, clock, head, holder, run=run_projections
-            )
-            stack.callback(live.close)
-            projections[projection.name] = live
-        operator = JobRunner(stores.operations, stores.leases, clock)
-        stack.callback(operator.close)
-        if watch:
-            _watch(stores, log, head, projections, stack)
-        yield Service(
-            settings,
-            catalogue,
-            tokens,
-            log,
-            writer,
-            journal,
-            head,
-            projections,
-            operator,
-            _legacy(settings, stores, clock, stack),
-            stores.legacy_usage,
-            stores.notes,
-            clock,
+        live = partial(
+            LiveProjection,
+            log=log,
+            leases=stores.leases,
+            clock=clock,
+            head=head,
+            holder=holder,
+            run=run_projections,
         )
-
-
-def projection_kinds(stores: Stores) -> Mapping[str, tuple[Projection[Any], Versions[Any]]]:
-    """Every projection by name, with the versions of its view."""
-    return {
-        TICKETS.name: (TICKETS, stores.tickets),
-        AUDIT.name: (AUDIT, stores.audit),
-    }
+        tickets: LiveProjection[TicketsView] = live(TICKETS, stores.tickets)
+        stack.callback(tickets.close)
+        audit: LiveProjection[AuditView] = live(AUDIT, stores.audit)
+        stack.callback(audit.close)
+        jobs = JobRunner(stores.operations, stores.leases, clock, new_id)
+        stack.callback(jobs.close)
+        service = Service(
+            settings=settings,
+            catalogue=catalogue,
+            tokens=tokens,
+            log=log,
+            writer=writer,
+            journal=journal,
+            head=head,
+            tickets=tickets,
+            audit=audit,
+            jobs=jobs,
+            workers=Workers(settings, open_stores),
+            legacy=_legacy(settings, stores, clock, stack),
+            legacy_usage=stores.legacy_usage,
+            notes=stores.notes,
+            clock=clock,
+            new_id=new_id,
+        )
+        if watch:
+            _watch(stores, service, stack)
+        yield service
 
 
 @contextmanager
@@ -215,20 +179,14 @@ def _legacy(settings: Settings, stores: Stores, clock: Clock, stack: ExitStack) 
     return Legacy(LegacyTokens(settings.legacy_jwt_secret, clock), users, counter)
 
 
-def _watch(
-    stores: Stores,
-    log: TicketLog,
-    head: Progress,
-    projections: Mapping[str, LiveProjection[Any]],
-    stack: ExitStack,
-) -> None:
+def _watch(stores: Stores, service: Service, stack: ExitStack) -> None:
     """Learn of what other processes do: their commits, and the views they keep current."""
     stop = Event()
 
     def look() -> None:
         for _ in stores.watcher.changes(stop):
-            head.advance(log.head())
-            for projection in projections.values():
+            service.head.advance(service.log.head())
+            for projection in service.projections.values():
                 projection.look()
 
     def watch() -> None:

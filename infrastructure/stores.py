@@ -1,6 +1,6 @@
 """What a store offers, whichever it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from threading import Event
 from typing import Any, Protocol
@@ -11,9 +11,10 @@ from infrastructure.journal.entries import Journal
 from infrastructure.legacy_usage import LegacyUsage
 from infrastructure.log.ordered_log import OrderedLog
 from projections.audit.as_of import PastReader
-from projections.audit.projection import AuditEntry
+from projections.audit.projection import AUDIT, AuditEntry
 from projections.audit.search import AuditReader
-from projections.running.projection import Leases, View
+from projections.running.projection import Leases, Projection, View
+from projections.tickets.projection import TICKETS
 from projections.tickets.search import TicketReader
 from projections.versions.registry import Versions
 
@@ -67,3 +68,11 @@ class Stores:
     watcher: Watcher
     legacy_usage: LegacyUsage
     notes: Notes
+
+    def kind(self, name: str) -> tuple[Projection[Any], Versions[Any]]:
+        """The projection of that name, with the versions of its view."""
+        kinds: Mapping[str, tuple[Projection[Any], Versions[Any]]] = {
+            TICKETS.name: (TICKETS, self.tickets),
+            AUDIT.name: (AUDIT, self.audit),
+        }
+        return kinds[name]

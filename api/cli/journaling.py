@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from api.composition import Service
+from api.use_cases.service import Service
 from domain.origin import milliseconds
 from infrastructure.journal.entries import JournalEntry
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import typer
 
 from api.cli.output import log_for_people, reporting
-from api.composition import History, Service, open_history, open_service
+from api.composition import History, open_history, open_service
+from api.use_cases.service import Service
 from domain.catalogue import Catalogue
 from domain.errors import ConfigurationError
 from infrastructure.configuration.addresses import SQLiteStore

@@ -10,7 +10,8 @@ import typer
 
 from api.cli.output import Exit, reporting, say
 from api.cli.token import EVERYTHING, EXAMPLE_ORG, new_token
-from api.composition import Service, open_service
+from api.composition import open_service
+from api.use_cases.service import Service
 from domain.errors import ConfigurationError
 from infrastructure.configuration.addresses import is_loopback
 from infrastructure.configuration.settings import Settings, load_settings

@@ -3,8 +3,8 @@
 from typing import Final
 
 from api.cli.output import say
-from api.composition import Service
 from api.use_cases.parked import blocking_parked
+from api.use_cases.service import Service
 from domain.errors import ProjectionBehind
 from projections.audit.projection import AUDIT
 from projections.audit.search import AuditFilter
@@ -28,7 +28,7 @@ def wait_for_audit_of(service: Service, where: AuditFilter) -> None:
     if where.before_position is not None:
         head = min(head, max(where.before_position - 1, 0))
     _wait(service, head, " Or ask with --before-position for what is there.")
-    if parked := blocking_parked(service, service.audit, head, where.org_id, where.ticket_id):
+    if parked := blocking_parked(service, service.audit.view, head, where.org_id, where.ticket_id):
         say(_missing(parked))
 
 
@@ -36,12 +36,12 @@ def refuse_if_parked(
     service: Service, position: int, org: str | None, ticket: str | None = None
 ) -> None:
     """Raises `ProjectionBehind` when something that happened up to a position does not show."""
-    if parked := blocking_parked(service, service.audit, position, org, ticket):
+    if parked := blocking_parked(service, service.audit.view, position, org, ticket):
         raise ProjectionBehind(_missing(parked))
 
 
 def _wait(service: Service, position: int, else_: str = "") -> None:
-    progress = service.projections[AUDIT.name].live_version.progress
+    progress = service.audit.live_version.progress
     if not progress.wait(position, _WAIT_SECONDS):
         raise ProjectionBehind(
             f"The audit log stands at position {progress.position}, not yet at {position}. "

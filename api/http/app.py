@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
-from api.composition import Service
 from api.http.errors import failures, problems
 from api.http.middleware.envelope import Envelope
 from api.http.middleware.express import Express
@@ -31,6 +30,7 @@ from api.http.routes import (
 )
 from api.legacy import routes, sockets
 from api.legacy.door import LegacyTickets
+from api.use_cases.service import Service
 
 
 def create_app(service: Service) -> FastAPI:

@@ -4,8 +4,8 @@ import socket
 
 import uvicorn
 
-from api.composition import Service
 from api.http.app import create_app
+from api.use_cases.service import Service
 
 
 def run(service: Service, listener: socket.socket) -> None:

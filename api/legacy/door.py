@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
-from bson import ObjectId
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as Figure
 
-from api.composition import Legacy, Service
 from api.http.request.submission import Submitter
 from api.legacy.bodies import (
     WriteRequest,
@@ -23,6 +21,7 @@ from api.legacy.bodies import (
 )
 from api.legacy.refusals import NO_TICKET, LegacyRefusal
 from api.use_cases import freshness
+from api.use_cases.service import Legacy, Service
 from domain.deciding import Outcome, Submission
 from domain.errors import LegacyUsersUnavailable, ProjectionBehind, StoreCorrupt
 from domain.origin import Origin, milliseconds
@@ -127,7 +126,9 @@ class LegacyTickets:
             occurred_at=milliseconds(self._service.clock()),
         )
         if wishes.ticket_id is None:
-            return created_json(await self._run(_creation(wishes, org_id, system, origin)))
+            return created_json(
+                await self._run(_creation(self._service.new_id(), wishes, org_id, system, origin))
+            )
         ticket_id = wishes.ticket_id
         held = await self._in_thread(lambda: self._held(ticket_id))
         if held is None or (held.org_id, held.system) != (org_id, system):
@@ -157,14 +158,14 @@ class LegacyTickets:
 
     def _held(self, ticket_id: str) -> Ticket | None:
         """The ticket, from the log where the view does not show it yet."""
-        found = self._service.tickets.get(ticket_id)
+        found = self._service.tickets.view.get(ticket_id)
         if found is None:
             found = fold(self._service.log.histories([ticket_id]).get(ticket_id, ()))
         return None if found is None or found.retired else found
 
     def _find(self, where: TicketFilter) -> list[Ticket]:
         found: list[Ticket] = []
-        reader = self._service.tickets
+        reader = self._service.tickets.view
         while True:
             page = reader.find(where, found[-1].id if found else None, _PAGE)
             found += page
@@ -201,7 +202,7 @@ class LegacyTickets:
     async def _shown(self, outcome: Outcome) -> None:
         live = await freshness.live_version(self._service, "tickets")
         await freshness.reached(live.progress, outcome.position, "The view of tickets")
-        found = await self._in_thread(lambda: self._service.tickets.get(outcome.ticket_id))
+        found = await self._in_thread(lambda: self._service.tickets.view.get(outcome.ticket_id))
         if found is None or found.position < outcome.position:  # parked
             raise ProjectionBehind(f"Ticket {outcome.ticket_id} does not show yet.")
 
@@ -221,9 +222,11 @@ def _grants(ticket: Ticket) -> tuple[str, ...]:
     return () if ticket.retired else ticket.features
 
 
-def _creation(wishes: WriteRequest, org_id: str, system: str, origin: Origin) -> CreateTicket:
+def _creation(
+    ticket_id: str, wishes: WriteRequest, org_id: str, system: str, origin: Origin
+) -> CreateTicket:
     return CreateTicket(
-        ticket_id=str(ObjectId()),
+        ticket_id=ticket_id,
         origin=origin,
         org_id=org_id,
         system=system,

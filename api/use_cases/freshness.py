@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, TypeVar
 from anyio import to_thread
 from fastapi import Header
 
-from api.composition import Service
 from api.http.request.callers import Call
 from api.use_cases.parked import blocking_parked
+from api.use_cases.service import Service
 from api.wire.moments import LARGEST
 from domain.errors import ProjectionBehind
 from projections.running.progress import Progress

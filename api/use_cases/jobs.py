@@ -8,7 +8,6 @@ from time import sleep
 from typing import Any, Final
 
 import structlog
-from bson import ObjectId
 
 from domain.errors import JobRunning, StoreUnavailable, TicketbookError
 from domain.log.ports import Clock
@@ -33,10 +32,13 @@ class _Stopped(Exception):
 class JobRunner:
     """Starts operations, one of a kind per projection at a time in all processes together."""
 
-    def __init__(self, records: Jobs, leases: Leases, clock: Clock) -> None:
+    def __init__(
+        self, records: Jobs, leases: Leases, clock: Clock, new_id: Callable[[], str]
+    ) -> None:
         self._records = records
         self._leases = leases
         self._clock = clock
+        self._new_id = new_id
         self._stop = Event()
         self._threads: list[Thread] = []
 
@@ -51,7 +53,7 @@ class JobRunner:
         """Do `work` in the background; the record it is told in from now on. What it returns is
         the operation's result. Raises `OperationRunning`."""
         started_at = milliseconds(self._clock())
-        operation = Job(str(ObjectId()), kind, projection, "running", by, reason, started_at)
+        operation = Job(self._new_id(), kind, projection, "running", by, reason, started_at)
         if self._leases.acquire(_lease(operation), operation.id, LEASE_SECONDS) is None:
             raise JobRunning(
                 f"There is an operation of this kind on {projection} already. "

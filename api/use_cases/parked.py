@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-from api.composition import Service
+from api.use_cases.service import Service
 from domain.errors import StoreCorrupt
 from domain.ticket.state import fold
 from projections.running.projection import Parked, View
@@ -29,7 +29,7 @@ def _belongs(service: Service, ticket_id: str, org_id: str | None) -> bool:
     if org_id is None:
         return True
     with suppress(StoreCorrupt):
-        if ticket := service.tickets.get(ticket_id):
+        if ticket := service.tickets.view.get(ticket_id):
             return ticket.org_id == org_id
     with suppress(StoreCorrupt):
         ticket = fold(service.log.histories([ticket_id]).get(ticket_id, ())[:1])

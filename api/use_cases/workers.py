@@ -6,13 +6,13 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar, cast
 
-from api.composition import now, open_stores, projection_kinds
 from domain.errors import StoreUnavailable
 from infrastructure.configuration.settings import Settings
 from infrastructure.log.ticket_log import TicketLog
@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 Work = Callable[[Stores, At], T]
 """What a process does. What it is given to call raises in it once nobody waits any more."""
+
+OpenStores = Callable[[Settings], AbstractContextManager[Stores]]
+"""Opens the store that the settings name; a function of a module, as each process imports it."""
 
 _NICENESS: Final = 10
 """A tenth of what others get of a processor that all of them want: clients notice little of that,
@@ -46,8 +49,9 @@ class Workers:
     """A process for each piece of work, on the store that the settings name. They stand back
     behind whatever else runs on the machine."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, open_stores: OpenStores) -> None:
         self._settings = settings
+        self._open_stores = open_stores
 
     @contextmanager
     def build(self, projection: str, build: Build) -> Iterator[Builders]:
@@ -73,7 +77,7 @@ class Workers:
 
     @contextmanager
     def _start(self, work: Work[T]) -> Iterator["_Process[T]"]:
-        process = _Process(self._settings, work)
+        process = _Process(self._settings, self._open_stores, work)
         try:
             yield process
         finally:
@@ -83,12 +87,12 @@ class Workers:
 class _Process(Generic[T]):
     """One piece of work, in a process that was started for it."""
 
-    def __init__(self, settings: Settings, work: Work[T]) -> None:
+    def __init__(self, settings: Settings, open_stores: OpenStores, work: Work[T]) -> None:
         self.position = 0
         self._said: tuple[str, Any] | None = None
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe(duplex=False)
-        arguments = (settings, work, os.getpid(), theirs)
+        arguments = (settings, open_stores, work, os.getpid(), theirs)
         self._process = context.Process(target=_run, args=arguments, daemon=True)
         self._process.start()
         with suppress(ProcessLookupError):  # it failed already, and its end will say so
@@ -144,7 +148,9 @@ class _Unwanted(Exception):
     """Whoever started this process is gone."""
 
 
-def _run(settings: Settings, work: Work[Any], parent: int, pipe: Connection) -> None:
+def _run(
+    settings: Settings, open_stores: OpenStores, work: Work[Any], parent: int, pipe: Connection
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us decides when to stop
     gc.disable()  # millions of objects without a cycle: looking for one takes a third of the time
 
@@ -169,7 +175,7 @@ def _run(settings: Settings, work: Work[Any], parent: int, pipe: Connection) -> 
 
 
 def _build(name: str, build: Build, number: int, stores: Stores, at: At) -> None:
-    _, versions = projection_kinds(stores)[name]
+    _, versions = stores.kind(name)
     build_partition(_projected(name, build.version, stores), versions, build, number, at)
 
 
@@ -182,6 +188,10 @@ def _compare(name: str, live: int, new: int, stores: Stores, at: At) -> Sequence
 
 
 def _projected(name: str, version: int, stores: Stores) -> Projected[Any]:
-    projection, versions = projection_kinds(stores)[name]
+    projection, versions = stores.kind(name)
     view, log = versions.view(version), TicketLog(stores.log)
-    return Projected(projection, view, log, stores.leases, now, versions.skipped)
+    return Projected(projection, view, log, stores.leases, _now, versions.skipped)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

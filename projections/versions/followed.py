@@ -78,6 +78,11 @@ class LiveProjection(Generic[V]):
         return known or self._live
 
     @property
+    def view(self) -> V:
+        """The view to show readers. Asks the store which that is, if need be."""
+        return self.live_version.view
+
+    @property
     def known(self) -> Followed[V] | None:
         """The version to show readers, unless the store must be asked again which that is."""
         return self._live if monotonic() - self._read_at <= FRESH else None

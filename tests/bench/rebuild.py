@@ -112,6 +112,8 @@ def _rebuild(
     """Events a second until a new version is live."""
     started = perf_counter()
     with open_stores(settings) as stores:
-        found = rebuild(live, stores.log.head, holder(), Workers(settings), shares(), tell)
+        found = rebuild(
+            live, stores.log.head, holder(), Workers(settings, open_stores), shares(), tell
+        )
     assert (found.state, found.live) == ("switched", [])
     return events / (perf_counter() - started)

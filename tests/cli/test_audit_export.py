@@ -14,10 +14,11 @@ from typing import Any, Final
 
 import pytest
 
-from api.composition import Service, open_service
+from api.composition import open_service
 from api.export.check import ExportReport, check_export
 from api.export.export import SIGNED, Exporting, export, export_text
 from api.export.formats import FIELDS, FORMATS, Format
+from api.use_cases.service import Service
 from api.wire.models import entry_json, iso
 from domain.errors import ChainBroken, ExportBroken, ProjectionBehind
 from domain.ticket.commands import ImportTicket
@@ -109,7 +110,9 @@ def test_an_export_holds_every_entry_and_is_what_was_signed(
     service: Service, key: SigningKey, style: Format
 ) -> None:
     content = b"".join(export(exporting(service, key, style)))
-    everything = service.audit.search(AuditFilter(None), beyond=None, limit=99, newest_first=False)
+    everything = service.audit.view.search(
+        AuditFilter(None), beyond=None, limit=99, newest_first=False
+    )
 
     checked = check(content, key)
 
@@ -163,7 +166,7 @@ def test_a_filtered_export_is_verifiable_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("api.export.export._DENSE", dense)
-    matching = service.audit.search(where, beyond=None, limit=99, newest_first=False)
+    matching = service.audit.view.search(where, beyond=None, limit=99, newest_first=False)
 
     content = b"".join(export(exporting(service, key, style, where)))
 

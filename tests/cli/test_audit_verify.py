@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from api.composition import Service
 from api.export.heads import head_text, read_head, signed_head
+from api.use_cases.service import Service
 from domain.errors import ConfigurationError
 from infrastructure.configuration.settings import load_settings
 from infrastructure.keys.signing_key import read_public_key, signing_key_of

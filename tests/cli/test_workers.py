@@ -24,7 +24,7 @@ def settings(store_url: str) -> Iterator[Settings]:
     with open_service(settings, run_projections=False) as service:
         versions = service.projections["tickets"].versions
         build, view = versions.begin(EVENTS, 2), versions.view(2)
-        with Workers(settings).build("tickets", build) as builders:
+        with Workers(settings, open_stores).build("tickets", build) as builders:
             while view.loaded() != {0: EVENTS, 1: EVENTS}:
                 builders.check()
         view.complete(EVENTS)
@@ -43,15 +43,15 @@ def test_a_worker_that_is_killed_is_told_and_one_that_is_interrupted_leaves_nobo
             child.kill()
 
     with pytest.raises(StoreUnavailable, match="ended early: exit code -9"):
-        Workers(settings).verify("tickets", 2, kill)
+        Workers(settings, open_stores).verify("tickets", 2, kill)
     assert niceness == [10]
 
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Workers(settings).verify("tickets", 2, interrupt)
+        Workers(settings, open_stores).verify("tickets", 2, interrupt)
     assert multiprocessing.active_children() == []
 
-    found = Workers(settings).verify("tickets", 2, lambda _: None)
+    found = Workers(settings, open_stores).verify("tickets", 2, lambda _: None)
     assert (found.position, found.rows, found.differences) == (EVENTS, EVENTS // 5, [])

@@ -81,6 +81,7 @@ ROOMS: dict[str, tuple[str | set[str], ...]] = {
     "projections": ("running", "tickets", "audit", "versions"),
     "infrastructure": (
         "terminal",
+        "ids",
         "logging",
         "configuration",
         "log",

@@ -131,7 +131,7 @@ def test_what_differs_is_found_and_repaired_over_http(served: Served) -> None:
     operator, client = served.client("*"), served.client()
     ticket = client.created()
     view: Any = served.service.projections["tickets"].live_version.projected.view
-    fence = served.service.operator._leases.seize("tickets@1", "a vandal", 0.1)
+    fence = served.service.jobs._leases.seize("tickets@1", "a vandal", 0.1)
     view.mend({ticket["_id"]: None}, fence)
 
     found = ended(operator, started(operator, "tickets/verify"))["result"]

@@ -15,7 +15,8 @@ from bson.datetime_ms import DatetimeMS
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from api.composition import Service, now, open_service
+from api.composition import now, open_service
+from api.use_cases.service import Service
 from domain.errors import SourceUnusable
 from domain.origin import Origin, milliseconds
 from domain.ticket.commands import ImportTicket, QuarantineRecord, RenameTicket, RetireTicket

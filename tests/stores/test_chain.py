@@ -156,7 +156,9 @@ def test_audit_entries_carry_the_hashes_of_their_events(store_url: str) -> None:
     with open_service(settings) as service:
         service.writer.execute(create(id_(2)))
         assert service.projections["audit"].live_version.progress.wait(5, 10)
-        entries = service.audit.search(AuditFilter(None), beyond=None, limit=10, newest_first=False)
+        entries = service.audit.view.search(
+            AuditFilter(None), beyond=None, limit=10, newest_first=False
+        )
         stored = service.log.read(0, 10)
     assert [entry.position for entry in entries] == [1, 2, 3, 4, 5]
     assert [entry.hash for entry in entries] == [recorded.hash for recorded in stored]
@@ -178,7 +180,7 @@ def test_every_store_and_every_rebuild_give_the_same_head(store_url: str) -> Non
         audit = service.projections["audit"]
         assert audit.live_version.progress.wait(position, 10)
         before = dict(audit.live_version.view.rows())
-        rebuild(audit, service.log.head, "test", Workers(settings), 1, lambda _: None)
+        rebuild(audit, service.log.head, "test", Workers(settings, open_stores), 1, lambda _: None)
         assert audit.live_version.view.name == "audit@2"
         assert dict(audit.live_version.view.rows()) == before
         assert audit.live_version.view.parked().keys() == {id_(9)}

@@ -13,8 +13,9 @@ from bson import BSON, Decimal128, ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
-from api.composition import Service, open_service
+from api.composition import open_service
 from api.export.heads import signed_head
+from api.use_cases.service import Service
 from domain.deciding import Submission
 from domain.errors import ChainBroken, StoreCorrupt
 from domain.log.chain import EMPTY, Head, next_hash

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from api.composition import Service, open_service
+from api.composition import open_service
+from api.use_cases.service import Service
 from infrastructure.configuration.settings import load_settings
 from tests.support.stories import create, id_, rename
 

@@ -26,11 +26,11 @@ from api.cli.output import (
     say,
 )
 from api.cli.waiting import wait_for_audit, wait_for_audit_of
-from api.composition import Service
 from api.export.check import ExportReport, check_export
 from api.export.export import Exporting, export
 from api.export.formats import FORMATS
 from api.export.heads import read_head, signed_head
+from api.use_cases.service import Service
 from domain.errors import ConfigurationError, ProjectionBehind
 from domain.log.chain import Head
 from domain.origin import milliseconds
@@ -86,7 +86,7 @@ def export_entries(
     is signed; without it the export was interrupted."""
     with open_for_command(watch=True) as service:
         wait_for_audit_of(service, where)
-        audit = service.projections["audit"]
+        audit = service.audit
         key, began = signing_key_of(service.settings), milliseconds(service.clock())
         asked = Exporting(
             *(audit.live_version.view, service.log, key, where, FORMATS[style.value], began),
@@ -215,7 +215,7 @@ _UNCOMPARED: Final = _Compared()
 
 def _compared(service: Service) -> _Compared:
     say("Comparing the audit entries with the events …")
-    behind, audit = False, service.projections["audit"]
+    behind, audit = False, service.audit
     try:
         wait_for_audit(service)
     except ProjectionBehind as error:

@@ -11,7 +11,7 @@ from api.cli.moments import ZONE, day, when
 from api.cli.opening import hexadecimal, open_for_command
 from api.cli.output import Json, example, print_json, print_table
 from api.cli.waiting import refuse_if_parked, wait_for_audit
-from api.composition import Service
+from api.use_cases.service import Service
 from api.wire.grants import grants_json
 from api.wire.models import difference_json, iso, then_json
 from api.wire.moments import no_position, span_of
@@ -139,13 +139,13 @@ def _position(service: Service, asked: int | datetime | None) -> int:
 def _position_at(service: Service, moment: datetime) -> int:
     """That of the last event recorded at a moment or before; the head, if nothing was later."""
     head = wait_for_audit(service)
-    found = service.audit.position_at(moment)
+    found = service.audit.view.position_at(moment)
     return head if found is None else found
 
 
 def _tickets(service: Service, position: int, where: TicketFilter, limit: int) -> list[Then]:
     def page(beyond: str | None, wanted: int) -> tuple[Sequence[Then], str | None]:
-        found = service.audit.tickets_at(position, where, beyond=beyond, limit=wanted)
+        found = service.audit.view.tickets_at(position, where, beyond=beyond, limit=wanted)
         return found.tickets, found.beyond
 
     return _read_through(page, limit)
@@ -155,7 +155,9 @@ def _granting(
     service: Service, question: Question, after: int, upto: int, limit: int
 ) -> list[TicketGrants]:
     def page(beyond: Place | None, wanted: int) -> tuple[Sequence[TicketGrants], Place | None]:
-        found = grants_between(service.audit, question, after, upto, beyond=beyond, limit=wanted)
+        found = grants_between(
+            service.audit.view, question, after, upto, beyond=beyond, limit=wanted
+        )
         return found.tickets, found.beyond
 
     return _read_through(page, limit)
@@ -165,7 +167,7 @@ def _differences(
     service: Service, where: AuditFilter, after: int, upto: int, limit: int
 ) -> list[TicketDiff]:
     def page(beyond: int | None, wanted: int) -> tuple[Sequence[TicketDiff], int | None]:
-        found = ticket_diffs(service.audit, where, after, upto, beyond=beyond, limit=wanted)
+        found = ticket_diffs(service.audit.view, where, after, upto, beyond=beyond, limit=wanted)
         return found.diffs, found.beyond
 
     return _read_through(page, limit)

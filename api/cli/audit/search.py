@@ -35,7 +35,9 @@ def search(
         wait_for_audit_of(service, where)
         order = "oldest" if oldest_first else "newest"
         record(service, "audit.searched", given(where) | {"order": order, "limit": limit})
-        found = service.audit.search(where, beyond=None, limit=limit, newest_first=not oldest_first)
+        found = service.audit.view.search(
+            where, beyond=None, limit=limit, newest_first=not oldest_first
+        )
     if json:
         print_json([entry_json(entry) for entry in found])
     else:

@@ -20,7 +20,8 @@ from api.cli.migrate.migrating import (
 from api.cli.migrate.verify import Summary, conclude, print_all
 from api.cli.opening import open_for_command, read_only_if_any
 from api.cli.output import LINE, Exit, Json, example, print_json, print_table, say
-from api.composition import Service, holder, now
+from api.composition import holder, now
+from api.use_cases.service import Service
 from domain.errors import ConfigurationError, NotProven
 from domain.origin import Origin, milliseconds
 from domain.ticket.events import Recorded
@@ -36,7 +37,6 @@ from infrastructure.migration.restoring import Records, raw
 from infrastructure.migration.source import USERS, DatabaseSource, open_source
 from infrastructure.migration.targets import open_targets
 from infrastructure.migration.verify import MigrationCheck
-from projections.tickets.projection import TICKETS
 from projections.versions.repair import leading
 
 app = typer.Typer(
@@ -190,7 +190,7 @@ def _adopt(here: Opened) -> tuple[Taken, str]:
     assert kept is not None
     taken = _compare(here.service, kept)
     _catch_up(here.service)
-    here.service.projections[TICKETS.name].versions.publish()
+    here.service.tickets.versions.publish()
     if first is not None:  # what it did is unchanged the second time
         changed_here = taken.changed_here
         taken = replace(first + taken, unchanged=first.unchanged, changed_here=changed_here)
@@ -206,7 +206,7 @@ def _compare(service: Service, standing: Records) -> Taken:
 def _catch_up(service: Service) -> None:
     """Bring the live version of the tickets up to the end of the log: readers are to find all of
     them in it from the first moment."""
-    live = service.projections[TICKETS.name].live_version
+    live = service.tickets.live_version
     with leading(live.projected, holder()) as (applier, renew):
         while applier.step():
             renew()

@@ -10,7 +10,7 @@ from api.cli.journaling import record
 from api.cli.migrate.migrating import DryRun, Place, SourceOption, database_of, unchanged_here
 from api.cli.opening import open_for_command
 from api.cli.output import Exit, Json, print_json, say
-from api.composition import Service
+from api.use_cases.service import Service
 from domain.errors import NotProven
 from infrastructure.migration.proofs import Backup, Proofs
 from infrastructure.migration.restoring import (

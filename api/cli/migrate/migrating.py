@@ -8,7 +8,7 @@ import typer
 
 from api.cli import journaling as recorded
 from api.cli.output import say
-from api.composition import Service
+from api.use_cases.service import Service
 from api.wire.models import iso
 from domain.catalogue import Catalogue
 from domain.errors import ChangedHere, SourceUnusable, UnknownSystem

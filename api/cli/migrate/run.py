@@ -25,7 +25,7 @@ from api.cli.migrate.migrating import (
 from api.cli.opening import open_for_command, read_only_if_any
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.progress import Meter
-from api.composition import Service
+from api.use_cases.service import Service
 from domain.errors import NotProven, SourceUnusable
 from infrastructure.migration.changes import listening, read
 from infrastructure.migration.comparison import remove_gone

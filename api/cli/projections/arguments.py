@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.composition import Service
+from api.use_cases.service import Service
 from projections.versions.followed import LiveProjection
 from projections.versions.verification import ViewMismatch
 

@@ -12,8 +12,9 @@ from api.cli.opening import open_for_command
 from api.cli.output import LINE, Exit, Json, print_json, say
 from api.cli.projections.arguments import DryRun, Name, Names, chosen, named, where
 from api.cli.projections.control import RateIfAny
-from api.composition import Service, holder
-from api.use_cases.workers import Workers, shares
+from api.composition import holder
+from api.use_cases.service import Service
+from api.use_cases.workers import shares
 from domain.errors import VersionUnknown
 from projections.versions.control import earlier, roll_back
 from projections.versions.followed import LiveProjection
@@ -46,7 +47,7 @@ def rebuild_view(
     """
     with open_for_command() as service:
         projection = named(service, name)
-        workers = Workers(service.settings)
+        workers = service.workers
         if not dry_run:
             record(service, "projection.rebuilt", {"projection": name})
         try:

@@ -9,8 +9,8 @@ from api.cli.opening import open_for_command
 from api.cli.output import Exit, Json, print_json, say
 from api.cli.progress import Meter
 from api.cli.projections.arguments import DryRun, Names, chosen, where
-from api.composition import Service, holder
-from api.use_cases.workers import Workers
+from api.composition import holder
+from api.use_cases.service import Service
 from api.wire.projections import verification_json
 from projections.versions.repair import RepairReport, check
 from projections.versions.verification import UNREADABLE, ViewReport, unheard, unreadable
@@ -44,7 +44,7 @@ def verify_view(
 
 
 def _checked(service: Service, name: str, repairing: bool, quiet: bool) -> RepairReport:
-    projection, workers = service.projections[name], Workers(service.settings)
+    projection, workers = service.projections[name], service.workers
     version, head = projection.versions.registry().live, service.log.head()
 
     def verified() -> ViewReport:

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Final
 
-from api.composition import Service
 from api.http.errors.problems import Problem
+from api.use_cases.service import Service
 from domain.deciding import Outcome, Submission
 
 RUNNING_SECONDS: Final = 5.0

@@ -21,7 +21,6 @@ from domain.errors import EventUnreadable, Fault
 from domain.ticket.events import Recorded
 from domain.ticket.state import fold
 from projections.audit.as_of import ThenPage, ticket_at
-from projections.audit.projection import AUDIT
 from projections.tickets.search import TicketFilter
 
 At = Annotated[Moment, Query(description="As it was then: ISO 8601 with a time zone, not to come")]
@@ -83,10 +82,10 @@ def _readable(
     one of these happened until then, unless the audit log passes over it."""
     damaged = [one for one in told if isinstance(one, EventUnreadable)]
     if damaged:
-        passed = call.service.projections[AUDIT.name].versions.skipped()
+        passed = call.service.audit.versions.skipped()
         upto = position
         if at is not None:
-            upto = call.service.audit.position_at(at)
+            upto = call.service.audit.view.position_at(at)
         if version is not None and version <= len(told):
             upto = told[version - 1].position
         for one in damaged:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
-from api.composition import Service
 from api.export.export import AuditVersion, Exporting, export
 from api.export.formats import FORMATS
 from api.export.heads import signed_head
@@ -19,11 +18,11 @@ from api.http.request.callers import Auditing
 from api.use_cases import freshness
 from api.use_cases.freshness import MinEventPosition
 from api.use_cases.journaling import journaled, record
+from api.use_cases.service import Service
 from api.wire.models import HeadModel
 from domain.errors import ConfigurationError
 from domain.origin import milliseconds
 from infrastructure.keys.signing_key import SigningKey, signing_key_of
-from projections.audit.projection import AUDIT
 
 router = APIRouter(prefix="/v1/audit", tags=["Audit"])
 
@@ -70,7 +69,7 @@ async def export_audit(
 
     def begin(view: AuditVersion) -> Iterator[bytes]:
         began = milliseconds(service.clock())
-        skipped = service.projections[AUDIT.name].versions.skipped
+        skipped = service.audit.versions.skipped
         pieces = export(Exporting(view, service.log, _key(service), where, style, began, skipped))
         return chain([next(pieces)], pieces)  # what fails at once is a problem, not half a file
 

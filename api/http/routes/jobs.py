@@ -19,7 +19,7 @@ from api.http.request.callers import Call, Operating
 from api.http.routes.projections import named
 from api.use_cases.jobs import RunningJob
 from api.use_cases.journaling import entry, record
-from api.use_cases.workers import Workers, shares
+from api.use_cases.workers import shares
 from api.wire.jobs import (
     JobBody,
     JobModel,
@@ -88,7 +88,7 @@ async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = N
             projection,
             service.log.head,
             holder(),
-            Workers(service.settings),
+            service.workers,
             shares(),
             running.tell,
             Wanted(asked.dryRun, asked.acceptParked, asked.rate),
@@ -127,7 +127,7 @@ async def start_drop_old(call: Operating, name: str, body: JobBody | None = None
 async def start_verify(call: Operating, name: str, body: VerifyBody | None = None) -> Response:
     """Compare the live version with the log; with `repair`, put right what differs."""
     asked, projection = body or VerifyBody(), named(call.service, name)
-    workers = Workers(call.service.settings)
+    workers = call.service.workers
 
     def work(running: RunningJob) -> Mapping[str, Any]:
         version, head = projection.versions.registry().live, call.service.log.head()
@@ -191,7 +191,7 @@ async def list_operations(
     call: Operating, limit: paging.Limit = paging.DEFAULT_LIMIT, cursor: paging.Cursor = None
 ) -> Response:
     """The operations that were started, newest first."""
-    question, operator = _Question(), call.service.operator
+    question, operator = _Question(), call.service.jobs
     before = paging.id_of(cursor, question)
     found = await to_thread.run_sync(operator.latest, before, limit + 1)
     following = paging.cursor_after(found[limit - 1].id, question) if len(found) > limit else None
@@ -208,7 +208,7 @@ async def get_operation(
     call: Operating, operation_id: Annotated[str, Path(pattern=ID_PATTERN)]
 ) -> Response:
     """How far an operation has come, or what came of it. Any process knows."""
-    found = await to_thread.run_sync(call.service.operator.find, operation_id)
+    found = await to_thread.run_sync(call.service.jobs.find, operation_id)
     if found is None:
         raise Problem("not-found", f"There is no operation {operation_id}.")
     return Response(to_json(job_json(found)), media_type="application/json")
@@ -220,7 +220,7 @@ async def _started(
     """Start it, once it is durable who asked; who only tries has done nothing."""
     if not asked.dryRun:
         await record(call, action, asked.model_dump(exclude_none=True))
-    start, by = call.service.operator.start, call.caller.subject
+    start, by = call.service.jobs.start, call.caller.subject
     operation = await to_thread.run_sync(start, kind, name, by, asked.reason, work)
     headers = {"Location": f"/v1/operations/{operation.id}"}
     body = to_json(job_json(operation))

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Path
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.composition import Service, holder
+from api.composition import holder
 from api.http.errors.problems import CALLER, Problem, documented
 from api.http.request.callers import Operating
 from api.use_cases.journaling import record
+from api.use_cases.service import Service
 from api.wire.models import ID_PATTERN
 from api.wire.projections import ProjectionList, ProjectionModel, SkipBody, status_json
 from projections.versions.followed import LiveProjection

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from bson import ObjectId
 from fastapi import APIRouter, Path, Query
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -97,7 +96,7 @@ async def create_ticket(
             "Use a token of the organisation that the ticket is for.",
         )
     command = CreateTicket(
-        ticket_id=str(ObjectId()),
+        ticket_id=call.service.new_id(),
         origin=call.origin(body.reason),
         org_id=call.caller.org_id,
         system=body.system,

@@ -1,0 +1,59 @@
+"""What every way in works with: one open service."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from api.use_cases.jobs import JobRunner
+from domain.log.ports import Clock
+from infrastructure.configuration.catalogue_file import CatalogueFile
+from infrastructure.configuration.settings import Settings
+from infrastructure.journal.writer import JournalWriter
+from infrastructure.keys.credentials import Tokens
+from infrastructure.legacy_access.tokens import LegacyTokens
+from infrastructure.legacy_access.usage import UsageCounter
+from infrastructure.legacy_access.users import LegacyUsers
+from infrastructure.legacy_usage import LegacyUsage
+from infrastructure.log.ticket_log import TicketLog
+from infrastructure.log.writer import Writer
+from infrastructure.stores import AuditView, Notes, TicketsView
+from projections.running.progress import Progress
+from projections.versions.followed import LiveProjection
+from projections.versions.rebuild import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """What it takes to answer the old system's callers."""
+
+    tokens: LegacyTokens
+    users: LegacyUsers
+    counter: UsageCounter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Everything a way in needs. `legacy` is None where the old system's callers are not
+    answered; `legacy_usage` counts their calls anyway."""
+
+    settings: Settings
+    catalogue: CatalogueFile
+    tokens: Tokens
+    log: TicketLog
+    writer: Writer
+    journal: JournalWriter
+    head: Progress
+    tickets: LiveProjection[TicketsView]
+    audit: LiveProjection[AuditView]
+    jobs: JobRunner
+    workers: Workers
+    legacy: Legacy | None
+    legacy_usage: LegacyUsage
+    notes: Notes
+    clock: Clock
+    new_id: Callable[[], str]
+
+    @property
+    def projections(self) -> Mapping[str, LiveProjection[Any]]:
+        """Every projection by name, for whatever is done to all of them alike."""
+        return {one.projection.name: one for one in (self.tickets, self.audit)}
