@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from threading import Event, Thread
 from typing import Final
@@ -19,6 +18,7 @@ from api.use_cases.jobs import JobRunner
 from api.use_cases.service import Legacy, Service
 from api.use_cases.workers import Workers
 from domain.log.ports import Clock
+from infrastructure.clock import now
 from infrastructure.configuration.addresses import MongoDBStore, SQLiteStore
 from infrastructure.configuration.catalogue_file import CatalogueFile
 from infrastructure.configuration.settings import Settings, SharedSecret
@@ -56,11 +56,6 @@ class History:
 
     log: TicketLog
     notes: Notes
-
-
-def now() -> datetime:
-    """The clock of a running service."""
-    return datetime.now(UTC)
 
 
 def holder() -> str:

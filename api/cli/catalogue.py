@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from api.cli.output import Json, example, log_for_people, print_json, print_table, reporting, say
+from api.cli.output import Json, example, print_json, print_table, reporting, say
 from infrastructure.configuration.catalogue_file import CatalogueFile
 from infrastructure.configuration.settings import load_settings
 
-app = typer.Typer(help="The systems and their features.", no_args_is_help=True)
+app = typer.Typer(name="catalogue", help="The systems and their features.", no_args_is_help=True)
 
 File = Annotated[Path | None, typer.Argument(help="Default: the configured one.")]
 
@@ -49,6 +49,5 @@ def show(file: File = None, json: Json = False) -> None:
 
 
 def _load(file: Path | None) -> CatalogueFile:
-    log_for_people()
     with reporting():
         return CatalogueFile(file or load_settings().catalogue, time.monotonic)

@@ -11,12 +11,7 @@ from api.cli.output import Json, example, print_json, print_table
 from api.wire.models import iso
 from infrastructure.legacy_usage import LegacyCalls
 
-app = typer.Typer(help="The old system's callers.", no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """The old system's callers."""
+app = typer.Typer(name="legacy", help="The old system's callers.", no_args_is_help=True)
 
 
 @app.command("usage", epilog=example("ticketbook legacy usage --since 2027-01-01"))

@@ -1,26 +1,46 @@
-"""`ticketbook`: one command, a group per noun."""
+"""`ticketbook`: one command, a group per noun, each loaded when it is used."""
 
 import os
 import sys
 from errno import ENOSPC
-from typing import Any
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
 
-from api.cli import catalogue, legacy, projections
-from api.cli.audit import export as evidence
-from api.cli.audit import past
-from api.cli.audit import search as audit
-from api.cli.migrate import group as migrate
-from api.cli.output import LINE, Exit, example, say
-from api.cli.serve import serve
-from api.cli.token import EXAMPLE_ORG, token
+from api.cli.output import LINE, Exit, say
+
+COMMANDS: Final = {
+    "serve": ("api.cli.serve", "Serve the HTTP API until interrupted."),
+    "token": ("api.cli.token", "Print a token signed with the configured secret."),
+    "projections": ("api.cli.projections.group", "The views made from the events."),
+    "migrate": ("api.cli.migrate.group", "Take over the tickets of the old system."),
+    "audit": ("api.cli.audit.group", "The audit log."),
+    "catalogue": ("api.cli.catalogue", "The systems and their features."),
+    "legacy": ("api.cli.legacy", "The old system's callers."),
+}
+"""By name: the module whose `app` has the command or group, and its line of help. `--help` prints
+the lines without loading a module; a test holds that they are what the modules say."""
 
 
 class Commands(TyperGroup):
-    """Says of any command that it was interrupted, where that does not say it better itself, or
-    that there is no room for what it prints; leaves the line that showed how far it was."""
+    """Loads a command when it is used. Says of any command that it was interrupted, where the
+    command does not say it better itself, or that there is no room for its output; ends the line
+    that showed its progress."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, (_, line) in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=line))  # stands in for it in lists
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _load(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        TyperGroup(commands=dict(self.commands)).format_commands(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -40,26 +60,31 @@ class Commands(TyperGroup):
             raise typer.Exit(Exit.STORE) from None
 
 
-app = typer.Typer(
-    name="ticketbook",
-    cls=Commands,
-    help="An event-sourced ticket service.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command(epilog=example("ticketbook serve --port 8000"))(serve)
-app.command(epilog=example(f"ticketbook token --sub ada --org {EXAMPLE_ORG} --scope audit:read"))(
-    token
-)
-app.add_typer(projections.app, name="projections")
-app.add_typer(migrate.app, name="migrate")
-audit.app.add_typer(evidence.app)
-audit.app.add_typer(past.app)
-app.add_typer(audit.app, name="audit")
-app.add_typer(catalogue.app, name="catalogue")
-app.add_typer(legacy.app, name="legacy")
+@cache
+def _load(name: str) -> Any:
+    whole = _settings()
+    whole.add_typer(import_module(COMMANDS[name][0]).app)
+    return get_group(whole).commands[name]
+
+
+def _settings(cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
+    """The settings that hold for every command: plain text, and errors in our own words."""
+    return typer.Typer(
+        name="ticketbook",
+        cls=cls,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+app = _settings(Commands)
+
+
+@app.callback()
+def ticketbook() -> None:
+    """An event-sourced ticket service."""
 
 
 def main() -> None:

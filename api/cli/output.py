@@ -9,10 +9,6 @@ from time import monotonic
 from typing import Annotated, Any, Final
 
 import typer
-from pydantic_core import to_json
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from domain.errors import (
     BackupUnusable,
@@ -28,7 +24,6 @@ from domain.errors import (
     TicketNotParked,
     VersionUnknown,
 )
-from infrastructure.logging import configure_logging
 from infrastructure.terminal import printable
 
 
@@ -69,6 +64,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 def log_for_people() -> None:
     """Log to stderr: for people on a terminal, as JSON lines elsewhere."""
+    from infrastructure.logging import configure_logging  # loads what draws on a terminal
+
     configure_logging(json=not sys.stderr.isatty())
 
 
@@ -130,11 +127,17 @@ def say(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
+    from pydantic_core import to_json
+
     print(to_json(value, indent=2).decode())
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A plain table on stdout; what is piped is never folded to a terminal's width."""
+    from rich.console import Console  # no command without a table waits for it
+    from rich.table import Table
+    from rich.text import Text
+
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:

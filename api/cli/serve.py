@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from api.cli.output import Exit, reporting, say
+from api.cli.output import Exit, example, reporting, say
 from api.cli.token import EVERYTHING, EXAMPLE_ORG, new_token
 from api.composition import open_service
 from api.use_cases.service import Service
@@ -19,7 +19,10 @@ from infrastructure.logging import configure_logging
 
 _BACKLOG: Final = 2_048
 
+app = typer.Typer()
 
+
+@app.command(epilog=example("ticketbook serve --port 8000"))
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,

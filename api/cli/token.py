@@ -5,10 +5,10 @@ from typing import Annotated, Final
 
 import typer
 
-from api.cli.output import reporting
-from api.composition import now
+from api.cli.output import example, reporting
 from domain.errors import ConfigurationError
 from domain.log.ports import Clock
+from infrastructure.clock import now
 from infrastructure.configuration.settings import Settings, SharedSecret, load_settings
 from infrastructure.keys.credentials import SCOPES, issue_token
 from infrastructure.keys.secret_file import auth_of
@@ -16,7 +16,10 @@ from infrastructure.keys.secret_file import auth_of
 EXAMPLE_ORG: Final = "52f22665a60c12d289185d95"
 EVERYTHING: Final = " ".join(SCOPES)
 
+app = typer.Typer()
 
+
+@app.command(epilog=example(f"ticketbook token --sub ada --org {EXAMPLE_ORG} --scope audit:read"))
 def token(
     sub: Annotated[str, typer.Option(help="Who: the actor in the audit log.")],
     org: Annotated[str, typer.Option(help="Organisation, 24 hex digits; * for platform staff.")],

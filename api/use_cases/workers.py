@@ -7,13 +7,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar, cast
 
 from domain.errors import StoreUnavailable
+from infrastructure.clock import now
 from infrastructure.configuration.settings import Settings
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.stores import Stores
@@ -190,8 +190,4 @@ def _compare(name: str, live: int, new: int, stores: Stores, at: At) -> Sequence
 def _projected(name: str, version: int, stores: Stores) -> Projected[Any]:
     projection, versions = stores.kind(name)
     view, log = versions.view(version), TicketLog(stores.log)
-    return Projected(projection, view, log, stores.leases, _now, versions.skipped)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    return Projected(projection, view, log, stores.leases, now, versions.skipped)

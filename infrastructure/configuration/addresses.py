@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from pymongo.errors import PyMongoError
-from pymongo.uri_parser import parse_uri
-
 from domain.errors import ConfigurationError
 
 _SQLITE: Final = "sqlite:///"
@@ -77,6 +74,9 @@ def parse_mongodb(setting: str, address: str) -> MongoDBStore:
 
 
 def _readable(address: str) -> bool:
+    from pymongo.errors import PyMongoError  # half a second that other stores do not wait for
+    from pymongo.uri_parser import parse_uri
+
     try:
         parts = urlsplit(address)
         if parts.scheme == "mongodb":

@@ -3,21 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import Final
-
-import structlog
+from typing import Any, Final
 
 from domain.catalogue import Catalogue
 from domain.errors import ConfigurationError
 from infrastructure.configuration.catalogue_toml import parse_catalogue
 
-BUNDLED: Final = Path(__file__).parents[1] / "catalogue.toml"
-"""The catalogue that ships with the program."""
-
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
 _LARGEST: Final = 1_000_000
-
-_log = structlog.get_logger(__name__)
 
 
 class CatalogueFile:
@@ -58,10 +51,18 @@ class CatalogueFile:
         except ConfigurationError as error:
             if str(error) != self.problem:
                 self.problem = str(error)
-                _log.error("catalogue.refused", problem=self.problem, in_force="the last good one")
+                _logger().error(
+                    "catalogue.refused", problem=self.problem, in_force="the last good one"
+                )
         else:
             self.problem = None
-            _log.info("catalogue.reloaded", path=str(self.path))
+            _logger().info("catalogue.reloaded", path=str(self.path))
+
+
+def _logger() -> Any:
+    import structlog  # a command that reads the catalogue once has nothing to log
+
+    return structlog.get_logger(__name__)
 
 
 def _read(path: Path) -> bytes:

@@ -17,11 +17,13 @@ from infrastructure.configuration.addresses import (
     parse_store,
     parse_web_address,
 )
-from infrastructure.configuration.catalogue_file import BUNDLED
 
 PREFIX: Final = "TICKETBOOK_"
 
 DEFAULT_STORE: Final = "sqlite:///var/ticketbook.db"
+
+BUNDLED: Final = Path(__file__).parents[1] / "catalogue.toml"
+"""The catalogue that ships with the program."""
 
 SHORTEST_SECRET: Final = 32
 """Bytes: as many as the HMAC-SHA256 it keys gives out (RFC 7518, section 3.2)."""

@@ -10,8 +10,9 @@ from structlog.testing import capture_logs
 
 from domain.catalogue import Catalogue
 from domain.errors import ConfigurationError
-from infrastructure.configuration.catalogue_file import BUNDLED, CatalogueFile
+from infrastructure.configuration.catalogue_file import CatalogueFile
 from infrastructure.configuration.catalogue_toml import parse_catalogue
+from infrastructure.configuration.settings import BUNDLED
 
 LIBRARY = """\
 [every_system.features]

@@ -12,8 +12,8 @@ import pytest
 
 from domain.errors import ConfigurationError
 from infrastructure.configuration.addresses import MongoDBStore, SQLiteStore
-from infrastructure.configuration.catalogue_file import BUNDLED
 from infrastructure.configuration.settings import (
+    BUNDLED,
     SETTINGS,
     OpenIdConnect,
     Settings,

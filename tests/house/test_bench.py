@@ -9,6 +9,7 @@ from tests.bench.append import append_to_mongodb, append_to_sqlite
 from tests.bench.audit import page_mongodb, page_sqlite
 from tests.bench.migrate import migrate
 from tests.bench.plan import Plan
+from tests.bench.start import start
 from tests.bench.table import show
 
 _TINY = Plan(rounds=1, seconds=0.05, events=300, others=False, questions=20)
@@ -41,3 +42,9 @@ def test_the_migration_benchmark_tells_rate_and_memory_of_both_stores(
     rows = migrate(mongodb_uri, tmp_path, _TINY).rows
     assert [row.target for row in rows] == [">= 10,000/s", "< 200 MB"] * 2
     assert all(row.ours and row.held is not None for row in rows)
+
+
+def test_the_benchmark_of_starts_compares_each_command_with_its_limit(tmp_path: Path) -> None:
+    rows = start(tmp_path, _TINY).rows
+    assert [row.target for row in rows] == ["<= 3 x", "<= 4 x", "<= 4 x"]
+    assert all(row.ours and row.baseline and row.held is not None for row in rows)

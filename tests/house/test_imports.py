@@ -82,6 +82,7 @@ ROOMS: dict[str, tuple[str | set[str], ...]] = {
     "infrastructure": (
         "terminal",
         "ids",
+        "clock",
         "logging",
         "configuration",
         "log",

@@ -140,12 +140,11 @@ def _on_a_terminal(script: str, folder: Path) -> tuple[int, str]:
 
 
 def _commands(path: str, command: Any) -> Iterator[str]:
-    inner = getattr(command, "commands", None)
-    if inner is None:
+    if not hasattr(command, "list_commands"):
         yield path
         return
-    for name, one in inner.items():
-        yield from _commands(f"{path} {name}", one)
+    for name in command.list_commands(None):
+        yield from _commands(f"{path} {name}", command.get_command(None, name))
 
 
 def _script(session: str) -> tuple[str, str]:

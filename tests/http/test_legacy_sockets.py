@@ -13,7 +13,7 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from infrastructure.configuration.catalogue_file import BUNDLED
+from infrastructure.configuration.settings import BUNDLED
 from infrastructure.mongodb.client import Document
 from tests.support.node_callers import NodeCallers, node_callers
 from tests.support.old_backend import (

@@ -8,9 +8,10 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from api.composition import now, open_service
+from api.composition import open_service
 from domain.origin import Origin, milliseconds
 from domain.ticket.commands import RetireTicket
+from infrastructure.clock import now
 from infrastructure.configuration.settings import load_settings
 from infrastructure.mongodb.client import Document
 from tests.support.command import run as run_anywhere

@@ -14,9 +14,10 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from api.composition import now, open_service
+from api.composition import open_service
 from domain.origin import Origin, milliseconds
 from domain.ticket.commands import CreateTicket, RetireTicket
+from infrastructure.clock import now
 from infrastructure.configuration.settings import load_settings
 from infrastructure.mongodb.client import Document, database
 from tests.support.command import COMMAND

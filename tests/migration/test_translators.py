@@ -18,9 +18,8 @@ import pytest
 
 from api.composition import open_stores
 from domain.ticket.commands import ImportTicket, QuarantineRecord, event_of
-from infrastructure.configuration.catalogue_file import BUNDLED
 from infrastructure.configuration.catalogue_toml import parse_catalogue
-from infrastructure.configuration.settings import load_settings
+from infrastructure.configuration.settings import BUNDLED, load_settings
 from infrastructure.log.codec import encode_event
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.migration import translators

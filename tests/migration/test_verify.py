@@ -15,12 +15,13 @@ from bson.datetime_ms import DatetimeMS
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from api.composition import now, open_service
+from api.composition import open_service
 from api.use_cases.service import Service
 from domain.errors import SourceUnusable
 from domain.origin import Origin, milliseconds
 from domain.ticket.commands import ImportTicket, QuarantineRecord, RenameTicket, RetireTicket
 from domain.ticket.events import LegacyRecordQuarantined, TicketImported
+from infrastructure.clock import now
 from infrastructure.configuration.settings import load_settings
 from infrastructure.migration.expected import read_again
 from infrastructure.migration.proofs import Proofs

@@ -26,9 +26,10 @@ from bson import ObjectId
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from api.composition import now, open_service
+from api.composition import open_service
 from api.http.app import create_app
 from api.use_cases.service import Service
+from infrastructure.clock import now
 from infrastructure.configuration.settings import load_settings
 from infrastructure.keys.credentials import SCOPES, issue_token
 

@@ -1,4 +1,4 @@
-"""`ticketbook audit`: who changed what, for somebody with access to the store."""
+"""`ticketbook audit search | reads`: who changed what, and who looked."""
 
 from typing import Annotated
 
@@ -14,12 +14,7 @@ from infrastructure.journal.entries import JournalEntry
 from projections.audit.projection import AuditEntry
 from projections.audit.search import AuditFilter
 
-app = typer.Typer(help="The audit log.", no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """The audit log."""
+app = typer.Typer()
 
 
 @app.command("search", epilog=example("ticketbook audit search --feature delete_machine --limit 5"))

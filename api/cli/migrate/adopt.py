@@ -20,11 +20,12 @@ from api.cli.migrate.migrating import (
 from api.cli.migrate.verify import Summary, conclude, print_all
 from api.cli.opening import open_for_command, read_only_if_any
 from api.cli.output import LINE, Exit, Json, example, print_json, print_table, say
-from api.composition import holder, now
+from api.composition import holder
 from api.use_cases.service import Service
 from domain.errors import ConfigurationError, NotProven
 from domain.origin import Origin, milliseconds
 from domain.ticket.events import Recorded
+from infrastructure.clock import now
 from infrastructure.configuration.addresses import MongoDBStore
 from infrastructure.configuration.settings import Settings, load_settings
 from infrastructure.migration import plan as planning

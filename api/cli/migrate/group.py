@@ -12,7 +12,9 @@ from api.cli.migrate.run import run
 from api.cli.migrate.verify import verify
 from api.cli.output import example
 
-app = typer.Typer(help="Take over the tickets of the old system.", no_args_is_help=True)
+app = typer.Typer(
+    name="migrate", help="Take over the tickets of the old system.", no_args_is_help=True
+)
 
 
 @app.callback()

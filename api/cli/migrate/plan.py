@@ -19,9 +19,9 @@ from api.cli.migrate.migrating import (
 from api.cli.opening import read_only_if_any
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.progress import Meter
-from api.composition import now
 from domain.origin import Origin, milliseconds
 from domain.ticket.events import Recorded
+from infrastructure.clock import now
 from infrastructure.migration import plan as planning
 from infrastructure.migration.counts import Tally
 from infrastructure.migration.provenance import Provenance
