@@ -28,7 +28,7 @@ from infrastructure.terminal import printable
 
 
 class Exit(IntEnum):
-    """What the exit codes mean; they are listed in README.md."""
+    """What the exit codes mean; a table in docs/operators.md says so to operators."""
 
     OK = 0
     DIFFERENT = 1
