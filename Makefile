@@ -4,12 +4,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 
-.PHONY: serve test lint unit test-exhaustive bench clean
+.PHONY: serve quick test lint unit test-exhaustive bench clean
 
 serve: $(READY)
 	$(BIN)/ticketbook serve
 
 test: lint unit
+
+quick: lint
+	$(BIN)/pytest tests/domain tests/configuration tests/stores/test_codec.py
 
 lint: $(DEV_READY)
 	$(BIN)/ruff format --check .
