@@ -188,9 +188,8 @@ def _commands(path: str, command: Any) -> Iterator[str]:
     if not hasattr(command, "list_commands"):
         yield path
         return
-    context = typer.Context(command)
-    for name in command.list_commands(context):
-        yield from _commands(f"{path} {name}", command.get_command(context, name))
+    for name in command.list_commands(None):
+        yield from _commands(f"{path} {name}", command.get_command(None, name))
 
 
 @contextmanager
