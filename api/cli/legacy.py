@@ -8,7 +8,7 @@ import typer
 from api.cli.moments import ZONE, moment
 from api.cli.opening import open_for_command
 from api.cli.output import Json, example, print_json, print_table
-from api.wire.models import iso
+from api.wire.fields import iso
 from infrastructure.legacy_usage import LegacyCalls
 
 app = typer.Typer(name="legacy", help="The old system's callers.", no_args_is_help=True)

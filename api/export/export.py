@@ -24,7 +24,7 @@ from typing import Any, Final, Protocol
 from pydantic_core import to_json
 
 from api.export.formats import Format, Line
-from api.wire.models import iso
+from api.wire.fields import iso
 from domain.errors import ChainBroken, ProjectionBehind
 from domain.log.chain import START, Head, next_hash
 from infrastructure.keys.signing_key import SigningKey

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 from pydantic_core import to_json
 
-from api.wire.models import entry_json
+from api.wire.audit import audit_entry_json
 from projections.audit.projection import AuditEntry
 
 _ENTRY: Final = (
@@ -59,7 +59,7 @@ class Line:
 
     def fields(self) -> dict[str, Any]:
         """Its `FIELDS` as JSON values."""
-        entry = entry_json(self.entry)
+        entry = audit_entry_json(self.entry)
         shown = {name: entry[name] for name in _ENTRY}
         return {**shown, "previous": self.previous, "event": self.event}
 

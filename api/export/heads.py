@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from api.wire.models import iso
+from api.wire.fields import iso
 from domain.errors import ChainBroken, ConfigurationError
 from domain.log.chain import START, Head
 from infrastructure.keys.signing_key import PublicKey, SigningKey

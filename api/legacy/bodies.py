@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.legacy.refusals import LegacyRefusal
-from api.wire.models import iso
+from api.wire.fields import iso
 from domain.ticket.state import Ticket
 from infrastructure.legacy_access.users import object_id
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from api.wire.models import CauseModel, cause_json
+from api.wire.audit import CauseModel, cause_json
 from projections.audit.grants import TicketGrants
 
 

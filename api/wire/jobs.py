@@ -4,8 +4,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field, StrictBool, StrictInt
 
-from api.wire.models import Id, Reason, Request, Time, iso
-from api.wire.projections import difference_json, parked_json, verification_json
+from api.wire.fields import Id, Reason, Request, Time, iso
+from api.wire.projections import parked_json, verification_json, view_mismatch_json
 from infrastructure.jobs import Job
 from projections.versions.rebuild import Rebuilt
 
@@ -90,7 +90,7 @@ def rebuilt_json(rebuilt: Rebuilt) -> dict[str, Any]:
         "version": rebuilt.version,
         "position": rebuilt.position,
         "wrongInLive": len(rebuilt.live),
-        "live": [difference_json(one) for one in rebuilt.live[:SHOWN]],
+        "live": [view_mismatch_json(one) for one in rebuilt.live[:SHOWN]],
         "newlyParked": len(rebuilt.parked),
         "parked": [parked_json(one) for one in rebuilt.parked[:SHOWN]],
         "new": rebuilt.new and verification_result(verification_json(rebuilt.new)),

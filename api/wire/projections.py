@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StrictStr
 
-from api.wire.models import REASON_LENGTH, Request, Time, iso
+from api.wire.fields import REASON_LENGTH, Request, Time, iso
 from projections.running.projection import Parked, Skipped
 from projections.versions.status import ProjectionStatus, VersionStatus
 from projections.versions.verification import ViewMismatch, ViewReport
@@ -53,7 +53,7 @@ class BuildModel(BaseModel):
     rate: int | None = Field(description="Most events a second; null for as fast as it goes")
 
 
-class StandingModel(BaseModel):
+class StatusModel(BaseModel):
     version: int
     state: str = Field(
         description="`building`, `paused`, `stopped` of a version that is being built",
@@ -69,12 +69,12 @@ class StandingModel(BaseModel):
     parked: list[ParkedModel]
 
 
-class VersionModel(StandingModel):
+class VersionModel(StatusModel):
     role: str = Field(json_schema_extra={"enum": ["live", "kept", "building"]})
     build: BuildModel | None = Field(description="Null unless it is being built")
 
 
-class ProjectionModel(StandingModel):
+class ProjectionModel(StatusModel):
     """The projection as readers see it, which is its live version; and every version."""
 
     name: str
@@ -89,7 +89,7 @@ class ProjectionList(BaseModel):
 def status_json(status: ProjectionStatus) -> dict[str, Any]:
     return {
         "name": status.name,
-        **_standing_json(status.live_version),
+        **_status_fields(status.live_version),
         "versions": [_version_json(version) for version in status.versions],
         "skipped": [skipped_json(skipped) for skipped in status.skipped],
     }
@@ -103,10 +103,10 @@ def _version_json(status: VersionStatus) -> dict[str, Any]:
         "paused": build.paused,
         "rate": build.rate,
     }
-    return {"role": status.role, **_standing_json(status), "build": asked}
+    return {"role": status.role, **_status_fields(status), "build": asked}
 
 
-def _standing_json(status: VersionStatus) -> dict[str, Any]:
+def _status_fields(status: VersionStatus) -> dict[str, Any]:
     lease = status.lease
     return {
         "version": status.version,
@@ -150,11 +150,11 @@ def verification_json(found: ViewReport) -> dict[str, Any]:
         "position": found.position,
         "rows": found.rows,
         "parked": found.parked,
-        "differences": [difference_json(one) for one in found.differences],
+        "differences": [view_mismatch_json(one) for one in found.differences],
     }
 
 
-def difference_json(difference: ViewMismatch) -> dict[str, Any]:
+def view_mismatch_json(difference: ViewMismatch) -> dict[str, Any]:
     key = difference.key
     told = {
         "kind": difference.kind,

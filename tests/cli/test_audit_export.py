@@ -19,7 +19,8 @@ from api.export.check import ExportReport, check_export
 from api.export.export import SIGNED, Exporting, export, export_text
 from api.export.formats import FIELDS, FORMATS, Format
 from api.use_cases.service import Service
-from api.wire.models import entry_json, iso
+from api.wire.audit import audit_entry_json
+from api.wire.fields import iso
 from domain.errors import ChainBroken, ExportBroken, ProjectionBehind
 from domain.ticket.commands import ImportTicket
 from domain.ticket.events import LegacyRecordQuarantined
@@ -126,7 +127,7 @@ def test_an_export_holds_every_entry_and_is_what_was_signed(
     ]
     if style.name == "ndjson":
         for one, entry in zip(shown, everything, strict=True):
-            assert one == json.loads(json.dumps(entry_json(entry) | _beside(one)))
+            assert one == json.loads(json.dumps(audit_entry_json(entry) | _beside(one)))
 
 
 def _beside(shown: dict[str, Any]) -> dict[str, Any]:

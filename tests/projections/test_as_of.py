@@ -13,7 +13,7 @@ import pytest
 from pymongo.database import Database
 
 from api.use_cases import freshness
-from api.wire.models import iso
+from api.wire.fields import iso
 from domain.ticket.events import Recorded, TicketRenamed
 from domain.ticket.state import Ticket, evolve
 from infrastructure.log.codec import encode

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.composition import open_service
-from api.wire.models import iso
+from api.wire.fields import iso
 from api.wire.moments import span_of
 from infrastructure.configuration.settings import load_settings
 from infrastructure.mongodb import audit_as_of as mongodb_as_of

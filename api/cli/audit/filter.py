@@ -11,7 +11,7 @@ import typer
 
 from api.cli.moments import Before, BeforePosition, Since, SincePosition
 from api.cli.opening import hexadecimal
-from api.wire.models import iso
+from api.wire.fields import iso
 from projections.audit.search import AuditFilter
 
 

@@ -12,9 +12,11 @@ from api.cli.opening import hexadecimal, open_for_command
 from api.cli.output import Json, example, print_json, print_table
 from api.cli.waiting import refuse_if_parked, wait_for_audit
 from api.use_cases.service import Service
+from api.wire.diff import ticket_diff_json
+from api.wire.fields import iso
 from api.wire.grants import grants_json
-from api.wire.models import difference_json, iso, then_json
 from api.wire.moments import no_position, span_of
+from api.wire.tickets import ticket_then_json
 from projections.audit.as_of import Then, ticket_at
 from projections.audit.diff import TicketDiff, ticket_diffs
 from projections.audit.grants import Place, Question, TicketGrants, grants_between
@@ -118,7 +120,7 @@ def diff(
         record(service, "audit.compared", asked | {"limit": limit})
         found = _differences(service, where, after, upto, limit)
     if json:
-        print_json([difference_json(one) for one in found])
+        print_json([ticket_diff_json(one) for one in found])
     else:
         columns = ["ticket", "name", "change", "position", "time", "actor", "reason"]
         print_table(columns, [row for one in found for row in _changes(one)])
@@ -186,7 +188,7 @@ def _read_through(page: Callable[[Any, int], tuple[Sequence[Item], Any]], limit:
 
 
 def _then(one: Then, history: Any) -> dict[str, Any]:
-    return then_json(ticket_at(one.entry, history), one.granted_by)
+    return ticket_then_json(ticket_at(one.entry, history), one.granted_by)
 
 
 def _held(one: Then) -> tuple[object, ...]:

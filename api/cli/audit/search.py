@@ -9,7 +9,9 @@ from api.cli.journaling import record
 from api.cli.opening import hexadecimal, open_for_command
 from api.cli.output import Json, example, print_json, print_table
 from api.cli.waiting import wait_for_audit_of
-from api.wire.models import entry_json, iso, journal_json
+from api.wire.audit import audit_entry_json
+from api.wire.fields import iso
+from api.wire.journal import journal_entry_json
 from infrastructure.journal.entries import JournalEntry
 from projections.audit.projection import AuditEntry
 from projections.audit.search import AuditFilter
@@ -34,7 +36,7 @@ def search(
             where, beyond=None, limit=limit, newest_first=not oldest_first
         )
     if json:
-        print_json([entry_json(entry) for entry in found])
+        print_json([audit_entry_json(entry) for entry in found])
     else:
         columns = ["position", "time", "actor", "action", "ticket", "change", "reason"]
         print_table(columns, [_row(entry) for entry in found])
@@ -53,7 +55,7 @@ def reads(
         record(service, "journal.read", {"org": org, "limit": limit})
         found = service.journal.read(org, beyond=None, limit=limit)
     if json:
-        print_json([journal_json(number, entry) for number, entry in found])
+        print_json([journal_entry_json(number, entry) for number, entry in found])
     else:
         columns = ["number", "time", "actor", "organisation", "action", "details"]
         print_table(columns, [_noted(number, entry) for number, entry in found])

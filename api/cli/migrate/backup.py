@@ -10,7 +10,7 @@ from api.cli.migrate.migrating import DryRun, SourceOption
 from api.cli.opening import open_for_command, read_only_if_any
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.progress import Meter
-from api.wire.models import iso
+from api.wire.fields import iso
 from domain.origin import milliseconds
 from infrastructure.migration.backup import make_backup
 from infrastructure.migration.proofs import Proofs

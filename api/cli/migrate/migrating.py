@@ -9,7 +9,7 @@ import typer
 from api.cli import journaling as recorded
 from api.cli.output import say
 from api.use_cases.service import Service
-from api.wire.models import iso
+from api.wire.fields import iso
 from domain.catalogue import Catalogue
 from domain.errors import ChangedHere, SourceUnusable, UnknownSystem
 from domain.origin import Origin, milliseconds

@@ -19,7 +19,7 @@ from api.cli.migrate.migrating import (
 from api.cli.opening import open_for_command, read_only
 from api.cli.output import Exit, Json, example, print_json, print_table, say
 from api.use_cases.service import Service
-from api.wire.models import iso
+from api.wire.fields import iso
 from domain.origin import Origin
 from domain.ticket.commands import ImportTicket
 from infrastructure.log.ticket_log import TicketLog

@@ -11,7 +11,7 @@ from api.cli.migrate.migrating import SYSTEM, SourceOption, SystemOption, say_of
 from api.cli.opening import open_for_command
 from api.cli.output import Exit, say
 from api.cli.progress import Meter
-from api.wire.models import iso
+from api.wire.fields import iso
 from domain.errors import SourceUnusable
 from infrastructure.migration.expected import read_again
 from infrastructure.migration.mismatches import Accounted, Mismatch

@@ -12,7 +12,7 @@ from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.projections.arguments import DryRun, Name, Names, chosen, named
 from api.composition import holder
 from api.use_cases.service import Service
-from api.wire.models import iso
+from api.wire.fields import iso
 from api.wire.projections import parked_json
 from projections.running.projection import Parked
 from projections.versions.followed import LiveProjection

@@ -18,7 +18,7 @@ from api.http.errors.problems import Problem
 from api.http.request.callers import Call, service_of
 from api.http.request.conditions import KEY_PATTERN
 from api.http.routes.tickets import create_ticket, router
-from api.wire.models import CreateTicketBody
+from api.wire.tickets import CreateTicketBody
 from domain.errors import TicketbookError
 
 _SCOPE: Final = "tickets:write"

@@ -7,7 +7,7 @@ from fastapi import Depends, Query
 
 from api.http.request.callers import Call, organisation_of
 from api.http.request.moments import Before, BeforePosition, Since, SincePosition
-from api.wire.models import ID_PATTERN
+from api.wire.fields import ID_PATTERN
 from projections.audit.search import AuditFilter
 
 Text = Annotated[str | None, Query(max_length=200)]

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.http.errors.problems import Problem
-from api.wire.models import ID_PATTERN
+from api.wire.fields import ID_PATTERN
 from api.wire.moments import POSITION
 from domain.errors import Fault
 

@@ -15,8 +15,9 @@ from api.http.request.callers import Call
 from api.http.request.moments import Moment
 from api.use_cases import freshness
 from api.use_cases.journaling import journaled
-from api.wire.models import ID_PATTERN, iso, then_json
+from api.wire.fields import ID_PATTERN, iso
 from api.wire.moments import LARGEST, POSITION, no_position
+from api.wire.tickets import ticket_then_json
 from domain.errors import EventUnreadable, Fault
 from domain.ticket.events import Recorded
 from domain.ticket.state import fold
@@ -62,7 +63,7 @@ async def ticket_then(
         ticket = fold(until) if version is None or len(told) >= version else None
         if ticket is None or call.caller.org_id not in (None, ticket.org_id):
             return None
-        return then_json(ticket)
+        return ticket_then_json(ticket)
 
     found = await journaled(call, "ticket.asked_as_of", to_thread.run_sync(find))
     if found is None:
@@ -121,7 +122,7 @@ async def tickets_then(
     reading = freshness.read(call, "audit", reached, find)
     page, fragments = await journaled(call, "tickets.asked_as_of", reading)
     items = [
-        then_json(ticket_at(one.entry, fragments[one.entry.ticket_id]), one.granted_by)
+        ticket_then_json(ticket_at(one.entry, fragments[one.entry.ticket_id]), one.granted_by)
         for one in page.tickets
     ]
     following = page.beyond and paging.cursor_after(f"{reached}-{page.beyond}", question)

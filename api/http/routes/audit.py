@@ -15,7 +15,8 @@ from api.http.request.callers import Auditing
 from api.use_cases import freshness
 from api.use_cases.freshness import MinEventPosition
 from api.use_cases.journaling import journaled, record
-from api.wire.models import AuditPage, JournalPage, entry_json, journal_json
+from api.wire.audit import AuditPage, audit_entry_json
+from api.wire.journal import JournalPage, journal_entry_json
 from infrastructure.journal.entries import JournalEntry
 from projections.audit.search import AuditFilter, Found
 
@@ -61,7 +62,7 @@ async def search_audit(
         ticket_id=where.ticket_id,
     )
     found: Found = await journaled(call, "audit.searched", reading)
-    items = [entry_json(entry) for entry in found.entries]
+    items = [audit_entry_json(entry) for entry in found.entries]
     return paging.page(call.request, items, paging.cursor_at(found.beyond, question), {})
 
 
@@ -93,7 +94,7 @@ async def audit_reads(
 
     await record(call, "journal.read")
     found = await to_thread.run_sync(find)
-    items = [journal_json(number, entry) for number, entry in found[:limit]]
+    items = [journal_entry_json(number, entry) for number, entry in found[:limit]]
     more = len(found) > limit
     following = paging.cursor_after(str(found[limit - 1][0]), readers) if more else None
     return paging.page(call.request, items, following, {})

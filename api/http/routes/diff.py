@@ -15,7 +15,8 @@ from api.http.request.moments import NOT_A_TIME
 from api.http.routes.as_of import position_meant
 from api.use_cases import freshness
 from api.use_cases.journaling import journaled
-from api.wire.models import ID_PATTERN, DifferencePageModel, difference_json
+from api.wire.diff import TicketDiffPageModel, ticket_diff_json
+from api.wire.fields import ID_PATTERN
 from api.wire.moments import POSITION, when_of
 from domain.errors import Fault
 from projections.audit.diff import TicketDiffPage, ticket_diffs
@@ -38,7 +39,7 @@ class _Question:
 
 @router.get(
     "",
-    response_model=DifferencePageModel,
+    response_model=TicketDiffPageModel,
     responses=documented(*READ, "overloaded", "platform-staff-only"),
 )
 async def compare(
@@ -88,7 +89,7 @@ async def compare(
 
     reading = freshness.read(call, "audit", upto, find, ticket_id=ticket)
     page = await journaled(call, "audit.compared", reading)
-    items = [difference_json(one) for one in page.diffs]
+    items = [ticket_diff_json(one) for one in page.diffs]
     following = page.beyond and paging.cursor_after(f"{after}-{upto}-{page.beyond}", question)
     return paging.page(call.request, items, following or None, {"Event-Position": str(upto)})
 

@@ -19,7 +19,7 @@ from api.use_cases import freshness
 from api.use_cases.freshness import MinEventPosition
 from api.use_cases.journaling import journaled, record
 from api.use_cases.service import Service
-from api.wire.models import HeadModel
+from api.wire.audit import HeadModel
 from domain.errors import ConfigurationError
 from domain.origin import milliseconds
 from infrastructure.keys.signing_key import SigningKey, signing_key_of

@@ -15,8 +15,8 @@ from api.http.request.moments import Day
 from api.http.routes.as_of import position_at, position_meant
 from api.use_cases import freshness
 from api.use_cases.journaling import journaled
+from api.wire.fields import ID_PATTERN
 from api.wire.grants import GrantsPageModel, grants_json
-from api.wire.models import ID_PATTERN
 from api.wire.moments import POSITION, span_of
 from projections.audit.grants import GrantsPage, Place, Question, grants_between
 

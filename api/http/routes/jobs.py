@@ -20,6 +20,7 @@ from api.http.routes.projections import named
 from api.use_cases.jobs import RunningJob
 from api.use_cases.journaling import entry, record
 from api.use_cases.workers import shares
+from api.wire.fields import ID_PATTERN
 from api.wire.jobs import (
     JobBody,
     JobModel,
@@ -31,7 +32,6 @@ from api.wire.jobs import (
     rebuilt_json,
     verification_result,
 )
-from api.wire.models import ID_PATTERN
 from api.wire.projections import ProjectionModel, status_json, verification_json
 from projections.versions.control import (
     cancel,

@@ -13,7 +13,7 @@ from api.http.errors.problems import CALLER, Problem, documented
 from api.http.request.callers import Operating
 from api.use_cases.journaling import record
 from api.use_cases.service import Service
-from api.wire.models import ID_PATTERN
+from api.wire.fields import ID_PATTERN
 from api.wire.projections import ProjectionList, ProjectionModel, SkipBody, status_json
 from projections.versions.followed import LiveProjection
 from projections.versions.parked import retry_everywhere, skip

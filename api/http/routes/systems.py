@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from api.http.errors.problems import CALLER, Problem, documented
 from api.http.request.callers import Reading
-from api.wire.models import FeatureModel, SystemList, SystemModel
+from api.wire.systems import FeatureModel, SystemList, SystemModel
 from domain.catalogue import System
 from domain.errors import UnknownSystem
 

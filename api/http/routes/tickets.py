@@ -24,17 +24,15 @@ from api.http.routes.as_of import At, AtPosition, AtVersion, ticket_then, ticket
 from api.use_cases import freshness
 from api.use_cases.freshness import MinEventPosition
 from api.use_cases.journaling import journaled
-from api.wire.models import (
-    ID_PATTERN,
-    REASON_LENGTH,
-    AuditPage,
+from api.wire.audit import AuditPage, audit_entry_json
+from api.wire.fields import ID_PATTERN, REASON_LENGTH
+from api.wire.tickets import (
     ChangeTicketBody,
     CreateTicketBody,
     RestoreTicketBody,
     TicketModel,
     TicketPage,
     TicketThenModel,
-    entry_json,
     ticket_json,
 )
 from domain.deciding import Outcome, Submission
@@ -284,7 +282,7 @@ async def ticket_history(
     found: Sequence[AuditEntry] = await journaled(call, "ticket.history_read", reading)
     if not found and beyond is None:
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
-    items = [entry_json(entry) for entry in found[:limit]]
+    items = [audit_entry_json(entry) for entry in found[:limit]]
     more = (
         paging.cursor_after(str(found[limit - 1].position), where) if len(found) > limit else None
     )

@@ -1,0 +1,102 @@
+"""The JSON of the audit log: its entries, its signed head, and what brought a change about."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from api.wire.fields import Time, iso
+from projections.audit.projection import AuditEntry, TicketContent
+
+
+class CauseModel(BaseModel):
+    """What brought a change about: the entry of the audit log that did it, in short."""
+
+    position: int
+    at: Time
+    actor: str
+    action: str
+    reason: str | None
+    correlationId: str
+
+
+class ContentModel(BaseModel):
+    name: str
+    features: list[str]
+    retired: bool
+
+
+class AuditEntryModel(BaseModel):
+    position: int
+    ticketId: str
+    version: int
+    orgId: str | None
+    system: str | None
+    action: str
+    actor: str
+    reason: str | None
+    correlationId: str
+    causationId: str | None
+    occurredAt: Time
+    recordedAt: Time
+    before: ContentModel | None
+    after: ContentModel | None
+    granted: list[str]
+    revoked: list[str]
+    hash: str = Field(pattern="^[0-9a-f]{64}$", description="In the chain over the log")
+
+
+class AuditPage(BaseModel):
+    items: list[AuditEntryModel]
+    next: str | None = Field(description="Cursor of the next page; null on the last")
+
+
+class HeadModel(BaseModel):
+    position: int
+    hash: str
+    time: Time
+    key: str = Field(description="The public key, in base64")
+    signature: str = Field(
+        description="Ed25519, in base64, over four lines, each with a line feed: "
+        "`ticketbook head`, `position …`, `hash …`, `time …`"
+    )
+
+
+def audit_entry_json(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "position": entry.position,
+        "ticketId": entry.ticket_id,
+        "version": entry.version,
+        "orgId": entry.org_id,
+        "system": entry.system,
+        "action": entry.action,
+        "actor": entry.actor,
+        "reason": entry.reason,
+        "correlationId": entry.correlation_id,
+        "causationId": entry.causation_id,
+        "occurredAt": iso(entry.occurred_at),
+        "recordedAt": iso(entry.recorded_at),
+        "before": content_json(entry.before),
+        "after": content_json(entry.after),
+        "granted": entry.granted,
+        "revoked": entry.revoked,
+        "hash": entry.hash,
+    }
+
+
+def cause_json(entry: AuditEntry | None) -> dict[str, Any] | None:
+    if entry is None:
+        return None
+    return {
+        "position": entry.position,
+        "at": iso(entry.recorded_at),
+        "actor": entry.actor,
+        "action": entry.action,
+        "reason": entry.reason,
+        "correlationId": entry.correlation_id,
+    }
+
+
+def content_json(content: TicketContent | None) -> dict[str, Any] | None:
+    if content is None:
+        return None
+    return {"name": content.name, "features": content.features, "retired": content.retired}
