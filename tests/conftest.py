@@ -4,20 +4,22 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from infrastructure.log.ordered_log import OrderedLog
-from infrastructure.mongodb.client import Document, connect, database
+from infrastructure.mongodb.client import Document, connect
 from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.log import SQLiteLog
+from tests.support.databases import DatabasePool
+from tests.support.memory import keep_files_in_memory
 from tests.support.mongod import ReplicaSet
 from tests.support.server import Client, Served, serving
+
+keep_files_in_memory()
 
 
 @pytest.fixture(scope="session")
@@ -36,18 +38,30 @@ def mongodb_client(mongodb_uri: str) -> Iterator[MongoClient[Document]]:
         yield client
 
 
-@pytest.fixture
-def mongodb_database(mongodb_client: MongoClient[Document]) -> Iterator[Database[Document]]:
-    """An empty database, dropped after the test."""
-    name = f"test_{ObjectId()}"
-    yield database(mongodb_client, name)
-    mongodb_client.drop_database(name)
+@pytest.fixture(scope="session")
+def databases(mongodb_client: MongoClient[Document], mongodb_uri: str) -> Iterator[DatabasePool]:
+    with closing(DatabasePool(mongodb_client, mongodb_uri)) as pool:
+        yield pool
 
 
 @pytest.fixture
-def mongodb_url(mongodb_uri: str, mongodb_database: Database[Document]) -> str:
+def mongodb_database(databases: DatabasePool) -> Iterator[Database[Document]]:
+    """An empty database: others used it before, and others will."""
+    with databases.empty() as database:
+        yield database
+
+
+@pytest.fixture
+def fresh_mongodb_database(databases: DatabasePool) -> Iterator[Database[Document]]:
+    """A database that does not exist yet."""
+    with databases.fresh() as database:
+        yield database
+
+
+@pytest.fixture
+def mongodb_url(databases: DatabasePool, mongodb_database: Database[Document]) -> str:
     """`TICKETBOOK_STORE` for an empty database."""
-    return urlsplit(mongodb_uri)._replace(path=f"/{mongodb_database.name}").geturl()
+    return databases.url(mongodb_database)
 
 
 @pytest.fixture(params=["sqlite", "mongodb"])
@@ -87,12 +101,9 @@ def served(
         with serving(f"sqlite:///{path}") as running:
             yield running
         return
-    client: MongoClient[Document] = request.getfixturevalue("mongodb_client")
-    name = f"test_{ObjectId()}"
-    uri: str = request.getfixturevalue("mongodb_uri")
-    with serving(urlsplit(uri)._replace(path=f"/{name}").geturl()) as running:
+    databases: DatabasePool = request.getfixturevalue("databases")
+    with databases.empty() as database, serving(databases.url(database)) as running:
         yield running
-    client.drop_database(name)
 
 
 @pytest.fixture

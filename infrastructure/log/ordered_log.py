@@ -1,7 +1,7 @@
 """The contract both stores keep: a totally ordered, durable log of stored events.
 
 It speaks `eventsourcing`'s own record types, so that a store is usable by that library too.
-`tests/test_ordered_log.py` is the contract as tests, run against every store.
+`tests/stores/test_ordered_log.py` is the contract as tests, run against every store.
 """
 
 from collections import Counter

@@ -235,7 +235,7 @@ _KILLED_INSIDE_A_TRANSACTION: Final = """
 import sys, time
 from infrastructure.mongodb.client import connect, database
 from infrastructure.mongodb.tickets import MongoDBTickets
-from tests.view_rows import step, ticket
+from tests.support.view_rows import step, ticket
 
 class Dawdling(MongoDBTickets):
     def _write(self, rows, session, *, over):

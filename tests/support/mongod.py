@@ -1,6 +1,7 @@
 """Real MongoDB replica sets for the tests, started here and gone when the tests are."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,7 +30,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 class ReplicaSet:
     """A replica set of `members` servers on loopback ports, ready when the constructor returns.
 
-    The servers end with `close`, or with this process, however it ends.
+    The servers end with `close`, or with this process, however it ends; `close` deletes their data.
     """
 
     _role: ClassVar[tuple[str, ...]] = ("--replSet", "rs0")
@@ -115,6 +116,8 @@ class ReplicaSet:
         for process in self._processes.values():
             process.wait()
         self._processes.clear()
+        for port in self.ports:
+            shutil.rmtree(self._folder / str(port), ignore_errors=True)
 
     def _start(self, port: int) -> None:
         folder = self._folder / str(port)

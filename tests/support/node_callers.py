@@ -20,7 +20,7 @@ _INSTALL: Final = (
 
 
 class NodeCallers:
-    """Commands to `tests/node/old_callers.mjs`, each answered in its own time."""
+    """Commands to `node/old_callers.mjs`, each answered in its own time."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
