@@ -44,9 +44,9 @@ class Catalogue:
                 f"/features/{index}",
                 UnknownFeature.code,
                 f"{system_name} has no feature {_short(feature)}."
-                f"{_nearest(feature, known) if told < _SUGGESTED else ''}",
+                f"{_nearest(feature, known) if position < _SUGGESTED else ''}",
             )
-            for told, (index, feature) in enumerate(unknown[:_TOLD])
+            for position, (index, feature) in enumerate(unknown[:_TOLD])
         )
         if len(unknown) > _TOLD:
             more = f"{len(unknown) - _TOLD} more are unknown."

@@ -67,7 +67,7 @@ class EventLog(Protocol):
         """Up to `limit` events that follow position `after`, in order; fewer before one that cannot
         be read. Raises `EventUnreadable` when the very next one cannot."""
 
-    def read_partition(self, share: Partition, after: int, limit: int) -> LogSlice:
+    def read_partition(self, partition: Partition, after: int, limit: int) -> LogSlice:
         """What a share has in the `limit` positions that follow `after`, or up to the head."""
 
     def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:

@@ -155,8 +155,8 @@ def import_ticket(command: ImportTicket, stream: Stream) -> tuple[Event, ...]:
 
 def quarantine_record(command: QuarantineRecord, stream: Stream) -> tuple[Event, ...]:
     quarantined = command.quarantined
-    kept = stream.quarantined and stream.record == quarantined.source.digest
-    return () if kept or _overtaken(command, stream) else (quarantined,)
+    is_in_quarantine = stream.quarantined and stream.record == quarantined.source.digest
+    return () if is_in_quarantine or _overtaken(command, stream) else (quarantined,)
 
 
 def remove_record(command: RemoveRecord, stream: Stream) -> tuple[Event, ...]:

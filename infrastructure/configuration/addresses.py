@@ -120,7 +120,9 @@ def parse_web_address(setting: str, address: str) -> str:
 
 def parse_origins(setting: str, origins: str) -> tuple[str, ...]:
     """The web origins in a list separated by commas, as browsers send them."""
-    return tuple(_origin(setting, one.strip()) for one in origins.split(",") if one.strip())
+    return tuple(
+        _origin(setting, origin.strip()) for origin in origins.split(",") if origin.strip()
+    )
 
 
 def _origin(setting: str, origin: str) -> str:

@@ -149,17 +149,17 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     Raises `ConfigurationError`, naming the variable and what to do, never quoting a secret.
     """
     _refuse_unknown(environ)
-    given = {setting: _given(environ, setting) for setting in SETTINGS}
-    store = parse_store(STORE.name, given[STORE] or DEFAULT_STORE)
+    values = {setting: _value_of(environ, setting) for setting in SETTINGS}
+    store = parse_store(STORE.name, values[STORE] or DEFAULT_STORE)
     return Settings(
         store=store,
-        catalogue=Path(given[CATALOGUE] or BUNDLED),
-        auth=_auth(given),
-        signing_key=Path(key) if (key := given[SIGNING_KEY]) else None,
-        legacy_jwt_secret=given[LEGACY_JWT_SECRET],
-        legacy_users=_legacy_users(given, store),
-        legacy_sunset=_date(LEGACY_SUNSET, given),
-        legacy_origins=parse_origins(LEGACY_ORIGINS.name, given[LEGACY_ORIGINS] or ""),
+        catalogue=Path(values[CATALOGUE] or BUNDLED),
+        auth=_auth(values),
+        signing_key=Path(key) if (key := values[SIGNING_KEY]) else None,
+        legacy_jwt_secret=values[LEGACY_JWT_SECRET],
+        legacy_users=_legacy_users(values, store),
+        legacy_sunset=_date(LEGACY_SUNSET, values),
+        legacy_origins=parse_origins(LEGACY_ORIGINS.name, values[LEGACY_ORIGINS] or ""),
     )
 
 
@@ -172,7 +172,7 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
             raise ConfigurationError(f"There is no setting {name}. {hint}")
 
 
-def _given(environ: Mapping[str, str], setting: Setting) -> str | None:
+def _value_of(environ: Mapping[str, str], setting: Setting) -> str | None:
     value = environ.get(setting.name)
     if value is not None and not value.strip():
         raise ConfigurationError(f"{setting.name} is set but empty. Give it a value, or unset it.")
@@ -181,8 +181,8 @@ def _given(environ: Mapping[str, str], setting: Setting) -> str | None:
     return value
 
 
-def _auth(given: Mapping[Setting, str | None]) -> SharedSecret | OpenIdConnect | None:
-    secret, issuer, audience = given[AUTH_SECRET], given[OIDC_ISSUER], given[OIDC_AUDIENCE]
+def _auth(values: Mapping[Setting, str | None]) -> SharedSecret | OpenIdConnect | None:
+    secret, issuer, audience = values[AUTH_SECRET], values[OIDC_ISSUER], values[OIDC_AUDIENCE]
     if secret and (issuer or audience):
         raise ConfigurationError(
             f"{AUTH_SECRET.name} and {OIDC_ISSUER.name if issuer else OIDC_AUDIENCE.name} "
@@ -207,12 +207,12 @@ def _shared_secret(secret: str) -> SharedSecret:
     return SharedSecret(secret)
 
 
-def _legacy_users(given: Mapping[Setting, str | None], store: Store) -> MongoDBStore | None:
-    if address := given[LEGACY_USERS]:
+def _legacy_users(values: Mapping[Setting, str | None], store: Store) -> MongoDBStore | None:
+    if address := values[LEGACY_USERS]:
         return parse_mongodb(LEGACY_USERS.name, address)
     if isinstance(store, MongoDBStore):
         return store
-    if given[LEGACY_JWT_SECRET]:
+    if values[LEGACY_JWT_SECRET]:
         raise ConfigurationError(
             f"{LEGACY_JWT_SECRET.name} turns the legacy routes on, but nothing says where their "
             f"users are. Set {LEGACY_USERS.name} to mongodb://HOST/DB, or unset the secret."
@@ -220,8 +220,8 @@ def _legacy_users(given: Mapping[Setting, str | None], store: Store) -> MongoDBS
     return None
 
 
-def _date(setting: Setting, given: Mapping[Setting, str | None]) -> date:
+def _date(setting: Setting, values: Mapping[Setting, str | None]) -> date:
     try:
-        return date.fromisoformat(given[setting] or setting.default or "")
+        return date.fromisoformat(values[setting] or setting.default or "")
     except ValueError:
         raise ConfigurationError(f"{setting.name} is not a date. Write it as 2027-12-31.") from None

@@ -93,9 +93,9 @@ class Tokens:
     def known(self, token: str) -> Caller | None:
         """The caller, if this token was verified lately and has not expired since."""
         with self._lock:
-            if not (found := self._good.get(token)):
+            if not (verified := self._good.get(token)):
                 return None
-            caller, until = found
+            caller, until = verified
             if self._clock().timestamp() < until:
                 self._good.move_to_end(token)
                 return caller

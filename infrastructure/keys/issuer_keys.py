@@ -86,13 +86,13 @@ class IssuerKeys:
         self._asked = self._monotonic()
         try:
             client = PyJWKClient(self._jwks_uri(), cache_jwk_set=False, timeout=_TIMEOUT)
-            found = client.get_signing_keys()
+            signing_keys = client.get_signing_keys()
         except (OSError, HTTPException, ValueError, ConfigurationError, jwt.PyJWTError) as error:
             _log.error("issuer.unavailable", issuer=self._issuer, error=str(error))
             return
         self._keys = {
             key.key_id: VerifyingKey(key, key.algorithm_name)
-            for key in found
+            for key in signing_keys
             if key.key_id and _ALGORITHMS.get(key.key_type or "") == key.algorithm_name
         }
         self._fetched = self._monotonic()

@@ -31,8 +31,8 @@ def check_chain(
     end = log.ending().position
     head = EMPTY
     heads: dict[int, set[bytes]] = {0: {START}}
-    for one in signed:
-        heads.setdefault(one.position, set()).add(one.hash)
+    for signed_head in signed:
+        heads.setdefault(signed_head.position, set()).add(signed_head.hash)
     _compare(head, heads)
     for link in log.scan():
         head = _follow(head, link)

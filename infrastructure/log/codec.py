@@ -119,7 +119,7 @@ def _without_data(error: Exception) -> str:
     """What is wrong, without quoting what is stored: messages go where the data may not."""
     if isinstance(error, ValidationError):
         faults = error.errors(include_input=False, include_url=False, include_context=False)
-        places = [(".".join(map(str, one["loc"])), one["msg"]) for one in faults[:3]]
+        places = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults[:3]]
         return "; ".join(f"{place}: {what}" if place else what for place, what in places)
     return str(error)
 
@@ -151,8 +151,8 @@ _ANSWER: Final = TypeAdapter(_StoredAnswer)
 
 def encode_answer(answer: Answer) -> StoredAnswer:
     refusal = None
-    if said := answer.refusal:
-        refusal = _StoredRefusal(said.code, said.detail, said.faults, said.version)
+    if refused := answer.refusal:
+        refusal = _StoredRefusal(refused.code, refused.detail, refused.faults, refused.version)
     body = _StoredAnswer(
         answer.fingerprint, answer.ticket_id, answer.version, answer.position, refusal
     )
@@ -163,8 +163,8 @@ def decode_answer(key: str, body: bytes) -> Answer:
     try:
         stored = _ANSWER.validate_json(body, extra="forbid")
         refusal = None
-        if said := stored.refusal:
-            refusal = REFUSALS[said.code](said.detail, said.faults, said.version)
+        if refused := stored.refusal:
+            refusal = REFUSALS[refused.code](refused.detail, refused.faults, refused.version)
     except (KeyError, ValueError) as error:
         raise StoreCorrupt(
             f"The answer kept for key {key!r} cannot be read: {_without_data(error)}"

@@ -53,28 +53,28 @@ class TicketLog:
         remembered = self._remembered(after, limit)
         if remembered:
             return remembered
-        found: list[Recorded] = []
+        events: list[Recorded] = []
         for stored in self._store.read(after, limit):
             try:
-                found.append(codec.decode(stored))
+                events.append(codec.decode(stored))
             except EventUnreadable:
-                if not found:
+                if not events:
                     raise
                 break
-        return found
+        return events
 
     def read_topics(self, after: int, limit: int, topics: Sequence[str]) -> Sequence[Recorded]:
         """Up to `limit` events of these topics that follow position `after`, in order. Raises
         `EventUnreadable`."""
         return [codec.decode(stored) for stored in self._store.read(after, limit, topics=topics)]
 
-    def read_partition(self, share: Partition, after: int, limit: int) -> LogSlice:
+    def read_partition(self, partition: Partition, after: int, limit: int) -> LogSlice:
         events: list[Recorded] = []
         unreadable: list[EventUnreadable] = []
         upto = after
         for stored in self._store.read(after, limit):
             upto = stored.id
-            if share.holds(str(stored.originator_id)):  # before decoding, which is what costs
+            if partition.holds(str(stored.originator_id)):  # before decoding, which is what costs
                 try:
                     events.append(codec.decode(stored))
                 except EventUnreadable as error:
@@ -92,15 +92,15 @@ class TicketLog:
     def fragments(
         self, ticket_ids: Collection[str]
     ) -> Mapping[str, Sequence[Recorded | EventUnreadable]]:
-        found: dict[str, list[Recorded | EventUnreadable]] = {}
+        by_ticket: dict[str, list[Recorded | EventUnreadable]] = {}
         for stored in self._store.streams(ticket_ids) if ticket_ids else ():
-            told: Recorded | EventUnreadable
+            event: Recorded | EventUnreadable
             try:
-                told = codec.decode(stored)
+                event = codec.decode(stored)
             except EventUnreadable as error:
-                told = error
-            found.setdefault(told.ticket_id, []).append(told)
-        return found
+                event = error
+            by_ticket.setdefault(event.ticket_id, []).append(event)
+        return by_ticket
 
     def answers(self, keys: Collection[str]) -> Mapping[str, Answer]:
         if not keys:

@@ -88,7 +88,7 @@ class Writer:
         except Exception as error:  # a ticket that cannot be read, or an event no store can hold
             if len(submissions) == 1:
                 return [error]
-            return [result for one in submissions for result in self._settle([one])]
+            return [result for submission in submissions for result in self._settle([submission])]
 
     def _commit(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Exception]:
         presuming = True
@@ -121,10 +121,16 @@ class Writer:
         new = {c.ticket_id for c in commands if isinstance(c, CreateTicket)}
         if self._imports_are_new:
             new |= imported
-        presumed = {one for one in new if one not in self._states} if presuming else set[str]()
+        presumed = (
+            {ticket_id for ticket_id in new if ticket_id not in self._states}
+            if presuming
+            else set[str]()
+        )
         states = self._load(wanted, presumed)
-        if asked := [one for one in imported - presumed if one not in self._states]:
-            self._imports_are_new = all(states[one] is UNBEGUN for one in asked)
+        if loaded := [
+            ticket_id for ticket_id in imported - presumed if ticket_id not in self._states
+        ]:
+            self._imports_are_new = all(states[ticket_id] is UNBEGUN for ticket_id in loaded)
         batch = Batch(
             after=self._head,
             now=max(milliseconds(self._clock()), self._last_recorded),
@@ -149,8 +155,8 @@ class Writer:
     def _answered(self, submissions: Sequence[Submission]) -> dict[str, Answered]:
         """What earlier submissions with the batch's keys were told."""
         answers = self._log.answers({s.key.value for s in submissions if s.key})
-        told = [answer.ticket_id for answer in answers.values() if not answer.refusal]
-        histories = self._log.histories(set(told))
+        ticket_ids = [answer.ticket_id for answer in answers.values() if not answer.refusal]
+        histories = self._log.histories(set(ticket_ids))
         return {
             key: (
                 answer,

@@ -51,11 +51,11 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
     ) -> Found:
         with answering():
             within = bounds(where, beyond, newest_first=newest_first, first=self._first)
-            found, edge = documents(
+            documents_found, edge = documents(
                 self._rows, where, within, limit=limit + 1, newest_first=newest_first
             )
-        more = len(found) > limit
-        entries = [_entry(document) for document in found[:limit]]
+        more = len(documents_found) > limit
+        entries = [_entry(document) for document in documents_found[:limit]]
         return Found(entries, entries[-1].position if more else edge)
 
     def position_at(self, moment: datetime) -> int | None:
@@ -67,16 +67,16 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
         self, position: int, where: TicketFilter, *, beyond: str | None, limit: int
     ) -> ThenPage:
         with answering():
-            found, edge = last_entries(self._rows, position, where, beyond, limit + 1)
-            ids = [document["ticketId"] for document in found[:limit]]
+            documents_found, edge = last_entries(self._rows, position, where, beyond, limit + 1)
+            ids = [document["ticketId"] for document in documents_found[:limit]]
             grants: Mapping[str, Document] = {}
             if where.feature is not None and ids:
                 grants = last_grants(self._rows, where.feature, ids, position)
         tickets = [
-            Then(_entry(one), _entry(grants[ticket_id]) if ticket_id in grants else None)
-            for ticket_id, one in zip(ids, found, strict=False)
+            Then(_entry(document), _entry(grants[ticket_id]) if ticket_id in grants else None)
+            for ticket_id, document in zip(ids, documents_found, strict=False)
         ]
-        return ThenPage(tickets, ids[-1] if len(found) > limit else edge)
+        return ThenPage(tickets, ids[-1] if len(documents_found) > limit else edge)
 
     def between(self, ticket_ids: Collection[str], after: int, upto: int) -> Sequence[AuditEntry]:
         match = {"ticketId": {"$in": list(ticket_ids)}, "_id": {"$gt": after, "$lte": upto}}
@@ -92,8 +92,8 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
             {"$group": {"_id": "$ticketId", "last": {"$first": "$$ROOT"}}},
         ]
         with answering():
-            found = self._rows.aggregate(last_of_each) if ticket_ids else ()
-            return {group["_id"]: _entry(group["last"]) for group in found}
+            groups = self._rows.aggregate(last_of_each) if ticket_ids else ()
+            return {group["_id"]: _entry(group["last"]) for group in groups}
 
     def _key(self, id_: Any) -> Key | None:
         return int(id_) if is_integer(id_) else None
@@ -113,7 +113,10 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
     ) -> None:
         documents = [_document(entry) for _, entry in rows if entry is not None]
         if documents and over:
-            writes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in documents]
+            writes = [
+                ReplaceOne({"_id": document["_id"]}, document, upsert=True)
+                for document in documents
+            ]
             self._rows.bulk_write(writes, ordered=False, session=session)
         elif documents:
             self._rows.insert_many(documents, ordered=False, session=session)
@@ -131,10 +134,10 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
 
     def _first(self, moment: datetime) -> int:
         """The first position recorded at `moment` or later."""
-        found = self._rows.find_one(
+        entry = self._rows.find_one(
             {"recordedAt": {"$gte": moment}}, {"_id": 1}, sort=[("recordedAt", 1), ("_id", 1)]
         )
-        return int(found["_id"]) if found else END
+        return int(entry["_id"]) if entry else END
 
 
 def _document(entry: AuditEntry) -> Document:

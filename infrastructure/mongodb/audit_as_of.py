@@ -39,15 +39,15 @@ def last_entries(
         {"$sort": {"_id": 1}},
     ]
     tickets = [group["_id"] for group in rows.aggregate(ids, hint=dict(index))]
-    found: list[Document] = []
+    entries: list[Document] = []
     step = max(2 * limit, _SLICE)
     for start in range(0, len(tickets), step):
-        some = tickets[start : start + step]
-        upto = {"ticketId": {"$in": some}, "_id": {"$lte": position}}
-        found += sorted(_last(rows, upto, BY_TICKET, _held(where)), key=lambda e: e["ticketId"])
-        if len(found) >= limit:
+        ticket_ids = tickets[start : start + step]
+        upto = {"ticketId": {"$in": ticket_ids}, "_id": {"$lte": position}}
+        entries += sorted(_last(rows, upto, BY_TICKET, _held(where)), key=lambda e: e["ticketId"])
+        if len(entries) >= limit:
             break
-    return found[:limit], edge
+    return entries[:limit], edge
 
 
 def last_grants(
@@ -82,14 +82,14 @@ def _last(
 
 def _held(where: TicketFilter) -> Document:
     """What the last entry of a ticket in use says that matches."""
-    asked = {
+    values = {
         "last.orgId": where.org_id,
         "last.system": where.system,
         "last.after.name": where.name,
         "last.after.features": where.feature,
     }
-    given = {field: value for field, value in asked.items() if value is not None}
-    return {"last.after.retired": False, **given}
+    wanted = {field: value for field, value in values.items() if value is not None}
+    return {"last.after.retired": False, **wanted}
 
 
 def _lead(
@@ -103,7 +103,7 @@ def _lead(
         leads.append(({"orgId": where.org_id}, BY_ORGANISATION))
     edges: list[tuple[str, Document, Sequence[tuple[str, int]]]] = []
     for lead, index in leads or [({}, BY_TICKET)]:
-        found = rows.find(
+        cursor = rows.find(
             {**lead, "ticketId": {"$gt": beyond}},
             {"_id": 0, "ticketId": 1},
             sort=[("ticketId", 1), ("_id", -1)],
@@ -111,9 +111,9 @@ def _lead(
             skip=SCAN - 1,
             limit=1,
         )
-        edge = next(found, None)
+        edge = next(cursor, None)
         if edge is None:
             return lead, index, None
         edges.append((edge["ticketId"], lead, index))
-    last, lead, index = max(edges, key=lambda found: found[0])
+    last, lead, index = max(edges, key=lambda cursor: cursor[0])
     return lead, index, last

@@ -32,8 +32,8 @@ def documents(
     leader, edge = _leader(rows, where, within, order)
     within = within.until(edge, newest_first=newest_first)
     match = {"$and": [{"_id": _range(within)}, leader, *_tests(where)]}
-    found = rows.find(match, sort=[("_id", order)], hint=_index(leader), limit=limit)
-    return list(found), edge
+    cursor = rows.find(match, sort=[("_id", order)], hint=_index(leader), limit=limit)
+    return list(cursor), edge
 
 
 def _leading(where: AuditFilter) -> list[Document]:
@@ -53,7 +53,7 @@ def _leading(where: AuditFilter) -> list[Document]:
 
 def _tests(where: AuditFilter) -> list[Document]:
     """Every filter. `changed` is not among them: of two features only one can lead."""
-    tests: list[Document] = [one for one in _leading(where) if "changed" not in one]
+    tests: list[Document] = [filter_ for filter_ in _leading(where) if "changed" not in filter_]
     if where.granted is not None:
         tests.append({"granted": where.granted})
     if where.revoked is not None:
@@ -71,21 +71,21 @@ def _leader(
 ) -> tuple[Document, int | None]:
     """The filter to lead, nothing if none can, and where its page ends."""
     edges: list[tuple[int, Document]] = []
-    for one in _leading(where) or [{}]:
-        found = rows.find(
-            {**one, "_id": _range(within)},
+    for filter_ in _leading(where) or [{}]:
+        cursor = rows.find(
+            {**filter_, "_id": _range(within)},
             {"_id": 1},
             sort=[("_id", order)],
-            hint=_index(one),
+            hint=_index(filter_),
             skip=SCAN - 1,
             limit=1,
         )
-        edge = next(found, None)
+        edge = next(cursor, None)
         if edge is None:
-            return one, None
-        edges.append((edge["_id"], one))
+            return filter_, None
+        edges.append((edge["_id"], filter_))
     farthest = max if order == 1 else min
-    last, leader = farthest(edges, key=lambda found: found[0])
+    last, leader = farthest(edges, key=lambda cursor: cursor[0])
     return leader, last
 
 

@@ -66,8 +66,8 @@ def documents_of(
             documents.append({"_id": ObjectId(), "by": by})
             room = COMMIT_BYTES
         room -= size
-        kept = documents[-1].setdefault("answers", [])
-        kept.append({"key": answer.key, "body": answer.body})
+        stored_answers = documents[-1].setdefault("answers", [])
+        stored_answers.append({"key": answer.key, "body": answer.body})
     return documents
 
 

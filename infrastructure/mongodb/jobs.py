@@ -23,15 +23,15 @@ class MongoDBJobs:
 
     def find(self, operation_id: str) -> Job | None:
         with answering():
-            found = self._operations.find_one({"_id": operation_id})
-        return _operation(found) if found else None
+            document = self._operations.find_one({"_id": operation_id})
+        return _job(document) if document else None
 
     def latest(self, before: str | None, limit: int) -> Sequence[Job]:
         where: Document = {} if before is None else {"_id": {"$lt": before}}
         with answering():
-            found = self._operations.find(where).sort("_id", -1).limit(limit)
-            return [_operation(document) for document in found]
+            documents = self._operations.find(where).sort("_id", -1).limit(limit)
+            return [_job(document) for document in documents]
 
 
-def _operation(document: Document) -> Job:
+def _job(document: Document) -> Job:
     return Job(id=document.pop("_id"), **document)

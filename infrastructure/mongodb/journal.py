@@ -49,12 +49,12 @@ class MongoDBJournal:
         if beyond is not None:
             where["_id"] = {"$lt": beyond}
         with answering():
-            found = self._entries.find(where, sort=[("_id", -1)], limit=limit) if limit else ()
-            return [(document["_id"], _entry(document)) for document in found]
+            documents = self._entries.find(where, sort=[("_id", -1)], limit=limit) if limit else ()
+            return [(document["_id"], _entry(document)) for document in documents]
 
     def _last(self) -> int:
-        found = self._entries.find_one({}, {"_id": 1}, sort=[("_id", -1)])
-        return int(found["_id"]) if found else 0
+        document = self._entries.find_one({}, {"_id": 1}, sort=[("_id", -1)])
+        return int(document["_id"]) if document else 0
 
 
 def _kept(error: PyMongoError) -> int:

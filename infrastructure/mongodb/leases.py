@@ -21,8 +21,8 @@ class MongoDBLeases:
         mine: Document = {"$eq": ["$holder", {"$literal": holder}]}
         theirs: Document = {"$and": [_LIVE, {"$not": mine}]}
         taken = _taken(holder, seconds, fences={"$cond": [_LIVE, 0, 1]})
-        found = self._update(name, {"$cond": [theirs, "$$ROOT", taken]})
-        return int(found["fence"]) if found["holder"] == holder else None
+        lease = self._update(name, {"$cond": [theirs, "$$ROOT", taken]})
+        return int(lease["fence"]) if lease["holder"] == holder else None
 
     def seize(self, name: str, holder: str, seconds: float) -> int:
         return int(self._update(name, _taken(holder, seconds, fences=1))["fence"])
@@ -34,23 +34,23 @@ class MongoDBLeases:
             )
 
     def current(self, name: str) -> Lease | None:
-        shown = {"holder": 1, "fence": 1, "expiresAt": 1, "expired": {"$not": [_LIVE]}}
+        fields = {"holder": 1, "fence": 1, "expiresAt": 1, "expired": {"$not": [_LIVE]}}
         with answering():
-            found = self._leases.find_one({"_id": name}, shown)
-        if found is None:
+            lease = self._leases.find_one({"_id": name}, fields)
+        if lease is None:
             return None
-        return Lease(found["holder"], found["fence"], found["expiresAt"], found["expired"])
+        return Lease(lease["holder"], lease["fence"], lease["expiresAt"], lease["expired"])
 
     def _update(self, name: str, lease: Document) -> Document:
         with answering():
-            found = self._leases.find_one_and_update(
+            stored = self._leases.find_one_and_update(
                 {"_id": name},
                 [{"$replaceWith": lease}],
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
-        assert found is not None  # an upsert always leaves one
-        return found
+        assert stored is not None  # an upsert always leaves one
+        return stored
 
 
 def _taken(holder: str, seconds: float, fences: Document | int) -> Document:

@@ -19,29 +19,29 @@ class MongoDBLegacyUsage:
     def add(self, calls: Sequence[LegacyCalls]) -> None:
         updates = [
             UpdateOne(
-                {"_id": {"caller": one.caller, "route": one.route}},
+                {"_id": {"caller": counted.caller, "route": counted.route}},
                 {
-                    "$inc": {"calls": one.calls},
-                    "$min": {"firstAt": one.first_at},
-                    "$max": {"lastAt": one.last_at},
+                    "$inc": {"calls": counted.calls},
+                    "$min": {"firstAt": counted.first_at},
+                    "$max": {"lastAt": counted.last_at},
                 },
                 upsert=True,
             )
-            for one in calls
+            for counted in calls
         ]
         with answering():
             self._usage.bulk_write(updates, ordered=False)
 
     def all(self) -> Sequence[LegacyCalls]:
         with answering():
-            found = list(self._usage.find().sort([("lastAt", -1), ("_id", 1)]))
+            documents = list(self._usage.find().sort([("lastAt", -1), ("_id", 1)]))
         return [
             LegacyCalls(
-                one["_id"]["caller"],
-                one["_id"]["route"],
-                one["calls"],
-                one["firstAt"],
-                one["lastAt"],
+                document["_id"]["caller"],
+                document["_id"]["route"],
+                document["calls"],
+                document["firstAt"],
+                document["lastAt"],
             )
-            for one in found
+            for document in documents
         ]

@@ -96,8 +96,8 @@ class MongoDBLog:
     def ending(self) -> Head:
         # from the last event itself, as readers see it: not from what the commit says of its end
         event = {"$cond": [{"$isArray": "$events"}, {"$last": "$events"}, None]}
-        shown = {"position": "$$event.position", "hash": "$$event.hash"}
-        ending = {"ending": {"$let": {"vars": {"event": event}, "in": shown}}}
+        fields = {"position": "$$event.position", "hash": "$$event.hash"}
+        ending = {"ending": {"$let": {"vars": {"event": event}, "in": fields}}}
         with answering():
             last = self._commits.find_one(_POSITIONED, ending, sort=[("_id", -1)])
         self._end = end = _end(last) if last else EMPTY
@@ -106,28 +106,28 @@ class MongoDBLog:
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Sequence[str] = ()
     ) -> list[Chained]:
-        found: list[Chained] = []
+        events: list[Chained] = []
         wanted = frozenset(topics)
         with _reading():
             for event in self._events(after, upto, limit):
-                if len(found) == limit or (upto is not None and event["position"] > upto):
+                if len(events) == limit or (upto is not None and event["position"] > upto):
                     break
                 if event["position"] > after and (not wanted or event["topic"] in wanted):
-                    found.append(notification(event))
-        return found
+                    events.append(notification(event))
+        return events
 
     def at(self, positions: Collection[int]) -> Sequence[Chained]:
         wanted = sorted(set(positions))
-        found: list[Chained] = []
+        events: list[Chained] = []
         with _reading():
             while wanted:  # from the last one down, each time all that stand in one document
                 held = self._holding(wanted[-_HELD:])
                 if held:
                     wanted = [position for position in wanted if position < held["_id"]]
-                    found += [notification(event) for event in reversed(held["events"]) if event]
+                    events += [notification(event) for event in reversed(held["events"]) if event]
                 else:
                     wanted = []
-        return found[::-1]
+        return events[::-1]
 
     def _holding(self, positions: Sequence[int]) -> Document | None:
         """The commit that begins at or last before the last of these positions; of its events only
@@ -140,14 +140,14 @@ class MongoDBLog:
         return self._commits.find_one(where, {"events": events}, sort=[("_id", -1)])
 
     def scan(self) -> Iterator[Link]:
-        above, shown = {"_id": {"$gt": 0}}, {"last": 1, "events": 1}
+        above, fields = {"_id": {"$gt": 0}}, {"last": 1, "events": 1}
         elsewhere = {"_id": {"$not": {"$gt": 0}}, "events": {"$exists": True}}
         position = 1
         with answering():
             last = self._commits.find_one(above, {"_id": 1}, sort=[("_id", -1)])
             within = {"_id": {"$gt": 0, "$lte": last["_id"]}} if last else above
             for commit in self._commits.with_options(_LENIENT).find(
-                within, shown, sort=[("_id", 1)]
+                within, fields, sort=[("_id", 1)]
             ):
                 for link in links(commit, position):
                     yield link
@@ -166,11 +166,11 @@ class MongoDBLog:
         """The events of one stream with `gt < version <= lte`, by version."""
         bounds = {name: value for name, value in (("$gt", gt), ("$lte", lte)) if value is not None}
         tests = [{name: ["$$this.version", value]} for name, value in bounds.items()]
-        found = self._select(
+        events = self._select(
             {"id": originator_id, **({"version": bounds} if bounds else {})},
             {"$and": [{"$eq": ["$$this.id", {"$literal": originator_id}]}, *tests]},
         )
-        return sorted(found, key=lambda notification: notification.originator_version)
+        return sorted(events, key=lambda notification: notification.originator_version)
 
     def answers(self, keys: Collection[str]) -> Mapping[str, bytes]:
         wanted = frozenset(keys)
@@ -246,10 +246,10 @@ class MongoDBLog:
         False when that is not durable yet: it may still roll back, so try again."""
         by = first["by"]
         with answering():
-            there = self._commits.find_one({"_id": first["_id"]}, {"by": 1})
-            if there and there.get("by") == by:
+            stored = self._commits.find_one({"_id": first["_id"]}, {"by": 1})
+            if stored and stored.get("by") == by:
                 return True
-            if there:
+            if stored:
                 raise HeadMoved(f"position {first['_id']} is taken")
             ids = list({event.originator_id for event in events})
             keys = [answer.key for answer in answers]
@@ -257,9 +257,11 @@ class MongoDBLog:
             of_ids = {"$filter": {"input": "$events", "cond": _among(ids)}}
             places = {"$map": {"input": of_ids, "in": {name: f"$$this.{name}" for name in _PLACE}}}
             streams = self._commits.find({"events.id": {"$in": ids}, **others}, {"events": places})
-            standing = {(e["id"], e["version"]) for commit in streams for e in commit["events"]}
+            stored_places = {
+                (e["id"], e["version"]) for commit in streams for e in commit["events"]
+            }
             answered = self._commits.find_one({"answers.key": {"$in": keys}, **others}, {"_id": 1})
-        if taken := {(e.originator_id, e.originator_version) for e in events} & standing:
+        if taken := {(e.originator_id, e.originator_version) for e in events} & stored_places:
             raise StreamTaken(taken)
         if answered:
             raise KeyTaken("one of the keys was answered already")

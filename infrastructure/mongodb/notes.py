@@ -16,8 +16,8 @@ class MongoDBNotes:
 
     def find(self, name: str) -> Any:
         with answering():
-            found = self._notes.find_one({"_id": name})
-        return json.loads(found["value"]) if found else None
+            document = self._notes.find_one({"_id": name})
+        return json.loads(document["value"]) if document else None
 
     def keep(self, name: str, value: Any) -> None:
         with answering():

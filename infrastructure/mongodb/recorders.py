@@ -69,10 +69,10 @@ class MongoDBAggregateRecorder(AggregateRecorder):
         bounds = {name: value for name, value in (("$gt", gt), ("$lte", lte)) if value is not None}
         where = {"id": originator_id, **({"version": bounds} if bounds else {})}
         with translating_errors():
-            found = self._events.find(where).sort("version", -1 if desc else 1)
+            events = self._events.find(where).sort("version", -1 if desc else 1)
             return [
                 StoredEvent(event["id"], event["version"], event["topic"], event["state"])
-                for event in found.limit(limit or 0)
+                for event in events.limit(limit or 0)
             ]
 
 
@@ -104,10 +104,10 @@ class MongoDBApplicationRecorder(ApplicationRecorder):
         limit: int | None = None,
     ) -> list[StoredEvent]:
         with translating_errors():
-            found = self._log.stream(originator_id, gt=gt, lte=lte)
+            events = self._log.stream(originator_id, gt=gt, lte=lte)
         return [
             StoredEvent(event.originator_id, event.originator_version, event.topic, event.state)
-            for event in (reversed(found) if desc else found)
+            for event in (reversed(events) if desc else events)
         ][:limit]
 
     def select_notifications(

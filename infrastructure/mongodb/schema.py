@@ -16,23 +16,23 @@ def check_schema(database: Database[Document]) -> None:
     """Mark a new database with our version; raise `StoreTooNew` if a newer program wrote it,
     `StoreTooOld` if one from before the first release did."""
     with answering():
-        found = database["ticketbook"].find_one_and_update(
+        document = database["ticketbook"].find_one_and_update(
             {"_id": "schema"},
             {"$setOnInsert": {"version": SCHEMA}},
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-    if found:
-        _check(found["version"], database.name)
+    if document:
+        _check(document["version"], database.name)
 
 
 def has_schema(database: Database[Document]) -> bool:
     """Whether the database was ever opened; raises like `check_schema`, and changes nothing."""
     with answering():
-        found = database["ticketbook"].find_one({"_id": "schema"})
-    if found:
-        _check(found["version"], database.name)
-    return found is not None
+        document = database["ticketbook"].find_one({"_id": "schema"})
+    if document:
+        _check(document["version"], database.name)
+    return document is not None
 
 
 def _check(version: int, name: str) -> None:

@@ -49,9 +49,9 @@ def open_mongodb_to_read(store: MongoDBStore) -> Iterator[ReadOnlyStores | None]
     """The store, for reading alone: None where there is none yet."""
     with connect(store.uri) as client:
         opened = database(client, store.database)
-        there = has_schema(opened)
+        exists = has_schema(opened)
         yield (
             ReadOnlyStores(MongoDBLog(opened, reading_only=True), MongoDBNotes(opened))
-            if there
+            if exists
             else None
         )

@@ -53,9 +53,9 @@ class MongoDBSubscription(Subscription[Recorder], Generic[Recorder]):
         head = self._recorder.max_notification_id() or 0
         if head <= self._after:
             return False
-        found = self._recorder.select_notifications(
+        notifications = self._recorder.select_notifications(
             self._after, PAGE, head, self._topics, inclusive_of_start=False
         )
-        self._after = found[-1].id if len(found) == PAGE else head
-        self._ready.extend(found)
+        self._after = notifications[-1].id if len(notifications) == PAGE else head
+        self._ready.extend(notifications)
         return True

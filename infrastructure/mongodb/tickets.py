@@ -62,15 +62,17 @@ class MongoDBTickets(MongoDBView[Ticket]):
         if not ids:
             return {}
         with answering():
-            found = map(_ticket, self._rows.find({"_id": {"$in": ids}}))
-            return {ticket.id: ticket for ticket in found}
+            tickets = map(_ticket, self._rows.find({"_id": {"$in": ids}}))
+            return {ticket.id: ticket for ticket in tickets}
 
     def find(self, where: TicketFilter, after_id: str | None, limit: int) -> Sequence[Ticket]:
         match = _match(where)
         if after_id is not None:
             match["_id"] = {"$gt": ObjectId(after_id)}
         with answering():
-            return [_ticket(one) for one in self._rows.find(match).sort("_id", 1).limit(limit)]
+            return [
+                _ticket(document) for document in self._rows.find(match).sort("_id", 1).limit(limit)
+            ]
 
     def _key(self, id_: Any) -> Key | None:
         return str(id_) if type(id_) is ObjectId else None

@@ -60,8 +60,8 @@ class MongoDBTrackingRecorder(TrackingRecorder):
 
     def max_tracking_id(self, application_name: str) -> int | None:
         with translating_errors():
-            found = self._trackings.find_one({"_id": application_name})
-        return int(found["position"]) if found else None
+            document = self._trackings.find_one({"_id": application_name})
+        return int(document["position"]) if document else None
 
     def wait(
         self,

@@ -108,15 +108,15 @@ class MongoDBView(ABC, Generic[Row]):
 
     def checkpoint(self) -> int:
         with answering():
-            found = self._checkpoints.find_one({"_id": self.name}, {"position": 1})
-        return int(found["position"]) if found else 0
+            document = self._checkpoints.find_one({"_id": self.name}, {"position": 1})
+        return int(document["position"]) if document else 0
 
     def take_over(self, fence: int) -> int:
         with answering():
             self._end_former(fence)
             session = self._client.start_session()
             self._sessions = {fence: session}
-            found = self._checkpoints.find_one_and_update(
+            document = self._checkpoints.find_one_and_update(
                 {"_id": self.name, "fence": {"$lte": fence}},
                 {
                     "$set": {"fence": fence, "session": session.session_id["id"]},
@@ -124,28 +124,28 @@ class MongoDBView(ABC, Generic[Row]):
                 },
                 return_document=ReturnDocument.AFTER,
             )
-        if found is None:
+        if document is None:
             raise self._fenced(fence)
-        return int(found["position"])
+        return int(document["position"])
 
     def _end_former(self, fence: int) -> None:
         """End what the writer before left open, if anything."""
-        found = self._checkpoints.find_one({"_id": self.name}, {"fence": 1, "session": 1})
-        if found and found["fence"] <= fence and "session" in found:
+        document = self._checkpoints.find_one({"_id": self.name}, {"fence": 1, "session": 1})
+        if document and document["fence"] <= fence and "session" in document:
             with suppress(OperationFailure):  # not allowed: then MongoDB ends it in a minute
-                session = Binary.from_uuid(found["session"])
+                session = Binary.from_uuid(document["session"])
                 self._client.admin.command("killSessions", [{"id": session}])
 
     def parked(self) -> Mapping[str, Parked]:
         with answering():
             return {
-                found["_id"]["ticketId"]: Parked(
-                    ticket_id=found["_id"]["ticketId"],
-                    position=found["position"],
-                    error=found["error"],
-                    since=found["since"],
+                document["_id"]["ticketId"]: Parked(
+                    ticket_id=document["_id"]["ticketId"],
+                    position=document["position"],
+                    error=document["error"],
+                    since=document["since"],
                 )
-                for found in self._parked.find({"_id.view": self.name})
+                for document in self._parked.find({"_id.view": self.name})
             }
 
     def apply(self, change: ViewChange[Row], fence: int) -> None:
@@ -171,19 +171,23 @@ class MongoDBView(ABC, Generic[Row]):
 
     def loaded(self) -> Mapping[int, int]:
         with answering():
-            found = self._checkpoints.find_one({"_id": self.name}, {"shares": 1}) or {}
-        return {int(share): position for share, position in found.get("shares", {}).items()}
+            document = self._checkpoints.find_one({"_id": self.name}, {"shares": 1}) or {}
+        return {
+            int(partition): position for partition, position in document.get("shares", {}).items()
+        }
 
     def load(
-        self, share: int, upto: int, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]
+        self, partition: int, upto: int, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]
     ) -> None:
         with answering():
             for start in range(0, len(rows), _CHUNK):
                 self._load([row for _, row in rows[start : start + _CHUNK]])
             if parked:
-                self._parked.bulk_write([self._parking(one) for one in parked])
+                self._parked.bulk_write(
+                    [self._parked_document(parked_ticket) for parked_ticket in parked]
+                )
             self._checkpoints.update_one(
-                {"_id": self.name, "position": 0}, {"$set": {f"shares.{share}": upto}}
+                {"_id": self.name, "position": 0}, {"$set": {f"shares.{partition}": upto}}
             )
 
     def complete(self, upto: int) -> None:
@@ -203,8 +207,8 @@ class MongoDBView(ABC, Generic[Row]):
 
     def stored(self, keys: Collection[Key]) -> Mapping[Key, Row | None]:
         with answering():
-            found = self._anything.find({"_id": {"$in": self._ids(keys)}})
-            return dict(map(self._readable, found))
+            documents = self._anything.find({"_id": {"$in": self._ids(keys)}})
+            return dict(map(self._readable, documents))
 
     def misfiled(self) -> Iterator[Key]:
         return iter(())  # nothing is kept beside the rows but indexes, and those are the server's
@@ -255,10 +259,10 @@ class MongoDBView(ABC, Generic[Row]):
         if released:
             writes.append(DeleteMany({"_id": {"$in": released}}))
         for parked in change.parked:
-            writes.append(self._parking(parked))
+            writes.append(self._parked_document(parked))
         self._parked.bulk_write(writes, session=session)
 
-    def _parking(self, parked: Parked) -> ReplaceOne[Document]:
+    def _parked_document(self, parked: Parked) -> ReplaceOne[Document]:
         return ReplaceOne(
             {"_id": {"view": self.name, "ticketId": parked.ticket_id}},
             {"position": parked.position, "error": parked.error, "since": parked.since},

@@ -138,12 +138,12 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
                 newest_first=newest_first,
                 first=partial(self._first, connection),
             )
-            found, edge = positions(
+            positions_found, edge = positions(
                 connection, self._rows, where, within, limit=limit + 1, newest_first=newest_first
             )
-            entries = self._at(connection, found[:limit])
-        more = len(found) > limit
-        return Found(entries, found[limit - 1] if more else edge)
+            entries = self._at(connection, positions_found[:limit])
+        more = len(positions_found) > limit
+        return Found(entries, positions_found[limit - 1] if more else edge)
 
     def position_at(self, moment: datetime) -> int | None:
         with self._database.reading() as connection:
@@ -154,17 +154,19 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
         self, position: int, where: TicketFilter, *, beyond: str | None, limit: int
     ) -> ThenPage:
         with self._database.reading() as connection:
-            found, edge = last_positions(connection, self._rows, position, where, beyond, limit + 1)
+            last_entries, edge = last_positions(
+                connection, self._rows, position, where, beyond, limit + 1
+            )
             tickets: list[Then] = []
-            for ticket_id, last in found[:limit]:
+            for ticket_id, last in last_entries[:limit]:
                 grant: int | None = None
                 if where.feature is not None:
                     grant = last_grant(connection, self._rows, where.feature, ticket_id, position)
                 (entry,) = self._at(connection, [last])
                 granted = [] if grant is None else self._at(connection, [grant])
                 tickets.append(Then(entry, granted[0] if granted else None))
-        more = len(found) > limit
-        return ThenPage(tickets, found[limit - 1][0] if more else edge)
+        more = len(last_entries) > limit
+        return ThenPage(tickets, last_entries[limit - 1][0] if more else edge)
 
     def between(self, ticket_ids: Collection[str], after: int, upto: int) -> Sequence[AuditEntry]:
         query = (
@@ -200,9 +202,9 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
         connection.executemany(
             f"DELETE FROM {self._rows} WHERE position = ?", [(key,) for key in keys]
         )
-        for some in slices(keys):
-            query = f"DELETE FROM {self._features} WHERE position IN ({marks(some)})"
-            connection.execute(query, some)
+        for slice_ in slices(keys):
+            query = f"DELETE FROM {self._features} WHERE position IN ({marks(slice_)})"
+            connection.execute(query, slice_)
 
     def _write(self, rows: Sequence[tuple[str, AuditEntry | None]], connection: Connection) -> None:
         entries = [entry for _, entry in rows if entry is not None]
@@ -230,12 +232,14 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
             f"SELECT position FROM {self._rows} WHERE recorded_at >= ? "
             "ORDER BY recorded_at, position LIMIT 1"
         )
-        found = connection.execute(query, (to_milliseconds(moment),)).fetchone()
-        return int(found[0]) if found else END
+        row = connection.execute(query, (to_milliseconds(moment),)).fetchone()
+        return int(row[0]) if row else END
 
-    def _at(self, connection: Connection, found: Sequence[int]) -> list[AuditEntry]:
+    def _at(self, connection: Connection, wanted: Sequence[int]) -> list[AuditEntry]:
         query = f"SELECT {_COLUMNS} FROM {self._rows} a WHERE position = ?"
-        return [_entry(row) for position in found for row in connection.execute(query, (position,))]
+        return [
+            _entry(row) for position in wanted for row in connection.execute(query, (position,))
+        ]
 
 
 def _row(entry: AuditEntry) -> tuple[Any, ...]:
@@ -288,8 +292,8 @@ def _entry(row: Any) -> AuditEntry:
     )
 
 
-def _content(held: str | None) -> TicketContent | None:
-    if held is None:
+def _content(text: str | None) -> TicketContent | None:
+    if text is None:
         return None
-    kept = loads(held)
-    return TicketContent(kept["name"], tuple(kept["features"]), kept["retired"])
+    content = loads(text)
+    return TicketContent(content["name"], tuple(content["features"]), content["retired"])

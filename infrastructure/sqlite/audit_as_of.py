@@ -41,17 +41,17 @@ def last_positions(
         ("json_extract(a.after, '$.name') = ?", where.name),
         (_HELD, where.feature),
     ]
-    asked = [(test, value) for test, value in tests if value is not None]
+    conditions = [(test, value) for test, value in tests if value is not None]
     until = "" if edge is None else "AND ticket_id <= ? "
     query = (
         f"SELECT t.ticket_id, a.position FROM (SELECT DISTINCT ticket_id FROM {lead.source} "
         f"WHERE {lead.condition} AND ticket_id > ? {until}ORDER BY ticket_id) t "
         f"CROSS JOIN {rows} a ON a.position = (SELECT max(l.position) FROM {rows} l "
         f"INDEXED BY {rows}_ticket WHERE l.ticket_id = t.ticket_id AND l.position <= ?) "
-        f"WHERE {' AND '.join([_IN_USE, *(test for test, _ in asked)])} LIMIT ?"
+        f"WHERE {' AND '.join([_IN_USE, *(test for test, _ in conditions)])} LIMIT ?"
     )
     walked = [*lead.values, beyond or "", *([] if edge is None else [edge])]
-    values = [*walked, position, *(value for _, value in asked), limit]
+    values = [*walked, position, *(value for _, value in conditions), limit]
     return connection.execute(query, values).fetchall(), edge
 
 
@@ -64,8 +64,8 @@ def last_grant(
         "WHERE feature = ? AND ticket_id = ? AND position <= ? AND gained "
         "ORDER BY position DESC LIMIT 1"
     )
-    found = connection.execute(query, (feature, ticket_id, position)).fetchone()
-    return int(found[0]) if found else None
+    row = connection.execute(query, (feature, ticket_id, position)).fetchone()
+    return int(row[0]) if row else None
 
 
 def _lead(
@@ -89,5 +89,5 @@ def _lead(
         if edge is None:
             return lead, None
         edges.append((edge[0], lead))
-    last, lead = max(edges, key=lambda found: found[0])
+    last, lead = max(edges, key=lambda candidate: candidate[0])
     return lead, last

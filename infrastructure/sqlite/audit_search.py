@@ -47,18 +47,18 @@ def positions(
     order = "DESC" if newest_first else "ASC"
     leader, edge = _leader(connection, rows, filters, within, order)
     within = within.until(edge, newest_first=newest_first)
-    table, by, condition = _walk(rows, leader)
+    table, by, condition = _source(rows, leader)
     if by == "c":
         table += f" CROSS JOIN {rows} a USING (position)"
-    others = [one for one in filters if one is not leader]
+    others = [filter_ for filter_ in filters if filter_ is not leader]
     query = (
         f"SELECT {by}.position FROM {table} WHERE "
-        + " AND ".join([condition, *(one.test for one in others)])
+        + " AND ".join([condition, *(filter_.test for filter_ in others)])
         + f" AND {by}.position > ? AND {by}.position < ? ORDER BY {by}.position {order} LIMIT ?"
     )
-    values = [one.value for one in ([leader] if leader else []) + others]
-    found = connection.execute(query, [*values, within.above, within.below, limit])
-    return [row[0] for row in found], edge
+    values = [filter_.value for filter_ in ([leader] if leader else []) + others]
+    rows_found = connection.execute(query, [*values, within.above, within.below, limit])
+    return [row[0] for row in rows_found], edge
 
 
 def _filters(features: str, where: AuditFilter) -> list[_Filter]:
@@ -88,25 +88,25 @@ def _leader(
 ) -> tuple[_Filter | None, int | None]:
     """The filter to lead, if any, and where its page ends."""
     edges: list[tuple[int, _Filter | None]] = []
-    leaders: list[_Filter | None] = [one for one in filters if one.index]
-    for one in leaders or [None]:
-        table, by, condition = _walk(rows, one)
+    leaders: list[_Filter | None] = [filter_ for filter_ in filters if filter_.index]
+    for filter_ in leaders or [None]:
+        table, by, condition = _source(rows, filter_)
         query = (
             f"SELECT {by}.position FROM {table} WHERE {condition} "
             f"AND {by}.position > ? AND {by}.position < ? "
             f"ORDER BY {by}.position {order} LIMIT 1 OFFSET {SCAN - 1}"
         )
-        values = [one.value] if one else []
+        values = [filter_.value] if filter_ else []
         edge = connection.execute(query, [*values, within.above, within.below]).fetchone()
         if edge is None:
-            return one, None
-        edges.append((edge[0], one))
+            return filter_, None
+        edges.append((edge[0], filter_))
     farthest = max if order == "ASC" else min
-    edge, leader = farthest(edges, key=lambda found: found[0])
+    edge, leader = farthest(edges, key=lambda candidate: candidate[0])
     return leader, edge
 
 
-def _walk(rows: str, leader: _Filter | None) -> tuple[str, str, str]:
+def _source(rows: str, leader: _Filter | None) -> tuple[str, str, str]:
     """What to walk along: the table, its name in the query, and the condition."""
     if leader is None:
         return f"{rows} a NOT INDEXED", "a", "true"

@@ -143,15 +143,15 @@ class SQLiteDatabase:
         self._writer.execute(f"PRAGMA user_version={SCHEMA}")
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
-        (found,) = connection.execute("PRAGMA user_version").fetchone()
-        if found > SCHEMA:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA:
             raise StoreTooNew(
-                f"{self.path} has schema {found}; this ticketbook understands {SCHEMA}. "
+                f"{self.path} has schema {version}; this ticketbook understands {SCHEMA}. "
                 "Upgrade ticketbook, or open the file with the version that wrote it."
             )
-        if 0 < found < SCHEMA:
+        if 0 < version < SCHEMA:
             raise StoreTooOld(
-                f"{self.path} has schema {found}, of a time before the first release; this "
+                f"{self.path} has schema {version}, of a time before the first release; this "
                 f"ticketbook understands {SCHEMA}. Start with a new file: name it in "
                 "TICKETBOOK_STORE."
             )

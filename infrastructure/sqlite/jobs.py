@@ -33,17 +33,15 @@ class SQLiteJobs:
         query = "SELECT body FROM operations WHERE id = ?"
         with self._database.reading() as connection:
             row = connection.execute(query, (operation_id,)).fetchone()
-        return _operation(row[0]) if row else None
+        return _job(row[0]) if row else None
 
     def latest(self, before: str | None, limit: int) -> Sequence[Job]:
         query = "SELECT body FROM operations WHERE id < ? ORDER BY id DESC LIMIT ?"
         with self._database.reading() as connection:
-            return [
-                _operation(body) for (body,) in connection.execute(query, (before or "g", limit))
-            ]
+            return [_job(body) for (body,) in connection.execute(query, (before or "g", limit))]
 
 
-def _operation(body: str) -> Job:
-    kept: dict[str, Any] = loads(body)
-    times = {name: kept[name] and datetime.fromisoformat(kept[name]) for name in _TIMES}
-    return Job(**kept | times)
+def _job(body: str) -> Job:
+    fields: dict[str, Any] = loads(body)
+    times = {name: fields[name] and datetime.fromisoformat(fields[name]) for name in _TIMES}
+    return Job(**fields | times)

@@ -52,9 +52,9 @@ class SQLiteJournal:
             f"WHERE {whose} AND number < :beyond ORDER BY number DESC LIMIT :limit"
         )
         top = _FROM_THE_TOP if beyond is None else beyond
-        asked = {"org_id": org_id, "beyond": top, "limit": limit}
+        values = {"org_id": org_id, "beyond": top, "limit": limit}
         with self._database.reading() as connection:
-            return [(row[0], _entry(row)) for row in connection.execute(query, asked)]
+            return [(row[0], _entry(row)) for row in connection.execute(query, values)]
 
 
 def _row(entry: JournalEntry) -> tuple[Any, ...]:

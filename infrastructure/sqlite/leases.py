@@ -69,7 +69,7 @@ class SQLiteLeases:
         return Lease(row[0], row[1], from_milliseconds(row[2]), bool(row[3])) if row else None
 
     def _take(self, statement: str, name: str, holder: str, seconds: float) -> int | None:
-        asked = {"name": name, "holder": holder, "milliseconds": round(seconds * 1000)}
+        values = {"name": name, "holder": holder, "milliseconds": round(seconds * 1000)}
         with self._database.writing() as connection:
-            row = connection.execute(statement, asked).fetchone()
+            row = connection.execute(statement, values).fetchone()
         return int(row[0]) if row else None

@@ -57,12 +57,12 @@ class SQLiteLog:
         return [Chained(*row) for row in rows]
 
     def at(self, positions: Collection[int]) -> Sequence[Chained]:
-        found: list[Chained] = []
+        events: list[Chained] = []
         with self._database.reading() as connection:
-            for some in slices(positions):
-                query = f"SELECT {_COLUMNS} FROM events WHERE position IN ({marks(some)})"
-                found.extend(Chained(*row) for row in connection.execute(query, some))
-        return sorted(found, key=lambda one: one.id)
+            for slice_ in slices(positions):
+                query = f"SELECT {_COLUMNS} FROM events WHERE position IN ({marks(slice_)})"
+                events.extend(Chained(*row) for row in connection.execute(query, slice_))
+        return sorted(events, key=lambda event: event.id)
 
     def scan(self) -> Iterator[Link]:
         query = (
@@ -79,32 +79,33 @@ class SQLiteLog:
                     rows = connection.execute(query, (begin, _SCANNED)).fetchall()
                 finally:
                     connection.text_factory = str
-                given = _given_out(connection)
+                given_out = _given_out(connection)
             yield from map(Link._make, rows)
             if rows:
                 last = rows[-1][0]
             begin = last + 1
-        if given != last:
-            end = min(last, max(given, 0) if isinstance(given, int) else 0)
+        if given_out != last:
+            end = min(last, max(given_out, 0) if isinstance(given_out, int) else 0)
             raise ChainBroken(
-                end + 1, f"the events end at {last}, but SQLite's own count of them at {given!r}."
+                end + 1,
+                f"the events end at {last}, but SQLite's own count of them at {given_out!r}.",
             )
 
     def streams(self, originator_ids: Collection[Any]) -> Sequence[Chained]:
-        found: list[Chained] = []
+        events: list[Chained] = []
         with self._database.reading() as connection:
             for ids in slices(originator_ids):
                 query = f"SELECT {_COLUMNS} FROM events WHERE originator_id IN ({marks(ids)})"
-                found.extend(Chained(*row) for row in connection.execute(query, ids))
-        return sorted(found, key=lambda notification: notification.id)
+                events.extend(Chained(*row) for row in connection.execute(query, ids))
+        return sorted(events, key=lambda notification: notification.id)
 
     def answers(self, keys: Collection[str]) -> Mapping[str, bytes]:
-        found: dict[str, bytes] = {}
+        bodies: dict[str, bytes] = {}
         with self._database.reading() as connection:
-            for some in slices(keys):
-                query = f"SELECT key, body FROM answers WHERE key IN ({marks(some)})"
-                found.update(connection.execute(query, some).fetchall())
-        return found
+            for slice_ in slices(keys):
+                query = f"SELECT key, body FROM answers WHERE key IN ({marks(slice_)})"
+                bodies.update(connection.execute(query, slice_).fetchall())
+        return bodies
 
     def commit(
         self, after: int, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer] = ()
@@ -147,9 +148,9 @@ def _head(connection: sqlite3.Connection) -> Head:
     given out twice."""
     last = connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1")
     position, hash_ = last.fetchone() or EMPTY
-    given = _given_out(connection)
-    if isinstance(given, int) and given > position:
-        return head_of(given, None)
+    given_out = _given_out(connection)
+    if isinstance(given_out, int) and given_out > position:
+        return head_of(given_out, None)
     return head_of(position, hash_)
 
 

@@ -131,13 +131,13 @@ class SQLiteTickets(SQLiteView[Ticket]):
             "t.name = ?": where.name,
             system: where.system,
         }
-        asked = {condition: value for condition, value in conditions.items() if value is not None}
+        matches = {condition: value for condition, value in conditions.items() if value is not None}
         query = (
-            f"SELECT {_COLUMNS} FROM {source} WHERE {' AND '.join([*asked, 'NOT t.retired'])} "
+            f"SELECT {_COLUMNS} FROM {source} WHERE {' AND '.join([*matches, 'NOT t.retired'])} "
             f"ORDER BY {by}.id LIMIT ?"
         )
         with self._database.reading() as connection:
-            return [_ticket(row) for row in connection.execute(query, [*asked.values(), limit])]
+            return [_ticket(row) for row in connection.execute(query, [*matches.values(), limit])]
 
     def _row(self, stored: Any) -> Ticket | None:
         ticket = _ticket(stored)
@@ -146,12 +146,14 @@ class SQLiteTickets(SQLiteView[Ticket]):
 
     def _remove(self, keys: Sequence[Key], connection: Connection) -> None:
         connection.executemany(f"DELETE FROM {self._rows} WHERE id = ?", [(key,) for key in keys])
-        for some in slices(keys):
-            connection.execute(f"DELETE FROM {self._features} WHERE id IN ({marks(some)})", some)
+        for slice_ in slices(keys):
+            connection.execute(
+                f"DELETE FROM {self._features} WHERE id IN ({marks(slice_)})", slice_
+            )
 
     def _write(self, rows: Sequence[tuple[str, Ticket | None]], connection: Connection) -> None:
-        there = self._find(connection, [ticket_id for ticket_id, _ in rows])
-        before = {ticket.id: ticket for ticket in there}
+        stored = self._find(connection, [ticket_id for ticket_id, _ in rows])
+        before = {ticket.id: ticket for ticket in stored}
         after = {ticket.id: ticket for _, ticket in rows if ticket is not None}
         old = {key for ticket in before.values() for key in _holdings(ticket)}
         new = {key for ticket in after.values() for key in _holdings(ticket)}
@@ -184,11 +186,11 @@ class SQLiteTickets(SQLiteView[Ticket]):
         )
 
     def _find(self, connection: Connection, ticket_ids: Collection[str]) -> list[Ticket]:
-        found: list[Ticket] = []
+        tickets: list[Ticket] = []
         for ids in slices(ticket_ids):
             query = f"SELECT {_COLUMNS} FROM {self._rows} t WHERE id IN ({marks(ids)})"
-            found.extend(map(_ticket, connection.execute(query, ids)))
-        return found
+            tickets.extend(map(_ticket, connection.execute(query, ids)))
+        return tickets
 
 
 def _holdings(ticket: Ticket) -> list[tuple[str, str, str]]:

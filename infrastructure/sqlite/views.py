@@ -133,10 +133,18 @@ class SQLiteView(ABC, Generic[Row]):
                 "DELETE FROM parked WHERE view = ? AND ticket_id = ?",
                 [(self.name, ticket_id) for ticket_id in change.released],
             )
-            connection.executemany(_PARK, [self._parking(one) for one in change.parked])
+            connection.executemany(
+                _PARK, [self._parked_row(parked_ticket) for parked_ticket in change.parked]
+            )
 
-    def _parking(self, p: Parked) -> tuple[str, str, int, str, int]:
-        return (self.name, p.ticket_id, p.position, p.error, to_milliseconds(p.since))
+    def _parked_row(self, parked: Parked) -> tuple[str, str, int, str, int]:
+        return (
+            self.name,
+            parked.ticket_id,
+            parked.position,
+            parked.error,
+            to_milliseconds(parked.since),
+        )
 
     def loaded(self) -> Mapping[int, int]:
         query = "SELECT share, position FROM shares WHERE view = ?"
@@ -144,15 +152,17 @@ class SQLiteView(ABC, Generic[Row]):
             return dict(connection.execute(query, (self.name,)).fetchall())
 
     def load(
-        self, share: int, upto: int, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]
+        self, partition: int, upto: int, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]
     ) -> None:
         for start in range(0, len(rows), _CHUNK):
             with self._database.writing() as connection:
                 self._load([row for _, row in rows[start : start + _CHUNK]], connection)
         with self._database.writing() as connection:
-            connection.executemany(_PARK, [self._parking(one) for one in parked])
+            connection.executemany(
+                _PARK, [self._parked_row(parked_ticket) for parked_ticket in parked]
+            )
             connection.execute(
-                "INSERT OR REPLACE INTO shares VALUES (?, ?, ?)", (self.name, share, upto)
+                "INSERT OR REPLACE INTO shares VALUES (?, ?, ?)", (self.name, partition, upto)
             )
 
     def complete(self, upto: int) -> None:
@@ -193,8 +203,8 @@ class SQLiteView(ABC, Generic[Row]):
     def stored(self, keys: Collection[Key]) -> Mapping[Key, Row | None]:
         query = f"SELECT * FROM {self._rows} WHERE {self._key} = ?"
         with self._database.reading() as connection:
-            found = (row for key in keys for row in _fetched(connection, query, (key,)))
-            return {row[0]: self._readable(row) for row in found}
+            rows = (row for key in keys for row in _fetched(connection, query, (key,)))
+            return {row[0]: self._readable(row) for row in rows}
 
     def misfiled(self) -> Iterator[Key]:
         for query, after in self._filing:
@@ -231,8 +241,8 @@ class SQLiteView(ABC, Generic[Row]):
 
     def _checkpoint(self, connection: Connection) -> int:
         query = "SELECT position FROM checkpoints WHERE view = ?"
-        found = connection.execute(query, (self.name,)).fetchone()
-        return int(found[0]) if found else 0
+        row = connection.execute(query, (self.name,)).fetchone()
+        return int(row[0]) if row else 0
 
     def _advance(self, connection: Connection, fence: int, *, after: int, upto: int) -> None:
         moved = connection.execute(

@@ -33,10 +33,14 @@ def ticket_at(entry: AuditEntry, history: Sequence[Recorded | EventUnreadable]) 
     that an operator had the view pass over, or that cannot be read any more, hides no other
     ticket. Raises `EventUnreadable` when it is the one that made the ticket.
     """
-    told = [one for one in history if isinstance(one, Recorded) and one.position <= entry.position]
-    ticket = fold(told)
+    readable = [
+        event
+        for event in history
+        if isinstance(event, Recorded) and event.position <= entry.position
+    ]
+    ticket = fold(readable)
     if ticket is None:
-        raise next(one for one in history if isinstance(one, EventUnreadable))
+        raise next(event for event in history if isinstance(event, EventUnreadable))
     if ticket.position != entry.position:  # the entry's own event cannot be read
         ticket = replace(ticket, updated_at=entry.occurred_at)
     held = entry.after

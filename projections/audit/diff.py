@@ -49,27 +49,27 @@ def ticket_diffs(
     """How the tickets that `where` chooses differ at position `upto` from what they were at
     `after`, in the order of their first changes in between. `where` must choose whole tickets. A
     page may end early, maybe empty: there is more for as long as `beyond` is not None."""
-    found: list[TicketDiff] = []
+    diffs: list[TicketDiff] = []
 
     def concerned(entry: AuditEntry) -> bool:
         """A record in quarantine belongs to nobody, until it becomes a ticket."""
         return where.org_id in (None, entry.org_id) and where.system in (None, entry.system)
 
-    walk = TicketScan(reader, where, after, upto, beyond=beyond, concerned=concerned)
-    for _, life in walk:
-        if (changed := ticket_diff(life)).is_any:
-            found.append(changed)
-            if len(found) == limit:
+    scan = TicketScan(reader, where, after, upto, beyond=beyond, concerned=concerned)
+    for _, history in scan:
+        if (changed := ticket_diff(history)).is_any:
+            diffs.append(changed)
+            if len(diffs) == limit:
                 break
-    return TicketDiffPage(found, walk.beyond)
+    return TicketDiffPage(diffs, scan.beyond)
 
 
 def ticket_diff(entries: Sequence[AuditEntry]) -> TicketDiff:
     """What one ticket's entries, oldest first, come to."""
     first, last = entries[0], entries[-1]
     before, after = first.before, last.after
-    held, holds = _in_force(before), _in_force(after)
-    lived, lives = bool(before and before.retired), bool(after and after.retired)
+    held_before, held_after = _in_force(before), _in_force(after)
+    was_retired, is_retired = bool(before and before.retired), bool(after and after.retired)
     return TicketDiff(
         ticket_id=last.ticket_id,
         org_id=last.org_id,
@@ -77,18 +77,24 @@ def ticket_diff(entries: Sequence[AuditEntry]) -> TicketDiff:
         before=before,
         after=after,
         added=_last(e for e in entries if e.before is None and e.after) if not before else None,
-        retired=_last(e for e in entries if _turned(e, True)) if lives and not lived else None,
-        restored=_last(e for e in entries if _turned(e, False)) if lived and not lives else None,
+        retired=_last(e for e in entries if _turned(e, True))
+        if is_retired and not was_retired
+        else None,
+        restored=_last(e for e in entries if _turned(e, False))
+        if was_retired and not is_retired
+        else None,
         renamed=_renamed(entries) if before and after and before.name != after.name else None,
         granted=[
             (feature, entry)
-            for feature in holds
-            if feature not in held and (entry := _last(e for e in entries if feature in e.granted))
+            for feature in held_after
+            if feature not in held_before
+            and (entry := _last(e for e in entries if feature in e.granted))
         ],
         revoked=[
             (feature, entry)
-            for feature in held
-            if feature not in holds and (entry := _last(e for e in entries if feature in e.revoked))
+            for feature in held_before
+            if feature not in held_after
+            and (entry := _last(e for e in entries if feature in e.revoked))
         ],
     )
 

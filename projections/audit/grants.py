@@ -53,54 +53,56 @@ class GrantsPage:
 
 
 def grants_between(
-    reader: Reader, asked: Question, after: int, upto: int, *, beyond: Place | None, limit: int
+    reader: Reader, question: Question, after: int, upto: int, *, beyond: Place | None, limit: int
 ) -> GrantsPage:
     """The tickets that granted the feature at position `after` or at any later one up to `upto`,
     each of them once. A page may end early, maybe empty: there is more for as long as `beyond` is
     not None."""
     if isinstance(beyond, int):
-        return _granted_later(reader, asked, after, upto, beyond, limit)
-    where = TicketFilter(asked.org_id, asked.system, None, asked.feature)
+        return _granted_later(reader, question, after, upto, beyond, limit)
+    where = TicketFilter(question.org_id, question.system, None, question.feature)
     page = reader.tickets_at(after, where, beyond=beyond, limit=limit)
     held = {then.entry.ticket_id: then for then in page.tickets}
-    told = histories(reader, held, after, upto)
-    tickets = [_from_the_start(one, told, asked.feature) for one in page.tickets]
+    later_entries = histories(reader, held, after, upto)
+    tickets = [_from_the_start(then, later_entries, question.feature) for then in page.tickets]
     if page.beyond is not None:
         return GrantsPage(tickets, page.beyond)
     if len(tickets) == limit:
         return GrantsPage(tickets, after)
-    later = _granted_later(reader, asked, after, upto, after, limit - len(tickets))
+    later = _granted_later(reader, question, after, upto, after, limit - len(tickets))
     return GrantsPage([*tickets, *later.tickets], later.beyond)
 
 
 def _granted_later(
-    reader: Reader, asked: Question, after: int, upto: int, beyond: int, limit: int
+    reader: Reader, question: Question, after: int, upto: int, beyond: int, limit: int
 ) -> GrantsPage:
-    where = AuditFilter(asked.org_id, asked.system, granted=asked.feature)
+    where = AuditFilter(question.org_id, question.system, granted=question.feature)
     tickets: list[TicketGrants] = []
 
     def concerned(entry: AuditEntry) -> bool:
         """What was revoked first was granted before, and told of with all that was then."""
-        return asked.feature in entry.granted or asked.feature in entry.revoked
+        return question.feature in entry.granted or question.feature in entry.revoked
 
-    walk = TicketScan(reader, where, after, upto, beyond=beyond, concerned=concerned)
-    for entry, life in walk:
-        tickets.append(TicketGrants(entry, _grants((), life, asked.feature)))
+    scan = TicketScan(reader, where, after, upto, beyond=beyond, concerned=concerned)
+    for entry, history in scan:
+        tickets.append(TicketGrants(entry, _grants((), history, question.feature)))
         if len(tickets) == limit:
             break
-    return GrantsPage(tickets, walk.beyond)
+    return GrantsPage(tickets, scan.beyond)
 
 
 def _from_the_start(
-    then: Then, told: Mapping[str, Sequence[AuditEntry]], feature: str
+    then: Then, later_entries: Mapping[str, Sequence[AuditEntry]], feature: str
 ) -> TicketGrants:
-    life = told.get(then.entry.ticket_id, ())
-    return TicketGrants(then.entry, _grants((Grant(then.granted_by),), life, feature))
+    history = later_entries.get(then.entry.ticket_id, ())
+    return TicketGrants(then.entry, _grants((Grant(then.granted_by),), history, feature))
 
 
-def _grants(before: Sequence[Grant], life: Sequence[AuditEntry], feature: str) -> Sequence[Grant]:
+def _grants(
+    before: Sequence[Grant], history: Sequence[AuditEntry], feature: str
+) -> Sequence[Grant]:
     grants = list(before)
-    for entry in life:
+    for entry in history:
         if feature in entry.granted:
             grants.append(Grant(entry))
         elif feature in entry.revoked:

@@ -31,10 +31,10 @@ def histories(
     reader: PastReader, ticket_ids: Collection[str], after: int, upto: int
 ) -> Mapping[str, TicketHistory]:
     """All that happened to these tickets at positions above `after`, up to `upto`."""
-    told: dict[str, list[AuditEntry]] = {}
+    entries_by_ticket: dict[str, list[AuditEntry]] = {}
     for entry in reader.between(ticket_ids, after, upto):
-        told.setdefault(entry.ticket_id, []).append(entry)
-    return told
+        entries_by_ticket.setdefault(entry.ticket_id, []).append(entry)
+    return entries_by_ticket
 
 
 class TicketScan:
@@ -65,32 +65,32 @@ class TicketScan:
 
     def __iter__(self) -> Iterator[tuple[AuditEntry, TicketHistory]]:
         seen: set[str] = set()
-        looked = 0
-        while looked < LOOKED_AT and self._read < _READ:
+        looked_at = 0
+        while looked_at < LOOKED_AT and self._read < _READ:
             page = self._reader.page(
                 self._between, beyond=self.beyond, limit=_PAGE, newest_first=False
             )
-            looked += max(len(page.entries), 1)
-            coming: list[AuditEntry] = []
+            looked_at += max(len(page.entries), 1)
+            new_tickets: list[AuditEntry] = []
             for entry in page.entries:
                 if entry.ticket_id not in seen:
                     seen.add(entry.ticket_id)
-                    coming.append(entry)
-            for start in range(0, len(coming), _TOGETHER):
+                    new_tickets.append(entry)
+            for start in range(0, len(new_tickets), _TOGETHER):
                 if self._read >= _READ:
                     return
-                yield from self._among(coming[start : start + _TOGETHER])
+                yield from self._among(new_tickets[start : start + _TOGETHER])
             self.beyond = page.beyond
             if self.beyond is None:
                 return
 
     def _among(self, entries: Sequence[AuditEntry]) -> Iterator[tuple[AuditEntry, TicketHistory]]:
         ids = [entry.ticket_id for entry in entries]
-        told = histories(self._reader, ids, self._after, self._upto)
-        self._read += sum(map(len, told.values()))
+        entries_by_ticket = histories(self._reader, ids, self._after, self._upto)
+        self._read += sum(map(len, entries_by_ticket.values()))
         for entry in entries:
             self.beyond = entry.position if entry.position < self._upto else None
-            life = told[entry.ticket_id]
-            first = next(one for one in life if self._concerned(one))
+            history = entries_by_ticket[entry.ticket_id]
+            first = next(candidate for candidate in history if self._concerned(candidate))
             if first.position == entry.position:
-                yield entry, life
+                yield entry, history

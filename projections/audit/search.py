@@ -107,11 +107,11 @@ class AuditReader(Protocol):
         long as reading the whole log."""
         entries: list[AuditEntry] = []
         while len(entries) < limit:
-            found = self.page(
+            page = self.page(
                 where, beyond=beyond, limit=limit - len(entries), newest_first=newest_first
             )
-            entries += found.entries
-            if found.beyond is None:
+            entries += page.entries
+            if page.beyond is None:
                 break
-            beyond = found.beyond
+            beyond = page.beyond
         return entries

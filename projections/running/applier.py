@@ -69,25 +69,25 @@ class Applier(Generic[Row]):
             raise TicketNotParked(f"{self._projection.name} has no parked ticket {ticket_id}.")
         history = self._log.fragments([ticket_id]).get(ticket_id, ())
         waiting = [
-            told
-            for told in history
-            if parked.position <= told.position <= self.position
-            and told.position not in self._passed
+            event
+            for event in history
+            if parked.position <= event.position <= self.position
+            and event.position not in self._passed
         ]
         row = self._view.latest([ticket_id]).get(ticket_id)
         rows: list[tuple[str, Row | None]] = []
-        still: list[Parked] = []
+        parked_again: list[Parked] = []
         for recorded in waiting:
             try:
                 if isinstance(recorded, EventUnreadable):
                     raise recorded
                 row = self._projection.project(row, recorded)
             except Exception as error:
-                still.append(self._park(ticket_id, recorded.position, error))
+                parked_again.append(self._park(ticket_id, recorded.position, error))
                 break
             rows.append((ticket_id, row))
-        released = () if still else (ticket_id,)
-        change = ViewChange(self.position, self.position, self._kept(rows), still, released)
+        released = () if parked_again else (ticket_id,)
+        change = ViewChange(self.position, self.position, self._kept(rows), parked_again, released)
         self._commit(change, {ticket_id: row})
 
     def _apply(self, events: Sequence[Recorded]) -> None:

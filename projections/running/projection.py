@@ -106,7 +106,7 @@ class View(Protocol[Row]):
         begun are left out."""
 
     def load(
-        self, share: int, upto: int, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]
+        self, partition: int, upto: int, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]
     ) -> None:
         """Part of a share of a version that is being built: rows first, in order, then how far
         the share has come.

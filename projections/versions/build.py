@@ -64,16 +64,16 @@ class PartitionBuilder(Generic[Row]):
         when enough has gathered; how many positions were passed."""
         before = self.position
         limit = min(SLICE, most or SLICE, self._target - before)
-        stretch = self._log.read_partition(self._share, before, limit)
-        self._remember(stretch.events)
-        unreadable = list(stretch.unreadable)
-        for recorded in stretch.events:
+        log_slice = self._log.read_partition(self._share, before, limit)
+        self._remember(log_slice.events)
+        unreadable = list(log_slice.unreadable)
+        for recorded in log_slice.events:
             while unreadable and unreadable[0].position < recorded.position:
                 self._park_at(unreadable.pop(0))
             self._project(recorded)
         for error in unreadable:
             self._park_at(error)
-        self.position = max(stretch.upto, before)
+        self.position = max(log_slice.upto, before)
         if self.position == before:
             self.position = self._target  # the log ends before: nothing more will come
         if self.done or monotonic() - self._flushed_at >= FLUSH_SECONDS:
@@ -111,8 +111,8 @@ class PartitionBuilder(Generic[Row]):
 
     def _write(self, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]) -> None:
         self._settle()
-        share = self._share.number
-        self._written = self._writing.submit(self._view.load, share, self._loaded, rows, parked)
+        number = self._share.number
+        self._written = self._writing.submit(self._view.load, number, self._loaded, rows, parked)
 
     def _settle(self) -> None:
         """Wait for what is being written. Raises what that raised."""
@@ -170,21 +170,21 @@ def build_partition(
     """Build one share to its end, at the rate and with the pauses that operators ask for; stop
     early when the build is given up."""
     builder = PartitionBuilder(projected, build, number)
-    asked, looked_at, due = build, 0.0, 0.0
+    orders, looked_at, due = build, 0.0, 0.0
     while not builder.done:
         at(builder.position)
         if monotonic() - looked_at > _LOOK:
-            found = versions.registry().building
-            if found is None or found.version != build.version:
+            building = versions.registry().building
+            if building is None or building.version != build.version:
                 return
-            asked, looked_at = found, monotonic()
-        if asked.paused:
+            orders, looked_at = building, monotonic()
+        if orders.paused:
             sleep(_LOOK)
-        elif asked.rate and (early := due - monotonic()) > 0:
+        elif orders.rate and (early := due - monotonic()) > 0:
             sleep(min(early, _LOOK))  # a little at a time: something else may be asked meanwhile
         else:
             started = monotonic()
-            passed = builder.step(asked.rate)  # a second's worth: a short log is throttled too
-            if asked.rate:
+            passed = builder.step(orders.rate)  # a second's worth: a short log is throttled too
+            if orders.rate:
                 # a share reads past all events: its part of the time is its part of the rate
-                due = started + passed / asked.rate
+                due = started + passed / orders.rate

@@ -20,34 +20,34 @@ _PATIENCE: Final = 30.0
 
 def earlier(projection: LiveProjection[Any]) -> int:
     """The version that was live before. Raises `VersionUnknown` when none is kept."""
-    kept = projection.versions.registry().kept
-    if not kept:
+    earlier_versions = projection.versions.registry().kept
+    if not earlier_versions:
         raise VersionUnknown(
             f"{projection.projection.name} has no earlier version to go back to. "
             "One is kept after each rebuild, until drop-old."
         )
-    return int(kept[0])
+    return int(earlier_versions[0])
 
 
 def roll_back(projection: LiveProjection[Any], holder: str) -> int:
     """Switch back to the version that was live before; returns its number. Where no service keeps
     that one current, it is caught up here. Raises `VersionUnknown` when none is kept,
     `ProjectionBehind` when it does not catch up."""
-    kept = earlier(projection)
+    version = earlier(projection)
     deadline = monotonic() + _PATIENCE
     while True:
         try:
-            projection.versions.switch(kept)
+            projection.versions.switch(version)
             break
         except ProjectionBehind:
             if monotonic() > deadline:
                 raise
-            if _is_led(projection, kept):
+            if _is_led(projection, version):
                 sleep(0.01)  # its own runner is catching up
             else:
-                _catch_up(projection, kept, holder)
+                _catch_up(projection, version, holder)
     projection.look()
-    return kept
+    return version
 
 
 def _is_led(projection: LiveProjection[Any], version: int) -> bool:
@@ -65,8 +65,8 @@ def _catch_up(projection: LiveProjection[Any], version: int, holder: str) -> Non
 def drop_old(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> list[int]:
     """Delete every version that is kept beside the live one, and what is left of those that
     somebody was killed at deleting; which those were."""
-    kept = list(projection.versions.registry().kept)
-    return _drop(projection, kept, projection.versions.leftovers(), wait)
+    kept_versions = list(projection.versions.registry().kept)
+    return _drop(projection, kept_versions, projection.versions.leftovers(), wait)
 
 
 def droppable(projection: LiveProjection[Any]) -> list[int]:

@@ -59,20 +59,20 @@ def skip(
 def _waiting(
     projection: LiveProjection[Any], versions: Sequence[Projected[Any]], ticket_id: str
 ) -> Sequence[tuple[Projected[Any], Parked]]:
-    found = [
-        (one, parked)
-        for one in versions
-        if (parked := one.view.parked().get(ticket_id)) is not None
+    waiting = [
+        (projected, parked)
+        for projected in versions
+        if (parked := projected.view.parked().get(ticket_id)) is not None
     ]
-    if not found:
+    if not waiting:
         raise not_parked(projection, ticket_id)
-    return found
+    return waiting
 
 
 def not_parked(projection: LiveProjection[Any], ticket_id: str) -> TicketNotParked:
     """What to tell whoever wants to do something about a ticket that does not wait."""
     name = projection.projection.name
-    if any(ticket_id in one.view.parked() for one in _building(projection)):
+    if any(ticket_id in projected.view.parked() for projected in _building(projection)):
         return TicketNotParked(
             f"Only the version of {name} that is being built parks ticket {ticket_id}: "
             f"ticketbook projections rebuild {name} tries it again."
@@ -91,5 +91,9 @@ def _building(projection: LiveProjection[Any]) -> Sequence[Projected[Any]]:
 
 
 def _oldest_first(versions: Sequence[Projected[Any]]) -> Sequence[Parked]:
-    found = {parked.ticket_id: parked for one in versions for parked in one.view.parked().values()}
-    return sorted(found.values(), key=lambda parked: parked.position)
+    by_ticket = {
+        parked.ticket_id: parked
+        for projected in versions
+        for parked in projected.view.parked().values()
+    }
+    return sorted(by_ticket.values(), key=lambda parked: parked.position)

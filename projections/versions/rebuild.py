@@ -127,11 +127,11 @@ def rebuild(
                 held()
                 stop()
 
-            found = _Rebuild(projection, build, applier, head, workers, tell, check).end(wanted)
-            if found.state == "switched":
+            rebuilt = _Rebuild(projection, build, applier, head, workers, tell, check).end(wanted)
+            if rebuilt.state == "switched":
                 with suppress(Fenced):  # then somebody leads it already
                     _hand_over(applier, hand_over)
-        return found
+        return rebuilt
     except TicketbookError:
         if build.version in projection.versions.registry().versions:
             raise
@@ -187,10 +187,10 @@ class _Rebuild:
                 break
             except ProjectionBehind:
                 self._catch_up()  # the live version has taken in more meanwhile
-        found = self._ended("switched", new, differing, parked)
-        self._tell(Step("switched", found.position, found.position, 0.0))
+        rebuilt = self._ended("switched", new, differing, parked)
+        self._tell(Step("switched", rebuilt.position, rebuilt.position, 0.0))
         self._projection.look()
-        return found
+        return rebuilt
 
     def _is_built(self) -> bool:
         """Have every share built; False when an operator gave the build up."""
@@ -200,11 +200,11 @@ class _Rebuild:
         with self._workers.build(self._name, build) as builders:
             while True:
                 self._check()
-                asked = self._versions.registry().building
-                if asked is None or asked.version != build.version:
+                building = self._versions.registry().building
+                if building is None or building.version != build.version:
                     return False
                 position = self._reached()
-                phase: Phase = "paused" if asked.paused else "building"
+                phase: Phase = "paused" if building.paused else "building"
                 self._tell(Step(phase, position, self._head(), pace.at(position)))
                 if position >= build.target:
                     break
@@ -241,11 +241,11 @@ class _Rebuild:
         `VersionUnknown` once it is given up."""
         while True:
             self._check()
-            asked = self._versions.registry().building
-            if asked is None or asked.version != self._build.version:
+            building = self._versions.registry().building
+            if building is None or building.version != self._build.version:
                 raise VersionUnknown(f"Version {self._build.version} is no longer being built.")
-            if not asked.paused:
-                return asked.rate
+            if not building.paused:
+                return building.rate
             position = self._applier.position
             self._tell(Step("paused", position, max(self._head(), position), 0.0))
             sleep(_LOOK)
@@ -272,14 +272,14 @@ class _Rebuild:
     def _newly_parked(self) -> Sequence[Parked]:
         """The tickets that the new version parks where the live one went on. What the live one has
         yet to come to, it may park as well."""
-        found = self._view.parked()
+        parked_new = self._view.parked()
         live = self._versions.view(self._versions.registry().live)
-        position, there = live.checkpoint(), live.parked()
+        position, parked_live = live.checkpoint(), live.parked()
         return [
             parked
-            for ticket_id, parked in found.items()
+            for ticket_id, parked in parked_new.items()
             if parked.position <= position
-            and (ticket_id not in there or there[ticket_id].position > parked.position)
+            and (ticket_id not in parked_live or parked_live[ticket_id].position > parked.position)
         ]
 
     def _ended(

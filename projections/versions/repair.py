@@ -80,13 +80,13 @@ def check(
 ) -> RepairReport:
     """Verify; and with `mending` repair what differs, once that was told in how many places, and
     verify again. Raises `Fenced`."""
-    found = verified()
-    mendable = len(found.differences) - unreadable(found)
+    report = verified()
+    mendable = len(report.differences) - unreadable(report)
     if mending is None or not mendable:
-        return RepairReport(found, 0, found)
+        return RepairReport(report, 0, report)
     mending(mendable)
-    mended = repair(projected, found.differences, holder)
-    return RepairReport(found, mended, verified())
+    mended = repair(projected, report.differences, holder)
+    return RepairReport(report, mended, verified())
 
 
 def repair(projected: Projected[Row], differences: Sequence[ViewMismatch], holder: str) -> int:
@@ -113,12 +113,12 @@ def settle_skipped(
             first.setdefault(event.ticket_id, position)
     keys = list[Key](first)
     if projected.projection.every:
-        told = projected.log.fragments(first)
+        events = projected.log.fragments(first)
         keys = [
-            one.position
+            event.position
             for ticket_id, since in first.items()
-            for one in told.get(ticket_id, ())
-            if since <= one.position
+            for event in events.get(ticket_id, ())
+            if since <= event.position
         ]
     _mend(projected, judge(projected, keys), applier, check)
     applier.resume()
@@ -132,9 +132,9 @@ def _mend(
 ) -> int:
     done = 0
     for start in range(0, len(differences), _MENDED):
-        keys = [one.key for one in differences[start : start + _MENDED]]
-        right = rows_at(projected, keys, applier.position)
-        mended = {key: due.row for key, due in right.items() if not due.broken}
+        keys = [mismatch.key for mismatch in differences[start : start + _MENDED]]
+        expected = rows_at(projected, keys, applier.position)
+        mended = {key: due.row for key, due in expected.items() if not due.broken}
         projected.view.mend(mended, applier.fence)
         done += len(mended)
         check()

@@ -61,12 +61,16 @@ class ProjectionStatus:
 def status(projection: LiveProjection[Any]) -> ProjectionStatus:
     """Read afresh from the store."""
     registry = projection.versions.registry()
-    found = [version_status(projection.projected(registry.live), registry.live, "live")]
-    found += [version_status(projection.projected(kept), kept, "kept") for kept in registry.kept]
+    statuses = [version_status(projection.projected(registry.live), registry.live, "live")]
+    statuses += [
+        version_status(projection.projected(version), version, "kept") for version in registry.kept
+    ]
     if registry.building:
-        found.append(_building(projection.projected(registry.building.version), registry.building))
+        statuses.append(
+            _building(projection.projected(registry.building.version), registry.building)
+        )
     skipped = list(projection.versions.skipped().values())
-    return ProjectionStatus(projection.projection.name, found, skipped)
+    return ProjectionStatus(projection.projection.name, statuses, skipped)
 
 
 def version_status(projected: Projected[Any], version: int, role: Role) -> VersionStatus:

@@ -78,9 +78,9 @@ class ViewReport:
     differences: Sequence[ViewMismatch]
 
 
-def unreadable(found: ViewReport) -> int:
+def unreadable(report: ViewReport) -> int:
     """Of how many differences nobody can tell what is right."""
-    return sum(difference.kind == "unreadable" for difference in found.differences)
+    return sum(mismatch.kind == "unreadable" for mismatch in report.differences)
 
 
 def verify(projected: Projected[Row], at: At = unheard) -> ViewReport:
@@ -91,23 +91,23 @@ def verify(projected: Projected[Row], at: At = unheard) -> ViewReport:
     """
     view = projected.view
     position = view.checkpoint()
-    of = position // _AT_ONCE + 1
-    rows, looked, suspects = 0, 0, set[Key]()
-    for number in range(of):
-        share = Partition(number, of)
-        expected = _expected(projected, share, position, at)
+    partitions = position // _AT_ONCE + 1
+    rows, rows_read, suspects = 0, 0, set[Key]()
+    for number in range(partitions):
+        partition = Partition(number, partitions)
+        expected = _expected(projected, partition, position, at)
         for key, row in view.rows():
             rows += not number
-            ours = of == 1 or row is None or share.holds(_owner(key, row))
+            ours = partitions == 1 or row is None or partition.holds(_owner(key, row))
             if ours and expected.pop(key, None) != _hash(row):
                 suspects.add(key)
-            looked += 1
-            if looked % BATCH == 0:
-                at(share.number * position // of)
+            rows_read += 1
+            if rows_read % BATCH == 0:
+                at(partition.number * position // partitions)
         suspects.update(expected)
-    differences = judge(projected, suspects)
-    differences += _misfiled(projected, {one.key for one in differences})
-    return ViewReport(position, rows, sorted(view.parked()), differences)
+    mismatches = judge(projected, suspects)
+    mismatches += _misfiled(projected, {mismatch.key for mismatch in mismatches})
+    return ViewReport(position, rows, sorted(view.parked()), mismatches)
 
 
 def compare(live: Projected[Row], new: Projected[Row], at: At = unheard) -> list[ViewMismatch]:
@@ -138,9 +138,9 @@ def _misfiled(projected: Projected[Row], known: Set[Key]) -> list[ViewMismatch]:
     """Where the rows are right but would not be found. A view moves a row and what it is found by
     in one step, so there is nothing to look at again."""
     keys = set(projected.view.misfiled()) - known
-    there, tickets = projected.view.stored(keys), _tickets_at(projected, list(keys))
+    stored, tickets = projected.view.stored(keys), _tickets_at(projected, list(keys))
     return [
-        ViewMismatch("changed" if key in there else "extra", key, tickets[key])
+        ViewMismatch("changed" if key in stored else "extra", key, tickets[key])
         for key in sorted(keys, key=_order)
     ]
 
@@ -162,65 +162,65 @@ def _owner(key: Key, row: Row) -> str:
     return str(getattr(row, "ticket_id", key))
 
 
-def _expected(projected: Projected[Row], share: Partition, upto: int, at: At) -> dict[Key, int]:
+def _expected(projected: Projected[Row], partition: Partition, upto: int, at: At) -> dict[Key, int]:
     """The key to the hash of the row that should be there, or to `_UNTOLD`."""
     latest: dict[str, Row | None] = {}
     expected: dict[Key, int] = {}
     broken: set[str] = set()
-    passed, parked = projected.skipped().keys(), projected.view.parked()
+    skipped, parked = projected.skipped().keys(), projected.view.parked()
     position = 0
     while position < upto:
-        stretch = projected.log.read_partition(share, position, min(_SLICE, upto - position))
-        if stretch.upto == position:
+        log_slice = projected.log.read_partition(partition, position, min(_SLICE, upto - position))
+        if log_slice.upto == position:
             break  # the log ends before the view does: every row beyond is one too many
-        position = stretch.upto
-        for told in _in_order(stretch):
-            ticket_id = told.ticket_id
-            if told.position in passed:
+        position = log_slice.upto
+        for event in _in_order(log_slice):
+            ticket_id = event.ticket_id
+            if event.position in skipped:
                 continue
-            if ticket_id in parked and told.position >= parked[ticket_id].position:
+            if ticket_id in parked and event.position >= parked[ticket_id].position:
                 continue
             if ticket_id not in broken:
                 try:
-                    latest[ticket_id] = _projected(projected, latest.get(ticket_id), told)
+                    latest[ticket_id] = _projected(projected, latest.get(ticket_id), event)
                 except Exception:
                     broken.add(ticket_id)  # the runner parks it; if not, it is looked at again
             if ticket_id in broken:
-                expected[_key(projected, told)] = _UNTOLD
+                expected[_key(projected, event)] = _UNTOLD
             elif (row := latest[ticket_id]) is not None:
-                expected[_key(projected, told)] = hash(row)
-        at((share.number * upto + position) // share.of)
+                expected[_key(projected, event)] = hash(row)
+        at((partition.number * upto + position) // partition.of)
     return expected
 
 
-def _in_order(stretch: LogSlice) -> Sequence[Recorded | EventUnreadable]:
-    if not stretch.unreadable:
-        return stretch.events
-    return sorted((*stretch.events, *stretch.unreadable), key=lambda told: told.position)
+def _in_order(log_slice: LogSlice) -> Sequence[Recorded | EventUnreadable]:
+    if not log_slice.unreadable:
+        return log_slice.events
+    return sorted((*log_slice.events, *log_slice.unreadable), key=lambda event: event.position)
 
 
 def _projected(
-    projected: Projected[Row], row: Row | None, told: Recorded | EventUnreadable
+    projected: Projected[Row], row: Row | None, event: Recorded | EventUnreadable
 ) -> Row | None:
     """The row that follows. Raises whatever is wrong with the event."""
-    if isinstance(told, EventUnreadable):
-        raise told
-    return projected.projection.project(row, told)
+    if isinstance(event, EventUnreadable):
+        raise event
+    return projected.projection.project(row, event)
 
 
-def _key(projected: Projected[Row], told: Recorded | EventUnreadable) -> Key:
-    return told.position if projected.projection.every else told.ticket_id
+def _key(projected: Projected[Row], event: Recorded | EventUnreadable) -> Key:
+    return event.position if projected.projection.every else event.ticket_id
 
 
 def judge(projected: Projected[Row], suspects: Iterable[Key]) -> list[ViewMismatch]:
     """Which of the keys really hold what the log does not say. Tickets that were parked meanwhile,
     or are no longer, have moved on and are left out."""
-    found: list[ViewMismatch] = []
+    mismatches: list[ViewMismatch] = []
     keys, before = sorted(suspects, key=_order), projected.view.parked()
     for start in range(0, len(keys), _JUDGED):
-        found += _differences(projected, keys[start : start + _JUDGED])
+        mismatches += _differences(projected, keys[start : start + _JUDGED])
     after = projected.view.parked()
-    return [d for d in found if before.get(d.ticket_id or "") == after.get(d.ticket_id or "")]
+    return [m for m in mismatches if before.get(m.ticket_id or "") == after.get(m.ticket_id or "")]
 
 
 def _differences(projected: Projected[Row], keys: Sequence[Key]) -> Iterator[ViewMismatch]:
@@ -246,14 +246,14 @@ def _tickets_at(projected: Projected[Row], keys: Sequence[Key]) -> Mapping[Key, 
     """Which ticket the log has at each key."""
     if not projected.projection.every:
         return {key: key if isinstance(key, str) else None for key in keys}
-    found: dict[Key, str | None] = dict.fromkeys(keys)
+    tickets: dict[Key, str | None] = dict.fromkeys(keys)
     head = projected.log.head()
     positions = sorted(key for key in keys if isinstance(key, int) and 0 < key <= head)
     for first, last in _runs(positions):
-        stretch = projected.log.read_partition(Partition(0, 1), first - 1, last - first + 1)
-        found.update((one.position, one.ticket_id) for one in stretch.events)
-        found.update((one.position, one.ticket_id) for one in stretch.unreadable)
-    return found
+        log_slice = projected.log.read_partition(Partition(0, 1), first - 1, last - first + 1)
+        tickets.update((event.position, event.ticket_id) for event in log_slice.events)
+        tickets.update((event.position, event.ticket_id) for event in log_slice.unreadable)
+    return tickets
 
 
 def _runs(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -272,17 +272,19 @@ def _runs(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def rows_at(projected: Projected[Row], keys: Sequence[Key], floor: int) -> Mapping[Key, Due[Row]]:
     """What the log has for each key, from checkpoint `floor` on."""
-    tickets, passed = _tickets_at(projected, keys), projected.skipped().keys()
+    tickets, skipped = _tickets_at(projected, keys), projected.skipped().keys()
     parked = projected.view.parked()
-    told = projected.log.fragments({one for one in tickets.values() if one is not None})
+    events_by_ticket = projected.log.fragments(
+        {event for event in tickets.values() if event is not None}
+    )
     histories = {
         ticket_id: [
-            one
-            for one in history
-            if one.position not in passed
-            and (ticket_id not in parked or one.position < parked[ticket_id].position)
+            event
+            for event in history
+            if event.position not in skipped
+            and (ticket_id not in parked or event.position < parked[ticket_id].position)
         ]
-        for ticket_id, history in told.items()
+        for ticket_id, history in events_by_ticket.items()
     }
     return {
         key: _due(projected, key, ticket_id, histories.get(ticket_id or "", ()), floor)
@@ -299,17 +301,17 @@ def _due(
 ) -> Due[Row]:
     due, allowed = False, list[Row]()
     row: Row | None = None
-    for told in history:
+    for event in history:
         try:
-            row = _projected(projected, row, told)
+            row = _projected(projected, row, event)
         except Exception as error:
-            if told.position > floor or (projected.projection.every and key < told.position):
+            if event.position > floor or (projected.projection.every and key < event.position):
                 break  # the runner has yet to park it, or what it means comes after the key
-            why = park(told.ticket_id, told.position, error, projected.clock()).error
-            return Due(ticket_id, False, (), f"position {told.position}: {why}")
-        if row is None or _key(projected, told) != key:
+            why = park(event.ticket_id, event.position, error, projected.clock()).error
+            return Due(ticket_id, False, (), f"position {event.position}: {why}")
+        if row is None or _key(projected, event) != key:
             continue
-        if told.position <= floor:
+        if event.position <= floor:
             due, allowed = True, [row]
         else:
             allowed.append(row)
