@@ -19,9 +19,10 @@ from infrastructure.log.ticket_log import TicketLog
 from infrastructure.stores import Stores
 from projections.running.projection import Projected
 from projections.versions.build import build_partition
+from projections.versions.expected import At
 from projections.versions.rebuild import Builders
 from projections.versions.registry import Build
-from projections.versions.verification import At, ViewMismatch, ViewReport, compare, verify
+from projections.versions.verification import ViewMismatch, ViewReport, compare, verify
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class Workers:
             yield _Builders(
                 [
                     stack.enter_context(self._start(partial(_build, projection, build, number)))
-                    for number in range(build.shares)
+                    for number in range(build.partitions)
                 ]
             )
 

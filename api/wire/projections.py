@@ -150,7 +150,7 @@ def verification_json(found: ViewReport) -> dict[str, Any]:
         "position": found.position,
         "rows": found.rows,
         "parked": found.parked,
-        "differences": [view_mismatch_json(one) for one in found.differences],
+        "differences": [view_mismatch_json(one) for one in found.mismatches],
     }
 
 

@@ -12,24 +12,30 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from domain.errors import ConfigurationError, ProjectionBehind, VersionUnknown
+from domain.errors import ConfigurationError
 from infrastructure.mongodb.client import DURABLE, SETTLED, Document, answering
 from infrastructure.mongodb.views import MongoDBView
 from projections.running.projection import Skipped
-from projections.versions.registry import Build, Registry, number_of
+from projections.versions.registry import (
+    Build,
+    Registry,
+    check_caught_up,
+    check_known,
+    leftovers,
+)
 
 V = TypeVar("V", bound=MongoDBView[Any])
 
 _NAMESPACE_EXISTS: Final = 48
 
-Shape = list[Document]
-"""The stages that make what others see out of what is stored."""
+Pipeline = list[Document]
+"""The aggregation stages that turn stored documents into the documents that others see."""
 
 
 class MongoDBVersions(Generic[V]):
     """`Versions` of the projection `name`. Makes the first one, live, when there is none.
 
-    With a `shape`, others find the live version as the MongoDB view `name`.
+    With a `pipeline`, other services find the live version as the MongoDB view `name`.
     """
 
     def __init__(
@@ -37,12 +43,12 @@ class MongoDBVersions(Generic[V]):
         database: Database[Document],
         name: str,
         make: Callable[[Database[Document], int], V],
-        shape: Shape | None = None,
+        pipeline: Pipeline | None = None,
     ) -> None:
         self._database = database
         self._name = name
         self._make = make
-        self._shape = shape
+        self._pipeline = pipeline
         self._checkpoints = database["checkpoints"]
         self._skipped = database["skipped"]
         first = {"live": 1, "kept": [], "building": None, "next": 2}
@@ -54,28 +60,31 @@ class MongoDBVersions(Generic[V]):
 
     def registry(self) -> Registry:
         with answering():
-            return _registry(self._checkpoints.find_one({"_id": self._name}) or {})
+            return self._read()
+
+    def _read(self, session: ClientSession | None = None) -> Registry:
+        return _registry(self._checkpoints.find_one({"_id": self._name}, session=session) or {})
 
     def view(self, version: int) -> V:
         return self._make(self._database, version)
 
-    def begin(self, target: int, shares: int) -> Build:
+    def begin(self, target: int, partitions: int) -> Build:
         building: Document = {
             "version": "$next",
             "target": target,
-            "shares": shares,
+            "shares": partitions,
             "paused": False,
             "rate": None,
         }
         with answering():
-            found = self._checkpoints.find_one_and_update(
+            document = self._checkpoints.find_one_and_update(
                 {"_id": self._name, "building": None},
                 [{"$set": {"building": building, "next": {"$add": ["$next", 1]}}}],
                 return_document=ReturnDocument.AFTER,
             )
-        build = (_registry(found) if found else self.registry()).building
+        build = (_registry(document) if document else self.registry()).building
         if build is None:
-            return self.begin(target, shares)
+            return self.begin(target, partitions)
         self.view(build.version).create(indexed=False)
         return build
 
@@ -92,25 +101,22 @@ class MongoDBVersions(Generic[V]):
 
     def switch(self, to: int) -> None:
         def work(session: ClientSession) -> None:
-            registry = _registry(
-                self._checkpoints.find_one({"_id": self._name}, session=session) or {}
-            )
+            registry = self._read(session)
             if registry.live == to:
                 return
-            self._refuse_unknown(registry, to)
+            check_known(self._name, registry, to)
             # changed, so that a step of the live version's runner cannot commit beside this one
             live = self._checkpoints.find_one_and_update(
                 {"_id": self.view(registry.live).name}, {"$inc": {"writes": 1}}, session=session
             )
-            there = self._checkpoints.find_one({"_id": self.view(to).name}, session=session)
-            if live is None or there is None or there["position"] < live["position"]:
-                raise ProjectionBehind(
-                    f"Version {to} of {self._name} is behind the live one. Try again in a moment."
-                )
-            kept = [registry.live, *(one for one in registry.kept if one != to)]
-            values: Document = {"live": to, "kept": kept}
-            if registry.building and registry.building.version == to:
-                values["building"] = None
+            coming = self._checkpoints.find_one({"_id": self.view(to).name}, session=session)
+            check_caught_up(
+                self._name,
+                to,
+                position=coming["position"] if live and coming else -1,
+                live_position=live["position"] if live else 0,
+            )
+            values = _changes(registry, registry.switch(to))
             self._checkpoints.update_one({"_id": self._name}, {"$set": values}, session=session)
 
         with answering(), self._database.client.start_session() as session:
@@ -118,28 +124,26 @@ class MongoDBVersions(Generic[V]):
         self.publish()
 
     def forget(self, version: int) -> None:
-        # each with what it presumes: the version may be switched to just now
-        updates: tuple[tuple[Document, Document], ...] = (
-            ({"building.version": version}, {"$set": {"building": None}}),
-            ({"kept": version}, {"$pull": {"kept": version}}),
-        )
         while True:
-            for presumed, update in updates:
-                mine = {"_id": self._name, **presumed}
-                with answering():
-                    if self._checkpoints.update_one(mine, update).modified_count:
-                        return
-            self._refuse_unknown(self.registry(), version)
+            registry = self.registry()
+            check_known(self._name, registry, version)
+            values = _changes(registry, registry.forget(version))
+            # on condition that nothing else has moved meanwhile: somebody may switch just now
+            unchanged = {"live": registry.live, "kept": list(registry.kept)}
+            building = registry.building.version if registry.building else None
+            with answering():
+                if self._checkpoints.update_one(
+                    {"_id": self._name, **unchanged, "building.version": building}, {"$set": values}
+                ).modified_count:
+                    return
 
     def drop(self, version: int) -> None:
-        registry = self.registry()
-        building = registry.building.version if registry.building else None
-        if version not in (registry.live, building, *registry.kept):
-            self.publish()  # should whoever switched have been killed before it could
+        if version not in self.registry().versions:
+            self.publish()  # in case the process that switched was killed before it could
             self.view(version).drop()
 
     def skip(self, event: Skipped) -> None:
-        kept = {
+        values = {
             "ticketId": event.ticket_id,
             "actor": event.actor,
             "reason": event.reason,
@@ -148,46 +152,48 @@ class MongoDBVersions(Generic[V]):
         with answering():
             self._skipped.update_one(
                 {"_id": {"projection": self._name, "position": event.position}},
-                {"$setOnInsert": kept},
+                {"$setOnInsert": values},
                 upsert=True,
             )
 
     def skipped(self) -> Mapping[int, Skipped]:
         with answering():
-            found = self._skipped.find({"_id.projection": self._name}).sort("_id.position", 1)
+            documents = self._skipped.find({"_id.projection": self._name}).sort("_id.position", 1)
             return {
-                one["_id"]["position"]: Skipped(
-                    position=one["_id"]["position"],
-                    ticket_id=one["ticketId"],
-                    actor=one["actor"],
-                    reason=one["reason"],
-                    at=one["at"],
+                document["_id"]["position"]: Skipped(
+                    position=document["_id"]["position"],
+                    ticket_id=document["ticketId"],
+                    actor=document["actor"],
+                    reason=document["reason"],
+                    at=document["at"],
                 )
-                for one in found
+                for document in documents
             }
 
     def leftovers(self) -> Sequence[int]:
         with answering():
-            found = list(self._checkpoints.find({"_id": {"$regex": f"^{self._name}@"}}, {"_id": 1}))
-        versions = self.registry().versions  # read after: what was begun meanwhile is in it
-        return [one for view in found if (one := number_of(view["_id"])) not in versions]
+            views = list(self._checkpoints.find({"_id": {"$regex": f"^{self._name}@"}}, {"_id": 1}))
+        # the registry is read afterwards: it holds a version that was begun meanwhile
+        return leftovers([view["_id"] for view in views], self.registry())
 
     def publish(self) -> None:
-        if self._shape is None:
+        if self._pipeline is None:
             return
         with answering():
             view_on = f"{self._name}_{self.registry().live}"
-            found = next(iter(self._database.list_collections(filter={"name": self._name})), None)
-            if found and found["type"] == "collection":
+            present = next(iter(self._database.list_collections(filter={"name": self._name})), None)
+            if present and present["type"] == "collection":
                 self._make_way()
-            elif found and found["options"].get("viewOn") == view_on:
+            elif present and present["options"].get("viewOn") == view_on:
                 return
-            elif found:
-                self._database.command("collMod", self._name, viewOn=view_on, pipeline=self._shape)
+            elif present:
+                self._database.command(
+                    "collMod", self._name, viewOn=view_on, pipeline=self._pipeline
+                )
                 return
             try:
                 self._database.create_collection(
-                    self._name, viewOn=view_on, pipeline=self._shape, check_exists=False
+                    self._name, viewOn=view_on, pipeline=self._pipeline, check_exists=False
                 )
             except OperationFailure as error:
                 if error.code != _NAMESPACE_EXISTS:
@@ -195,25 +201,31 @@ class MongoDBVersions(Generic[V]):
                 self.publish()  # somebody was faster
 
     def _make_way(self) -> None:
-        """Remove a collection that stands in the view's place, if nothing is in it."""
-        standing = self._database[self._name]
-        number = standing.count_documents({}, limit=1)
-        if number:
+        """Remove an empty collection that has the view's name. Raises `ConfigurationError`."""
+        collection = self._database[self._name]
+        if collection.count_documents({}, limit=1):
             raise ConfigurationError(
                 f"The database {self._database.name} has a collection {self._name} of its own, "
                 "with documents in it. Take them over first: ticketbook migrate adopt"
             )
-        standing.drop()
-
-    def _refuse_unknown(self, registry: Registry, version: int) -> None:
-        building = registry.building.version if registry.building else None
-        if version not in (building, *registry.kept):
-            raise VersionUnknown(
-                f"{self._name} has no version {version} beside the live one, {registry.live}. "
-                "See ticketbook projections status."
-            )
+        collection.drop()
 
 
-def _registry(found: Document) -> Registry:
-    building = found["building"]
-    return Registry(found["live"], tuple(found["kept"]), Build(**building) if building else None)
+def _registry(document: Document) -> Registry:
+    building = document["building"]
+    build = None
+    if building:
+        build = Build(
+            version=building["version"],
+            target=building["target"],
+            partitions=building["shares"],
+            paused=building["paused"],
+            rate=building["rate"],
+        )
+    return Registry(document["live"], tuple(document["kept"]), build)
+
+
+def _changes(before: Registry, after: Registry) -> Document:
+    """The fields to set. The orders to a builder stay as they are: they may change meanwhile."""
+    values: Document = {"live": after.live, "kept": list(after.kept)}
+    return values | ({"building": None} if before.building and not after.building else {})

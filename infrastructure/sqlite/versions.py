@@ -5,12 +5,17 @@ from json import dumps, loads
 from sqlite3 import Connection
 from typing import Any, Final, Generic, TypeVar
 
-from domain.errors import ProjectionBehind, VersionUnknown
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
 from projections.running.projection import Skipped
-from projections.versions.registry import Build, Registry, number_of
+from projections.versions.registry import (
+    Build,
+    Registry,
+    check_caught_up,
+    check_known,
+    leftovers,
+)
 
 V = TypeVar("V", bound=SQLiteView[Any])
 
@@ -62,12 +67,12 @@ class SQLiteVersions(Generic[V]):
     def view(self, version: int) -> V:
         return self._make(self._database, version)
 
-    def begin(self, target: int, shares: int) -> Build:
+    def begin(self, target: int, partitions: int) -> Build:
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE versions SET building = next, target = ?, shares = ?, paused = 0, "
                 "rate = NULL, next = next + 1 WHERE projection = ? AND building IS NULL",
-                (target, shares, self._name),
+                (target, partitions, self._name),
             )
             build = self._registry(connection).building
         assert build is not None  # either it was there, or it is ours
@@ -89,32 +94,23 @@ class SQLiteVersions(Generic[V]):
             registry = self._registry(connection)
             if registry.live == to:
                 return
-            self._refuse_unknown(registry, to)
-            if self._position(connection, to) < self._position(connection, registry.live):
-                raise ProjectionBehind(
-                    f"Version {to} of {self._name} is behind the live one. Try again in a moment."
-                )
-            kept = [registry.live, *(one for one in registry.kept if one != to)]
-            connection.execute(
-                "UPDATE versions SET live = ?, kept = ?, building = nullif(building, ?) "
-                "WHERE projection = ?",
-                (to, dumps(kept), to, self._name),
+            check_known(self._name, registry, to)
+            check_caught_up(
+                self._name,
+                to,
+                position=self._position(connection, to),
+                live_position=self._position(connection, registry.live),
             )
+            self._store(connection, registry.switch(to))
 
     def forget(self, version: int) -> None:
         with self._database.writing() as connection:
             registry = self._registry(connection)
-            self._refuse_unknown(registry, version)
-            kept = [one for one in registry.kept if one != version]
-            connection.execute(
-                "UPDATE versions SET kept = ?, building = nullif(building, ?) WHERE projection = ?",
-                (dumps(kept), version, self._name),
-            )
+            check_known(self._name, registry, version)
+            self._store(connection, registry.forget(version))
 
     def drop(self, version: int) -> None:
-        registry = self.registry()
-        building = registry.building.version if registry.building else None
-        if version not in (registry.live, building, *registry.kept):
+        if version not in self.registry().versions:
             self.view(version).drop()
 
     def skip(self, event: Skipped) -> None:
@@ -142,32 +138,31 @@ class SQLiteVersions(Generic[V]):
         query = "SELECT view FROM checkpoints WHERE view GLOB ? ORDER BY view"
         with self._database.reading() as connection:
             registry = self._registry(connection)
-            found = connection.execute(query, (f"{self._name}@*",)).fetchall()
-        return [one for (view,) in found if (one := number_of(view)) not in registry.versions]
+            views = connection.execute(query, (f"{self._name}@*",)).fetchall()
+        return leftovers([view for (view,) in views], registry)
 
     def publish(self) -> None:
-        """Nobody outside reads this store."""
+        """Does nothing: this store has no readers outside the service."""
 
     def _registry(self, connection: Connection) -> Registry:
-        live, kept, building, target, shares, paused, rate = connection.execute(
+        live, kept, version, target, partitions, paused, rate = connection.execute(
             "SELECT live, kept, building, target, shares, paused, rate FROM versions "
             "WHERE projection = ?",
             (self._name,),
         ).fetchone()
         build = None
-        if building is not None:
-            build = Build(building, target, shares, bool(paused), rate)
+        if version is not None:
+            build = Build(version, target, partitions, bool(paused), rate)
         return Registry(live, tuple(loads(kept)), build)
+
+    def _store(self, connection: Connection, registry: Registry) -> None:
+        building = registry.building.version if registry.building else None
+        connection.execute(
+            "UPDATE versions SET live = ?, kept = ?, building = ? WHERE projection = ?",
+            (registry.live, dumps(registry.kept), building, self._name),
+        )
 
     def _position(self, connection: Connection, version: int) -> int:
         query = "SELECT position FROM checkpoints WHERE view = ?"
         (position,) = connection.execute(query, (self.view(version).name,)).fetchone()
         return int(position)
-
-    def _refuse_unknown(self, registry: Registry, version: int) -> None:
-        building = registry.building.version if registry.building else None
-        if version not in (building, *registry.kept):
-            raise VersionUnknown(
-                f"{self._name} has no version {version} beside the live one, {registry.live}. "
-                "See ticketbook projections status."
-            )

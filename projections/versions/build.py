@@ -11,8 +11,8 @@ from domain.errors import EventUnreadable
 from domain.log.ports import Partition
 from domain.ticket.events import Recorded
 from projections.running.projection import Parked, Projected, Row, park
+from projections.versions.expected import At, unheard
 from projections.versions.registry import Build, Versions
-from projections.versions.verification import At, unheard
 
 SLICE: Final = 5_000
 """Positions read at once."""
@@ -43,7 +43,7 @@ class PartitionBuilder(Generic[Row]):
         self._log = projected.log
         self._clock = projected.clock
         self._target = build.target
-        self._share = Partition(number, build.shares)
+        self._share = Partition(number, build.partitions)
         self.position = self._loaded = self._view.loaded().get(number, 0)
         self._flushed_at = monotonic()
         self._latest: dict[str, Row | None] = {}

@@ -10,10 +10,11 @@ from typing import Any, Final, Literal, Protocol
 from domain.errors import Fenced, ProjectionBehind, TicketbookError, VersionUnknown
 from projections.running.applier import BATCH, Applier
 from projections.running.projection import Parked
+from projections.versions.expected import At
 from projections.versions.followed import LiveProjection
 from projections.versions.registry import Build
 from projections.versions.repair import leading, settle_skipped
-from projections.versions.verification import At, ViewMismatch, ViewReport
+from projections.versions.verification import ViewMismatch, ViewReport
 
 HAND_OVER: Final = 1.0
 """Seconds for which a new version is kept current from here after the switch: until then every
@@ -178,7 +179,7 @@ class _Rebuild:
         while True:
             self._heed()
             parked = self._newly_parked()
-            if new.differences or (parked and not wanted.accept_parked):
+            if new.mismatches or (parked and not wanted.accept_parked):
                 return self._ended("refused", new, differing, parked)
             if wanted.dry_run:
                 return self._ended("compared", new, differing, parked)
@@ -216,7 +217,7 @@ class _Rebuild:
     def _reached(self) -> int:
         """How far the share is that is furthest behind."""
         loaded = self._view.loaded()
-        return min(int(loaded.get(number, 0)) for number in range(self._build.shares))
+        return min(int(loaded.get(number, 0)) for number in range(self._build.partitions))
 
     def _try_parked_again(self) -> None:
         for waiting in self._newly_parked():

@@ -1,9 +1,10 @@
-"""The versions of a projection's view: one is live, another is being built, others are kept."""
+"""The versions of a projection's view: one is live, another may be being built, others are kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
+from domain.errors import ProjectionBehind, VersionUnknown
 from projections.running.projection import Skipped, View
 
 V_co = TypeVar("V_co", bound=View[Any], covariant=True)
@@ -11,21 +12,24 @@ V_co = TypeVar("V_co", bound=View[Any], covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A version that is being built in bulk, up to position `target`, its tickets dealt out to
-    `shares` shares. `paused` and `rate` (events a second, None for as fast as it goes) are what
-    operators ask of whoever builds it."""
+    """A version that is being built in bulk.
+
+    - `target`: the position of the log up to which it is built.
+    - `partitions`: the number of partitions that the tickets are divided into.
+    - `paused` and `rate` (events a second, None for no limit): the orders of operators.
+    """
 
     version: int
     target: int
-    shares: int
+    partitions: int
     paused: bool
     rate: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Which versions there are. Readers are shown `live`; it and those in `kept` (the latest
-    switched from first) follow the log, so that switching back costs nothing."""
+    """The versions of one view. Readers see `live`. It and the versions in `kept`, the last one to
+    be live first, follow the log, so that a switch back costs nothing."""
 
     live: int
     kept: Sequence[int]
@@ -36,10 +40,50 @@ class Registry:
         """The numbers of all of them."""
         return (self.live, *self.kept, *([self.building.version] if self.building else []))
 
+    def switch(self, to: int) -> "Registry":
+        """The registry once version `to` is live and the version that was live is kept."""
+        if to == self.live:
+            return self
+        without = self.forget(to)
+        return replace(without, live=to, kept=(self.live, *without.kept))
+
+    def forget(self, version: int) -> "Registry":
+        """The registry without a version that was kept or being built."""
+        kept = tuple(number for number in self.kept if number != version)
+        building = self.building
+        if building and building.version == version:
+            building = None
+        return Registry(self.live, kept, building)
+
+
+def check_known(name: str, registry: Registry, version: int) -> None:
+    """Raise `VersionUnknown` unless the version is kept or being built. `name` is the
+    projection's."""
+    if version == registry.live or version not in registry.versions:
+        raise VersionUnknown(
+            f"{name} has no version {version} beside the live one, {registry.live}. "
+            "See ticketbook projections status."
+        )
+
+
+def check_caught_up(name: str, version: int, *, position: int, live_position: int) -> None:
+    """Raise `ProjectionBehind` if a version to switch to is behind the live one: readers would see
+    the view go back."""
+    if position < live_position:
+        raise ProjectionBehind(
+            f"Version {version} of {name} is behind the live one. Try again in a moment."
+        )
+
 
 def number_of(view: str) -> int:
     """The version that a view's name ends in."""
     return int(view.rpartition("@")[2])
+
+
+def leftovers(views: Sequence[str], registry: Registry) -> Sequence[int]:
+    """The versions, of the views with these names, that are not registered."""
+    numbers = [number_of(view) for view in views]
+    return [number for number in numbers if number not in registry.versions]
 
 
 class Versions(Protocol[V_co]):
@@ -49,46 +93,45 @@ class Versions(Protocol[V_co]):
     """
 
     def registry(self) -> Registry:
-        """Read afresh."""
+        """The registry as it is now: it is read each time."""
 
     def view(self, version: int) -> V_co:
-        """The view of that version, whether it exists or not. Costs nothing."""
+        """The view of that version, whether it exists or not. Reads nothing."""
 
-    def begin(self, target: int, shares: int) -> Build:
-        """Make a new, empty version to build. If one is being built already: that one, as it
-        is."""
+    def begin(self, target: int, partitions: int) -> Build:
+        """Make a new, empty version to build. If one is being built already, return that one
+        unchanged."""
 
     def control(self, *, paused: bool | None = None, rate: int | None = None) -> Build | None:
-        """Change what is asked of the builder, where given (`rate` 0 lifts the limit); None when
-        nothing is being built."""
+        """Change the orders to the builder that are given (`rate` 0 lifts the limit). None if no
+        version is being built."""
 
     def switch(self, to: int) -> None:
-        """Show readers version `to`, being built or kept, and keep the one that was live: in one
-        atomic step.
+        """Make version `to`, being built or kept, the live one, and keep the version that was live,
+        in one atomic step.
 
-        Raises `ProjectionBehind` when `to` does not stand where the live version stands: nobody
-        may see the view go back. Raises `VersionUnknown`.
+        Raises `ProjectionBehind` when `to` is behind the live version, as readers would see the
+        view go back. Raises `VersionUnknown`.
         """
 
     def forget(self, version: int) -> None:
-        """Take a version, being built or kept, out of the registry: from then on nobody begins to
-        read it, and runners let go of it. Raises `VersionUnknown`."""
+        """Take a version, being built or kept, out of the registry: no reader begins to use it any
+        more, and runners let go of it. Raises `VersionUnknown`."""
 
     def drop(self, version: int) -> None:
-        """Delete what is stored of a forgotten version. Drops nothing that is registered."""
+        """Delete the stored rows of a forgotten version. A registered version stays."""
 
     def skip(self, event: Skipped) -> None:
-        """Have every version pass over the event from now on; whoever keeps one current learns of
-        it when it takes over. An event that is skipped already stays as it is."""
+        """Have every version pass over the event from now on. A runner learns of it when it takes
+        over. An event that is skipped already keeps its first reason."""
 
     def skipped(self) -> Mapping[int, Skipped]:
         """The skipped events, by position."""
 
     def leftovers(self) -> Sequence[int]:
-        """Versions of which something is stored though they are forgotten: somebody deletes them
-        just now, or was killed at it."""
+        """Forgotten versions that still have stored rows: somebody is deleting them, or was killed
+        while deleting them."""
 
     def publish(self) -> None:
-        """See to it that readers outside the service find the live version under its well-known
-        name, where the store has such readers. Raises `NameTaken` when something that is not ours
-        stands under that name."""
+        """Show the live version to readers outside the service under its well-known name, where
+        the store has such readers. Raises `ConfigurationError` when something else has the name."""

@@ -1,4 +1,4 @@
-"""What operators do to a version of a view: retry a parked ticket, verify, repair what differs."""
+"""Repairing a version of a view: retry a parked ticket, verify, put wrong rows right."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,16 +10,17 @@ from domain.errors import Fenced, StoreUnavailable, TicketNotParked
 from projections.running.applier import Applier
 from projections.running.projection import Key, Parked, Projected, Row
 from projections.running.runner import HEARTBEAT, LEASE_SECONDS
-from projections.versions.verification import ViewMismatch, ViewReport, judge, rows_at, unreadable
+from projections.versions.expected import expected_rows
+from projections.versions.verification import ViewMismatch, ViewReport, judge, unreadable
 
-_MENDED: Final = 500
+_ROWS_A_TRANSACTION: Final = 500
 """Rows that are put right in one transaction."""
 
 
 def retry(projected: Projected[Row], ticket_id: str, holder: str) -> Parked | None:
-    """Apply what waits of a parked ticket; None when it is parked no longer, else how it failed.
-    Raises `TicketNotParked`."""
-    if ticket_id not in projected.view.parked():  # the runner need not be disturbed to know
+    """Apply the waiting events of a parked ticket. None once it is no longer parked, else how it
+    failed. Raises `TicketNotParked`."""
+    if ticket_id not in projected.view.parked():  # known without disturbing the runner
         name = projected.projection.name
         raise TicketNotParked(f"{name} has no parked ticket {ticket_id}.")
     with leading(projected, holder) as (applier, _):
@@ -31,19 +32,19 @@ def retry(projected: Projected[Row], ticket_id: str, holder: str) -> Parked | No
 def leading(
     projected: Projected[Row], holder: str
 ) -> Iterator[tuple[Applier[Row], Callable[[], None]]]:
-    """Hold the lease of a version for as long as the block lasts: an applier with its fence, and a
-    check that raises `Fenced` once somebody else took over."""
+    """Hold the lease of a version while the block runs. Gives an applier with the lease's fence,
+    and a check that raises `Fenced` once another holder took over."""
     name, leases = projected.view.name, projected.leases
     fence = held = leases.seize(name, holder, LEASE_SECONDS)
     ended, lost = Event(), Event()
 
-    def renew() -> None:  # in a thread of its own: what is done meanwhile takes its time
+    def renew() -> None:  # in a thread of its own: the block may take long
         nonlocal held
         while not ended.wait(HEARTBEAT):
-            with suppress(StoreUnavailable):  # until the lease is out, the store may come back
+            with suppress(StoreUnavailable):  # the store may come back before the lease expires
                 now = leases.acquire(name, holder, LEASE_SECONDS)
-                # one more when we came too late, on a busy machine, and nobody else came: whoever
-                # had would have left it higher by two
+                # higher by one: this process renewed too late, on a busy machine, and no other took
+                # the lease; another holder would have raised the fence once more
                 if now is None or now > held + 1:
                     lost.set()
                     return
@@ -65,7 +66,8 @@ def leading(
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """What was `found`, in how many places it was `mended`, and what remains."""
+    """The report before the repair, the number of rows that were put right, and the report after
+    it (the same one, if nothing was repaired)."""
 
     found: ViewReport
     mended: int
@@ -78,25 +80,25 @@ def check(
     holder: str,
     mending: Callable[[int], None] | None,
 ) -> RepairReport:
-    """Verify; and with `mending` repair what differs, once that was told in how many places, and
+    """Verify. If `mending` is given, call it with the number of rows to repair, repair them, and
     verify again. Raises `Fenced`."""
     report = verified()
-    mendable = len(report.differences) - unreadable(report)
+    mendable = len(report.mismatches) - unreadable(report)
     if mending is None or not mendable:
         return RepairReport(report, 0, report)
     mending(mendable)
-    mended = repair(projected, report.differences, holder)
+    mended = repair(projected, report.mismatches, holder)
     return RepairReport(report, mended, verified())
 
 
-def repair(projected: Projected[Row], differences: Sequence[ViewMismatch], holder: str) -> int:
-    """Put what the log says in the place of what differs; how many places that were. What cannot
-    be told is left as it is.
+def repair(projected: Projected[Row], mismatches: Sequence[ViewMismatch], holder: str) -> int:
+    """Replace each mismatch by what the log says; returns their number. Rows that cannot be
+    computed stay as they are.
 
-    The version's runner stands by meanwhile. Raises `Fenced`.
+    The version's runner waits meanwhile. Raises `Fenced`.
     """
     with leading(projected, holder) as (applier, check):
-        return _mend(projected, differences, applier, check)
+        return _mend(projected, mismatches, applier, check)
 
 
 def settle_skipped(
@@ -105,8 +107,8 @@ def settle_skipped(
     check: Callable[[], None],
     ticket_ids: Collection[str] | None = None,
 ) -> None:
-    """Have a version pass over every skipped event, of these tickets or of all: what it had
-    applied of one before is taken back, and tickets that wait at one go on."""
+    """Have a version pass over every skipped event, of these tickets or of all. Rows that it made
+    from one are put right, and tickets that are parked at one go on."""
     first: dict[str, int] = {}
     for position, event in sorted(projected.skipped().items()):
         if position <= applier.position and (ticket_ids is None or event.ticket_id in ticket_ids):
@@ -126,15 +128,15 @@ def settle_skipped(
 
 def _mend(
     projected: Projected[Row],
-    differences: Sequence[ViewMismatch],
+    mismatches: Sequence[ViewMismatch],
     applier: Applier[Row],
     check: Callable[[], None],
 ) -> int:
     done = 0
-    for start in range(0, len(differences), _MENDED):
-        keys = [mismatch.key for mismatch in differences[start : start + _MENDED]]
-        expected = rows_at(projected, keys, applier.position)
-        mended = {key: due.row for key, due in expected.items() if not due.broken}
+    for start in range(0, len(mismatches), _ROWS_A_TRANSACTION):
+        keys = [mismatch.key for mismatch in mismatches[start : start + _ROWS_A_TRANSACTION]]
+        expected = expected_rows(projected, keys, applier.position)
+        mended = {key: row.row for key, row in expected.items() if not row.broken}
         projected.view.mend(mended, applier.fence)
         done += len(mended)
         check()

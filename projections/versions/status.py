@@ -95,7 +95,7 @@ def version_status(projected: Projected[Any], version: int, role: Role) -> Versi
 
 def _building(projected: Projected[Any], build: Build) -> VersionStatus:
     loaded = projected.view.loaded()
-    reached = min(loaded.get(number, 0) for number in range(build.shares))
+    reached = min(loaded.get(number, 0) for number in range(build.partitions))
     complete = projected.view.checkpoint()
     position = complete or reached
     lease, head = projected.leases.current(projected.view.name), projected.log.head()

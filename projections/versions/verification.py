@@ -1,24 +1,26 @@
-"""Comparing a version of a view with the log, row by row, while both may be moving."""
+"""Comparing a version of a view with the log, row by row, while both may move on."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import count
-from typing import Final, Generic, Literal
+from typing import Final, Literal
 
-from domain.errors import EventUnreadable
-from domain.log.ports import LogSlice, Partition
-from domain.ticket.events import Recorded
+from domain.log.ports import Partition
 from projections.running.applier import BATCH
-from projections.running.projection import Key, Projected, Row, park
+from projections.running.projection import Key, Projected, Row
+from projections.versions.expected import (
+    At,
+    expected_hashes,
+    expected_rows,
+    tickets_at,
+    unheard,
+)
 
-_AT_ONCE: Final = 1_000_000
-"""Most events whose rows are expected at once while verifying."""
+_PARTITION_EVENTS: Final = 1_000_000
+"""Most events of a partition: the hashes of its rows are in memory together."""
 
-_SLICE: Final = 5_000
 _JUDGED: Final = 500
-
-_UNTOLD: Final = -1
-"""Stands for the hash of a row that nobody can tell: no object has this one."""
+"""Keys that are judged together, at one checkpoint."""
 
 Kind = Literal["missing", "extra", "changed", "unreadable"]
 
@@ -26,24 +28,15 @@ UNREADABLE: Final = (
     "What is unreadable stays as it is: an event of its ticket fails here. Mend the cause or "
     "upgrade ticketbook, and verify again; or rebuild, and skip the event at which it parks then."
 )
-"""What operators are told to do about differences of that kind."""
-
-At = Callable[[int], None]
-"""Is told now and then, and often, at which position somebody is who has a lot to look at; it may
-raise to interrupt him."""
-
-
-def unheard(_: int) -> None:
-    """Nobody wants to know, nor to interrupt."""
+"""What operators can do about mismatches of the kind `unreadable`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewMismatch:
-    """One place where a view does not say what the log says. `ticket_id` is None where nothing in
-    the log belongs there.
+    """One key whose row is not what the log says. `ticket_id` is None where the log has nothing.
 
-    `unreadable`: what belongs there cannot be told, as an event fails here that the view neither
-    parks nor skips; `why` says which. The row may well be right.
+    A row of kind `unreadable` cannot be compared, and may be right: an event of its ticket fails
+    in this program, and the view neither parks nor skips it. `why` says which event.
     """
 
     kind: Kind
@@ -53,49 +46,35 @@ class ViewMismatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Due(Generic[Row]):
-    """What the log has for a key from some checkpoint on: its ticket, whether there must be a row,
-    and which rows there may be; or `broken`, why that cannot be told."""
-
-    ticket_id: str | None
-    due: bool
-    allowed: Sequence[Row]
-    broken: str | None
-
-    @property
-    def row(self) -> Row | None:
-        """The one to put there at that checkpoint."""
-        return self.allowed[0] if self.due else None
-
-
-@dataclass(frozen=True, slots=True)
 class ViewReport:
-    """What was compared. Tickets that are `parked` were compared up to where they wait."""
+    """The result of a verification, at checkpoint `position`, of a view with so many `rows`. The
+    tickets in `parked` were compared up to the event at which they wait."""
 
     position: int
     rows: int
     parked: Sequence[str]
-    differences: Sequence[ViewMismatch]
+    mismatches: Sequence[ViewMismatch]
 
 
 def unreadable(report: ViewReport) -> int:
-    """Of how many differences nobody can tell what is right."""
-    return sum(mismatch.kind == "unreadable" for mismatch in report.differences)
+    """The number of rows that could not be compared."""
+    return sum(mismatch.kind == "unreadable" for mismatch in report.mismatches)
 
 
 def verify(projected: Projected[Row], at: At = unheard) -> ViewReport:
     """Compare every row with a fold of the log up to the checkpoint.
 
-    The view may be moving: a row that seems wrong is looked at again, at one checkpoint, before
-    it is called a difference. Memory is bounded: a long log is compared share by share.
+    The view may move on meanwhile: a row that seems wrong is compared again, at one checkpoint,
+    before it counts as a mismatch. Memory is bounded: a long log is compared one partition at a
+    time.
     """
     view = projected.view
     position = view.checkpoint()
-    partitions = position // _AT_ONCE + 1
+    partitions = position // _PARTITION_EVENTS + 1
     rows, rows_read, suspects = 0, 0, set[Key]()
     for number in range(partitions):
         partition = Partition(number, partitions)
-        expected = _expected(projected, partition, position, at)
+        expected = expected_hashes(projected, partition, position, at)
         for key, row in view.rows():
             rows += not number
             ours = partitions == 1 or row is None or partition.holds(_owner(key, row))
@@ -111,8 +90,11 @@ def verify(projected: Projected[Row], at: At = unheard) -> ViewReport:
 
 
 def compare(live: Projected[Row], new: Projected[Row], at: At = unheard) -> list[ViewMismatch]:
-    """Where the live version is not what the new one says: found by walking through both in the
-    order of their keys, and then judged by the log, as both may be moving."""
+    """The rows of the live version that differ from the new one and from the log.
+
+    Both versions are read in the order of their keys. The log decides about each difference, as
+    both versions may move on meanwhile.
+    """
     suspects: list[Key] = []
     lefts, rights = live.view.rows(), new.view.rows()
     left, right = next(lefts, None), next(rights, None)
@@ -135,10 +117,10 @@ def compare(live: Projected[Row], new: Projected[Row], at: At = unheard) -> list
 
 
 def _misfiled(projected: Projected[Row], known: Set[Key]) -> list[ViewMismatch]:
-    """Where the rows are right but would not be found. A view moves a row and what it is found by
-    in one step, so there is nothing to look at again."""
+    """The rows that are right but that a search would miss, or find wrongly. A view changes a row
+    and its search keys in one step, so there is no need to look twice."""
     keys = set(projected.view.misfiled()) - known
-    stored, tickets = projected.view.stored(keys), _tickets_at(projected, list(keys))
+    stored, tickets = projected.view.stored(keys), tickets_at(projected, list(keys))
     return [
         ViewMismatch("changed" if key in stored else "extra", key, tickets[key])
         for key in sorted(keys, key=_order)
@@ -146,14 +128,14 @@ def _misfiled(projected: Projected[Row], known: Set[Key]) -> list[ViewMismatch]:
 
 
 def _order(key: Key) -> tuple[bool, str, Key]:
-    """What can be no key of ours first: it may stand in the way of a row that is missing."""
+    """Sorts foreign keys first: one of them may take the place of a missing row."""
     return isinstance(key, int | str), type(key).__name__, key
 
 
 def _hash(row: Row | None) -> int | None:
     try:
         return hash(row)
-    except TypeError:  # somebody put into it what no row of ours holds
+    except TypeError:  # something else wrote values into it that no row of ours holds
         return None
 
 
@@ -162,157 +144,31 @@ def _owner(key: Key, row: Row) -> str:
     return str(getattr(row, "ticket_id", key))
 
 
-def _expected(projected: Projected[Row], partition: Partition, upto: int, at: At) -> dict[Key, int]:
-    """The key to the hash of the row that should be there, or to `_UNTOLD`."""
-    latest: dict[str, Row | None] = {}
-    expected: dict[Key, int] = {}
-    broken: set[str] = set()
-    skipped, parked = projected.skipped().keys(), projected.view.parked()
-    position = 0
-    while position < upto:
-        log_slice = projected.log.read_partition(partition, position, min(_SLICE, upto - position))
-        if log_slice.upto == position:
-            break  # the log ends before the view does: every row beyond is one too many
-        position = log_slice.upto
-        for event in _in_order(log_slice):
-            ticket_id = event.ticket_id
-            if event.position in skipped:
-                continue
-            if ticket_id in parked and event.position >= parked[ticket_id].position:
-                continue
-            if ticket_id not in broken:
-                try:
-                    latest[ticket_id] = _projected(projected, latest.get(ticket_id), event)
-                except Exception:
-                    broken.add(ticket_id)  # the runner parks it; if not, it is looked at again
-            if ticket_id in broken:
-                expected[_key(projected, event)] = _UNTOLD
-            elif (row := latest[ticket_id]) is not None:
-                expected[_key(projected, event)] = hash(row)
-        at((partition.number * upto + position) // partition.of)
-    return expected
-
-
-def _in_order(log_slice: LogSlice) -> Sequence[Recorded | EventUnreadable]:
-    if not log_slice.unreadable:
-        return log_slice.events
-    return sorted((*log_slice.events, *log_slice.unreadable), key=lambda event: event.position)
-
-
-def _projected(
-    projected: Projected[Row], row: Row | None, event: Recorded | EventUnreadable
-) -> Row | None:
-    """The row that follows. Raises whatever is wrong with the event."""
-    if isinstance(event, EventUnreadable):
-        raise event
-    return projected.projection.project(row, event)
-
-
-def _key(projected: Projected[Row], event: Recorded | EventUnreadable) -> Key:
-    return event.position if projected.projection.every else event.ticket_id
-
-
 def judge(projected: Projected[Row], suspects: Iterable[Key]) -> list[ViewMismatch]:
-    """Which of the keys really hold what the log does not say. Tickets that were parked meanwhile,
-    or are no longer, have moved on and are left out."""
+    """The keys among the suspects whose rows really are not what the log says. Tickets that were
+    parked or released meanwhile are left out."""
     mismatches: list[ViewMismatch] = []
     keys, before = sorted(suspects, key=_order), projected.view.parked()
     for start in range(0, len(keys), _JUDGED):
-        mismatches += _differences(projected, keys[start : start + _JUDGED])
+        mismatches += _mismatches(projected, keys[start : start + _JUDGED])
     after = projected.view.parked()
     return [m for m in mismatches if before.get(m.ticket_id or "") == after.get(m.ticket_id or "")]
 
 
-def _differences(projected: Projected[Row], keys: Sequence[Key]) -> Iterator[ViewMismatch]:
-    """What only moved on while looking is no difference: a row may be newer than the checkpoint
-    that was read before it, as long as the log says the same."""
+def _mismatches(projected: Projected[Row], keys: Sequence[Key]) -> Iterator[ViewMismatch]:
+    """A row may be newer than the checkpoint, which is read first: it is right if the log says the
+    same at some later position."""
     floor = projected.view.checkpoint()
     stored = projected.view.stored(keys)
-    for key, due in rows_at(projected, keys, floor).items():
+    for key, expected in expected_rows(projected, keys, floor).items():
         kind: Kind | None = None
-        if due.broken:
+        if expected.broken:
             kind = "unreadable"
         elif key not in stored:
-            kind = "missing" if due.due else None
-        elif not due.allowed:
+            kind = "missing" if expected.required else None
+        elif not expected.allowed:
             kind = "extra"
-        elif stored[key] not in due.allowed:
+        elif stored[key] not in expected.allowed:
             kind = "changed"
         if kind:
-            yield ViewMismatch(kind, key, due.ticket_id, due.broken)
-
-
-def _tickets_at(projected: Projected[Row], keys: Sequence[Key]) -> Mapping[Key, str | None]:
-    """Which ticket the log has at each key."""
-    if not projected.projection.every:
-        return {key: key if isinstance(key, str) else None for key in keys}
-    tickets: dict[Key, str | None] = dict.fromkeys(keys)
-    head = projected.log.head()
-    positions = sorted(key for key in keys if isinstance(key, int) and 0 < key <= head)
-    for first, last in _runs(positions):
-        log_slice = projected.log.read_partition(Partition(0, 1), first - 1, last - first + 1)
-        tickets.update((event.position, event.ticket_id) for event in log_slice.events)
-        tickets.update((event.position, event.ticket_id) for event in log_slice.unreadable)
-    return tickets
-
-
-def _runs(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last of each unbroken run of positions, which are sorted."""
-    first = last = None
-    for position in positions:
-        if first is None or last is None:
-            first = position
-        elif position != last + 1:
-            yield first, last
-            first = position
-        last = position
-    if first is not None and last is not None:
-        yield first, last
-
-
-def rows_at(projected: Projected[Row], keys: Sequence[Key], floor: int) -> Mapping[Key, Due[Row]]:
-    """What the log has for each key, from checkpoint `floor` on."""
-    tickets, skipped = _tickets_at(projected, keys), projected.skipped().keys()
-    parked = projected.view.parked()
-    events_by_ticket = projected.log.fragments(
-        {event for event in tickets.values() if event is not None}
-    )
-    histories = {
-        ticket_id: [
-            event
-            for event in history
-            if event.position not in skipped
-            and (ticket_id not in parked or event.position < parked[ticket_id].position)
-        ]
-        for ticket_id, history in events_by_ticket.items()
-    }
-    return {
-        key: _due(projected, key, ticket_id, histories.get(ticket_id or "", ()), floor)
-        for key, ticket_id in tickets.items()
-    }
-
-
-def _due(
-    projected: Projected[Row],
-    key: Key,
-    ticket_id: str | None,
-    history: Sequence[Recorded | EventUnreadable],
-    floor: int,
-) -> Due[Row]:
-    due, allowed = False, list[Row]()
-    row: Row | None = None
-    for event in history:
-        try:
-            row = _projected(projected, row, event)
-        except Exception as error:
-            if event.position > floor or (projected.projection.every and key < event.position):
-                break  # the runner has yet to park it, or what it means comes after the key
-            why = park(event.ticket_id, event.position, error, projected.clock()).error
-            return Due(ticket_id, False, (), f"position {event.position}: {why}")
-        if row is None or _key(projected, event) != key:
-            continue
-        if event.position <= floor:
-            due, allowed = True, [row]
-        else:
-            allowed.append(row)
-    return Due(ticket_id, due, allowed, None)
+            yield ViewMismatch(kind, key, expected.ticket_id, expected.broken)

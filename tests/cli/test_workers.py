@@ -54,4 +54,4 @@ def test_a_worker_that_is_killed_is_told_and_one_that_is_interrupted_leaves_nobo
     assert multiprocessing.active_children() == []
 
     found = Workers(settings, open_stores).verify("tickets", 2, lambda _: None)
-    assert (found.position, found.rows, found.differences) == (EVENTS, EVENTS // 5, [])
+    assert (found.position, found.rows, found.mismatches) == (EVENTS, EVENTS // 5, [])

@@ -68,7 +68,7 @@ def killed_over_and_over(store_url: str, name: str, kills: int) -> None:
         live = service.projections[name]
         version = live.versions.registry().live
         assert version > 2
-        assert verify(live.live_version.projected).differences == []
+        assert verify(live.live_version.projected).mismatches == []
     assert raw(store_url, name, version) == raw(store_url, name, 2)
 
 

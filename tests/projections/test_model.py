@@ -290,7 +290,7 @@ class Machine(RuleBasedStateMachine):
         self._compare_audit()
         for live in self.live:
             found = verify(live.live_version.projected)
-            assert (found.differences, found.parked) == ([], [])
+            assert (found.mismatches, found.parked) == ([], [])
 
     def _compare_tickets(self) -> None:
         for id in IDS:

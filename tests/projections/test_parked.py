@@ -71,7 +71,7 @@ def test_a_skipped_event_is_passed_over_in_every_version_for_good(
     assert (parked_in(live), rows(live, 1), rows(live, 2)) == ([], expected, expected)
     for version in (1, 2):
         found = verify(live.projected(version))
-        assert (found.differences, found.parked) == ([], [])
+        assert (found.mismatches, found.parked) == ([], [])
     house.writer.execute(rename("Later still", id_(6)))
     later = rebuilt(live, house.log.head)
     assert (later.state, later.version, later.new and later.new.parked) == ("switched", 3, [])
@@ -99,7 +99,7 @@ def test_a_version_that_had_applied_an_event_takes_it_back_when_it_is_skipped(
     followed(good, 2, fence=3_000)
     assert rows(good, 1) == rows(good, 2) == expected != before
     for version in (1, 2):
-        assert verify(good.projected(version)).differences == []
+        assert verify(good.projected(version)).mismatches == []
     assert rebuilt(good, house.log.head).state == "switched"
     assert rows(good, 3) == expected
 
@@ -122,7 +122,7 @@ def test_an_event_that_can_not_be_read_can_be_skipped(
 
     assert parked_in(live) == []
     followed(live, 1, fence=2_000)
-    assert verify(live.projected(1)).differences == []
+    assert verify(live.projected(1)).mismatches == []
     assert max(row.version for _, row in rows(live, 1) if _belongs(row, id_(6))) == 4
     assert rebuilt(live, house.log.head).live == []
     assert rows(live, 2) == rows(live, 1)

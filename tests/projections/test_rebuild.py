@@ -64,7 +64,7 @@ def test_what_is_built_in_bulk_is_what_following_the_log_gives(
     found = rebuilt(live, house.log.head, shares=shares, tell=steps.append)
 
     assert (found.state, found.version, found.position) == ("switched", 2, house.log.head())
-    assert (found.live, found.new and found.new.differences) == ([], [])
+    assert (found.live, found.new and found.new.mismatches) == ([], [])
     assert rows(live, 2) == rows(live, 1)
     assert live.live_version.view.name == f"{projection.name}@2"
     assert (live.versions.registry().kept, live.versions.registry().building) == ((1,), None)
@@ -110,7 +110,7 @@ def test_what_was_wrong_in_the_live_version_is_shown_and_right_in_the_new_one(
 
     found = rebuilt(live, house.log.head)
     assert {(one.kind, one.key) for one in found.live} == {("changed", key), ("missing", gone)}
-    assert verify(live.live_version.projected).differences == []
+    assert verify(live.live_version.projected).mismatches == []
 
 
 def test_a_dry_run_stops_before_the_switch_and_is_gone_on_with(house: House) -> None:
@@ -272,7 +272,7 @@ def test_a_new_version_that_is_not_what_the_log_says_is_refused(
     found = rebuilt(live, house.log.head, shares=1)
     assert found.state == "refused"
     assert found.new
-    assert [one.kind for one in found.new.differences] == ["missing"]
+    assert [one.kind for one in found.new.mismatches] == ["missing"]
     assert live.versions.registry().live == 1
 
 

@@ -246,7 +246,7 @@ def test_whoever_is_fenced_writes_nothing(house: House, projection: Projection[A
     assert projected.view.checkpoint() == 2
     assert sorted(projected.view.rows(), key=repr) == before
     catch_up(latter)
-    assert verify(projected).differences == []
+    assert verify(projected).mismatches == []
 
 
 # Poison
@@ -318,7 +318,7 @@ def test_a_retry_after_the_fix_brings_the_view_to_what_a_rebuild_gives(
     assert retry(faulty, id_(2), "operator") is None
     retried = sorted(faulty.view.rows(), key=repr)
 
-    assert verify(faulty).differences == []
+    assert verify(faulty).mismatches == []
     live = house.live(projection)
     assert rebuilt(live, house.log.head).state == "switched"
     assert sorted(live.live_version.view.rows(), key=repr) == retried
@@ -357,7 +357,7 @@ def test_a_retry_goes_no_further_than_the_view_has_come(
     assert retry(faulty, id_(3), "operator") is None
     assert faulty.view.latest([id_(3)])[id_(3)].version == 2
     catch_up(lead(faulty))
-    assert verify(faulty).differences == []
+    assert verify(faulty).mismatches == []
 
 
 def test_a_ticket_flows_again_once_a_retry_succeeds_and_not_before(house: House) -> None:
@@ -438,7 +438,7 @@ def test_an_event_that_can_not_be_read_parks_its_ticket_alone(
     assert projected.view.latest([id_(1)])[id_(1)].version == 6
     assert projected.view.latest([id_(2)])[id_(2)].version == 2
     found = verify(projected)
-    assert (found.differences, found.parked) == ([], [id_(2)])
+    assert (found.mismatches, found.parked) == ([], [id_(2)])
     again = retry(projected, id_(2), "operator")
     assert again and (again.position, again.error) == (13, parked.error)
 
@@ -474,11 +474,11 @@ def test_a_row_damaged_by_something_else_parks_its_ticket_alone(house: House) ->
 def test_nothing_is_found_on_a_healthy_view(house: House, projection: Projection[Any]) -> None:
     house.fill()
     projected = house.projected(projection)
-    assert verify(projected).differences == []
+    assert verify(projected).mismatches == []
     applier = lead(projected)
     while applier.step(5):
         found = verify(projected)
-        assert (found.position, found.differences, found.parked) == (applier.position, [], [])
+        assert (found.position, found.mismatches, found.parked) == (applier.position, [], [])
     assert verify(projected).rows == (4 if projection is TICKETS else 12)
 
 
@@ -491,7 +491,7 @@ def test_a_row_that_is_missing_is_found(house: House, projection: Projection[Any
         tamper(house, f"DELETE FROM tickets_1 WHERE id = '{id_(1)}'", "tickets_1", None)
     else:
         tamper(house, "DELETE FROM audit_1 WHERE position = 1", "audit_1", None)
-    (found,) = verify(projected).differences
+    (found,) = verify(projected).mismatches
     key = id_(1) if projection is TICKETS else 1
     assert found == ViewMismatch("missing", key, id_(1))
 
@@ -518,7 +518,7 @@ def test_a_row_that_says_something_else_is_found(
     position = projected.view.checkpoint()
     forged = ViewChange(position, position, [(id_(1), replace(row, **wrong))])
     projected.view.apply(forged, FORGER)
-    (found,) = verify(projected).differences
+    (found,) = verify(projected).mismatches
     key = id_(1) if projection is TICKETS else row.position
     assert found == ViewMismatch("changed", key, id_(1))
 
@@ -536,7 +536,7 @@ def test_a_row_that_no_event_made_is_found(house: House, projection: Projection[
         expected = ViewMismatch("extra", 77, None)
     position = projected.view.checkpoint()
     projected.view.apply(ViewChange(position, position, [(id_(77), extra)]), FORGER)
-    (found,) = verify(projected).differences
+    (found,) = verify(projected).mismatches
     assert found == expected
 
 
@@ -550,7 +550,7 @@ def test_a_view_ahead_of_its_log_is_found_out_by_its_rows(
     row = projected.view.latest([id_(4)])[id_(4)]
     lost = replace(row, version=3, position=13)  # of an event that the log does not hold any more
     projected.view.apply(ViewChange(12, 17, [(id_(4), lost)]), FORGER)
-    (found,) = verify(projected).differences
+    (found,) = verify(projected).mismatches
     assert found.kind == ("changed" if projection is TICKETS else "extra")
 
 
@@ -562,14 +562,14 @@ def test_parked_tickets_are_named_and_not_compared(
     poison = Poison(id_(1), id_(3))
     catch_up(lead(house.projected(poison.of(projection))))
     found = verify(house.projected(projection))
-    assert (found.parked, found.differences) == ([id_(1), id_(3)], [])
+    assert (found.parked, found.mismatches) == ([id_(1), id_(3)], [])
 
 
 def test_a_projection_that_no_longer_computes_shows_in_what_is_found(house: House) -> None:
     house.fill()
     catch_up(lead(house.audit))
     broken = house.projected(Poison(id_(3), once_renamed=True).of(AUDIT))
-    (found,) = verify(broken).differences
+    (found,) = verify(broken).mismatches
     assert (found.kind, found.ticket_id) == ("unreadable", id_(3))
 
 
@@ -600,7 +600,7 @@ def test_nothing_is_found_on_a_view_that_moves_meanwhile(
     stop.set()
     mover.join()
     assert failures == []
-    assert [one.differences for one in found] == [[]] * len(found)
+    assert [one.mismatches for one in found] == [[]] * len(found)
 
 
 # Running
@@ -646,7 +646,7 @@ def test_of_two_runners_one_leads_and_the_other_takes_over_when_it_stops(house: 
     assert lease
     assert (lease.holder, lease.expired) == ("other", False)
     other.stop()
-    assert verify(house.tickets).differences == []
+    assert verify(house.tickets).mismatches == []
 
 
 def test_a_runner_takes_over_from_one_that_died_once_its_lease_is_out_and_not_before(
@@ -680,7 +680,7 @@ def test_a_runner_stands_aside_for_an_operator_and_comes_back(house: House) -> N
     assert reached(running, position)
     running.stop()
     assert raw_audit(house)[:12] == first
-    assert verify(house.audit).differences == []
+    assert verify(house.audit).mismatches == []
 
 
 def until(reached: Callable[[], bool]) -> None:

@@ -55,12 +55,12 @@ def harmed_and_mended(house: House, url: str, projection: Projection[Any], fault
 
             found = verify(projected)
 
-            assert {one.key for one in found.differences} == harmed
-            for one in found.differences:
+            assert {one.key for one in found.mismatches} == harmed
+            for one in found.mismatches:
                 left = "changed" if after.get(one.key, [None])[0] else "missing"
                 assert one.kind == (left if one.key in before else "extra"), one
-            assert repair(projected, found.differences, "operator") == len(harmed)
-            assert verify(projected).differences == []
+            assert repair(projected, found.mismatches, "operator") == len(harmed)
+            assert verify(projected).mismatches == []
             assert somebody.everything() == before
             assert rows(live, 1) == right
             done += len(harmed)
@@ -112,17 +112,17 @@ def test_what_an_event_that_fails_here_made_of_a_ticket_is_told_and_never_revert
 
     found = verify(projected)
 
-    assert {one.key: one.kind for one in found.differences} == {
+    assert {one.key: one.kind for one in found.mismatches} == {
         **dict.fromkeys(told, "unreadable"),
         beside: "missing",
     }
-    whys = {one.why for one in found.differences if one.kind == "unreadable"}
+    whys = {one.why for one in found.mismatches if one.kind == "unreadable"}
     assert whys == {f"position {positions[0]}: ZeroDivisionError: poisoned"}
     assert unreadable(found) == len(told)
-    assert repair(projected, found.differences, "operator") == 1
-    assert (rows(elsewhere, 1), len(verify(projected).differences)) == (right, len(told))
-    assert {one.kind for one in verify(projected).differences} == {"unreadable"}
-    assert verify(house.live(projection).projected(1)).differences == []
+    assert repair(projected, found.mismatches, "operator") == 1
+    assert (rows(elsewhere, 1), len(verify(projected).mismatches)) == (right, len(told))
+    assert {one.kind for one in verify(projected).mismatches} == {"unreadable"}
+    assert verify(house.live(projection).projected(1)).mismatches == []
 
 
 @BOTH
@@ -144,10 +144,10 @@ def test_an_event_that_was_damaged_after_it_was_applied_is_told(
 
     found = verify(live)
 
-    assert {one.kind for one in found.differences} == {"unreadable"}
-    assert {one.ticket_id for one in found.differences} == {id_(100)}
-    assert len(found.differences) == (2 if projection.every else 1)
-    assert repair(live, found.differences, "operator") == 0
+    assert {one.kind for one in found.mismatches} == {"unreadable"}
+    assert {one.ticket_id for one in found.mismatches} == {id_(100)}
+    assert len(found.mismatches) == (2 if projection.every else 1)
+    assert repair(live, found.mismatches, "operator") == 0
     assert list(live.view.rows()) == right
 
 
@@ -159,18 +159,18 @@ def test_a_parked_ticket_is_compared_up_to_where_it_waits(
     followed(faulty, 1, fence=0)
     (parked,) = parked_in(faulty)
     projected = faulty.projected(1)
-    assert (verify(projected).differences, verify(projected).parked) == ([], [id_(100)])
+    assert (verify(projected).mismatches, verify(projected).parked) == ([], [id_(100)])
     right = rows(faulty, 1)
     (key,) = [k for k, row in right if k == id_(100) or k == parked.position - 1]
     fence = projected.leases.seize(projected.view.name, "a vandal", 0.1)
     projected.view.mend({key: None}, fence)
 
-    (found,) = verify(projected).differences
+    (found,) = verify(projected).mismatches
     assert (found.kind, found.key, found.ticket_id) == ("missing", key, id_(100))
     repair(projected, [found], "operator")
-    assert (verify(projected).differences, rows(faulty, 1)) == ([], right)
+    assert (verify(projected).mismatches, rows(faulty, 1)) == ([], right)
 
     mended = house.live(projection)
     assert retry_everywhere(mended, id_(100), "operator") is None
     found_later = verify(mended.projected(1))
-    assert (found_later.differences, found_later.parked) == ([], [])
+    assert (found_later.mismatches, found_later.parked) == ([], [])

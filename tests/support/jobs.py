@@ -70,7 +70,7 @@ def used_while_operated(
         assert (live.versions.registry().live, live.versions.registry().kept) == (2, (1,))
         for version in (1, 2):
             found = verify(live.projected(version))
-            assert (found.position, found.differences) == (service.log.head(), [])
+            assert (found.position, found.mismatches) == (service.log.head(), [])
         assert list(live.versions.view(1).rows()) == list(live.versions.view(2).rows())
     return before, during
 

@@ -13,10 +13,11 @@ from projections.running.applier import Applier
 from projections.running.progress import Progress
 from projections.running.projection import Projection
 from projections.versions.build import build_partition
+from projections.versions.expected import At
 from projections.versions.followed import LiveProjection
 from projections.versions.rebuild import SWITCH, Builders, Rebuilt, Step, Wanted, rebuild
 from projections.versions.registry import Build
-from projections.versions.verification import At, ViewMismatch, ViewReport, compare, verify
+from projections.versions.verification import ViewMismatch, ViewReport, compare, verify
 from tests.support.stories import (
     START,
     catalogue,
@@ -46,7 +47,7 @@ class Here:
 
     @contextmanager
     def build(self, projection: str, build: Build) -> Iterator[Builders]:
-        for number in range(build.shares):
+        for number in range(build.partitions):
             projected = self._projection.projected(build.version)
             build_partition(projected, self._projection.versions, build, number)
         yield _Done()

@@ -132,7 +132,7 @@ def verify_log(
             {
                 "position": reached.position,
                 "hash": reached.hash.hex(),
-                "audit": [{"position": one.key, "kind": one.kind} for one in found.differences],
+                "audit": [{"position": one.key, "kind": one.kind} for one in found.mismatches],
                 "parked": found.parked,
                 "skipped": found.skipped,
                 "behind": found.behind,
@@ -140,7 +140,7 @@ def verify_log(
         )
     else:
         print(f"position {reached.position} hash {reached.hash.hex()}")
-    if found.differences or found.parked or found.behind:
+    if found.mismatches or found.parked or found.behind:
         raise typer.Exit(Exit.DIFFERENT)
 
 
@@ -204,7 +204,7 @@ class _Compared:
     """Where audit entries are not what their events say, and which could not be compared: those of
     parked tickets, at positions that an operator had skipped, or beyond a view that is behind."""
 
-    differences: Sequence[ViewMismatch] = ()
+    mismatches: Sequence[ViewMismatch] = ()
     parked: Sequence[str] = ()
     skipped: Sequence[int] = ()
     behind: bool = False
@@ -222,15 +222,15 @@ def _compared(service: Service) -> _Compared:
         behind = True
         say(str(error))
     found, skipped = verify(audit.live_version.projected), audit.versions.skipped()
-    for difference in found.differences:
+    for difference in found.mismatches:
         say(f"Position {difference.key}: the audit entry is {difference.kind}.")
     for ticket_id in found.parked:
         say(f"parked, not compared: ticket {ticket_id}")
     for position, one in sorted(skipped.items()):
         say(f"skipped, not compared: position {position}; {one.actor} said: {one.reason}")
-    if not found.differences:
+    if not found.mismatches:
         say(f"{found.rows} audit entries are what the events say.")
-    return _Compared(found.differences, found.parked, sorted(skipped), behind)
+    return _Compared(found.mismatches, found.parked, sorted(skipped), behind)
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -77,12 +77,12 @@ def rebuild_view(
 def _tell(name: str, found: Rebuilt) -> None:
     for difference in found.live:
         print(f"{difference.kind} in the live version: {where(difference)}")
-    for difference in found.new.differences if found.new else ():
+    for difference in found.new.mismatches if found.new else ():
         print(f"{difference.kind} in the new version: {where(difference)}")
     for parked in found.parked:
         print(f"parked in the new version: ticket {parked.ticket_id}, position {parked.position}")
         say(f"  {parked.error}")
-    if found.state == "refused" and found.new and not found.new.differences:
+    if found.state == "refused" and found.new and not found.new.mismatches:
         say(_PARKED.format(name=name, version=found.version, count=len(found.parked)))
         return
     say(

@@ -12,8 +12,9 @@ from api.cli.projections.arguments import DryRun, Names, chosen, where
 from api.composition import holder
 from api.use_cases.service import Service
 from api.wire.projections import verification_json
+from projections.versions.expected import unheard
 from projections.versions.repair import RepairReport, check
-from projections.versions.verification import UNREADABLE, ViewReport, unheard, unreadable
+from projections.versions.verification import UNREADABLE, ViewReport, unreadable
 
 Repair = Annotated[bool, typer.Option("--repair", help="Put right what differs.")]
 
@@ -39,7 +40,7 @@ def verify_view(
         print_json(found[name] if name else found)
     if any(map(unreadable, remaining)):
         say(UNREADABLE)
-    if any(one.differences for one in remaining):
+    if any(one.mismatches for one in remaining):
         raise typer.Exit(Exit.DIFFERENT)
 
 
@@ -62,18 +63,18 @@ def _checked(service: Service, name: str, repairing: bool, quiet: bool) -> Repai
 
 
 def _json(checked: RepairReport) -> dict[str, Any]:
-    return verification_json(checked.found) | {"remaining": len(checked.remaining.differences)}
+    return verification_json(checked.found) | {"remaining": len(checked.remaining.mismatches)}
 
 
 def _tell(name: str, checked: RepairReport, repairing: bool, dry_run: bool) -> None:
     found = checked.found
-    for difference in found.differences:
+    for difference in found.mismatches:
         print(f"{difference.kind}: {where(difference)}")
     for ticket_id in found.parked:
         say(f"parked, compared up to there: ticket {ticket_id}")
-    said = f"{len(found.differences)} differences" if found.differences else "no difference"
+    said = f"{len(found.mismatches)} differences" if found.mismatches else "no difference"
     say(f"{name}: {found.rows} rows compared up to position {found.position}: {said}.")
     if repairing and dry_run:
-        say(f"Would repair {len(found.differences) - unreadable(found)}.")
+        say(f"Would repair {len(found.mismatches) - unreadable(found)}.")
     elif repairing:
-        say(f"Repaired {checked.mended}; {len(checked.remaining.differences)} remain.")
+        say(f"Repaired {checked.mended}; {len(checked.remaining.mismatches)} remain.")

@@ -145,7 +145,7 @@ async def start_verify(call: Operating, name: str, body: VerifyBody | None = Non
         verified = partial(workers.verify, name, version, at)
         checked = check(projection.projected(version), verified, holder(), mending)
         told = verification_result(verification_json(checked.found))
-        return told | {"remaining": len(checked.remaining.differences)}
+        return told | {"remaining": len(checked.remaining.mismatches)}
 
     return await _started(call, "verify", "projection.verified", name, asked, work)
 
