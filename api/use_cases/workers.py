@@ -20,9 +20,9 @@ from infrastructure.stores import Stores
 from projections.running.projection import Projected
 from projections.versions.build import build_partition
 from projections.versions.expected import At
-from projections.versions.rebuild import Builders
 from projections.versions.registry import Build
 from projections.versions.verification import ViewMismatch, ViewReport, compare, verify
+from projections.versions.workers import Builders
 
 T = TypeVar("T")
 

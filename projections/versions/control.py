@@ -1,5 +1,5 @@
-"""What operators do about the versions of a view: go back to one, delete others, and pause, slow
-down or cancel the one that is being built."""
+"""Operators' control of the versions of a view: switch back, delete old versions, and pause, slow
+down or cancel a build."""
 
 from collections.abc import Callable, Sequence
 from time import monotonic, sleep
@@ -11,10 +11,10 @@ from projections.versions.registry import Build
 from projections.versions.repair import leading
 
 DROP_AFTER: Final = 5 * FRESH
-"""Seconds between taking a version out of the registry and deleting it: every process has looked
-again by then, and the reads that had begun are over."""
+"""Seconds between taking a version out of the registry and deleting it. By then every process has
+read the registry again, and the reads that had begun are over."""
 
-_PATIENCE: Final = 30.0
+_CATCH_UP_SECONDS: Final = 30.0
 """Seconds that a switch waits for a version to catch up."""
 
 
@@ -30,11 +30,11 @@ def earlier(projection: LiveProjection[Any]) -> int:
 
 
 def roll_back(projection: LiveProjection[Any], holder: str) -> int:
-    """Switch back to the version that was live before; returns its number. Where no service keeps
-    that one current, it is caught up here. Raises `VersionUnknown` when none is kept,
-    `ProjectionBehind` when it does not catch up."""
+    """Switch back to the version that was live before; returns its number. If no service keeps that
+    version current, catch it up here. Raises `VersionUnknown` when none is kept, `ProjectionBehind`
+    when it does not catch up."""
     version = earlier(projection)
-    deadline = monotonic() + _PATIENCE
+    deadline = monotonic() + _CATCH_UP_SECONDS
     while True:
         try:
             projection.versions.switch(version)
@@ -63,8 +63,8 @@ def _catch_up(projection: LiveProjection[Any], version: int, holder: str) -> Non
 
 
 def drop_old(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> list[int]:
-    """Delete every version that is kept beside the live one, and what is left of those that
-    somebody was killed at deleting; which those were."""
+    """Delete every version that is kept beside the live one, and the remains of versions whose
+    deletion was interrupted. Returns their numbers."""
     kept_versions = list(projection.versions.registry().kept)
     return _drop(projection, kept_versions, projection.versions.leftovers(), wait)
 
@@ -77,7 +77,7 @@ def droppable(projection: LiveProjection[Any]) -> list[int]:
 def control(
     projection: LiveProjection[Any], *, paused: bool | None = None, rate: int | None = None
 ) -> Build:
-    """Ask something of whoever builds, where given, and tell what is asked of him now. Raises
+    """Give the builder the orders that are not None; returns the build with all its orders. Raises
     `VersionUnknown` when nothing is being built."""
     build = projection.versions.control(paused=paused, rate=rate)
     if build is None:
@@ -89,8 +89,8 @@ def control(
 
 
 def cancel(projection: LiveProjection[Any], wait: Callable[[float], None] = sleep) -> int | None:
-    """Give up the version that is being built, and delete it; its number, or None if there is
-    none, or it was switched to just now."""
+    """Cancel the version that is being built, and delete it. Returns its number; None if there is
+    none, or if it was switched to just now."""
     building = projection.versions.registry().building
     if building is None:
         return None
@@ -101,7 +101,7 @@ def cancel(projection: LiveProjection[Any], wait: Callable[[float], None] = slee
 
 
 def too_late(projection: LiveProjection[Any], build: Build) -> VersionUnknown:
-    """What to tell whoever wanted to cancel what is no longer being built."""
+    """The error for a cancellation that came after the end of the build."""
     name, switched = projection.projection.name, build.version in droppable(projection)
     if switched or projection.versions.registry().live == build.version:
         return VersionUnknown(

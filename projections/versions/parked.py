@@ -1,6 +1,8 @@
-"""What operators do about tickets that wait because one of their events cannot be projected. It is
-done in every version that follows the log, wherever the ticket waits. In one that is being built it
-is done when its rebuild goes on."""
+"""Retrying and skipping the events of parked tickets.
+
+Both act on every version that follows the log and parks the ticket. On a version that is being
+built they take effect when its rebuild goes on.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,17 +15,17 @@ from projections.versions.repair import leading, retry, settle_skipped
 
 
 def parked_in(projection: LiveProjection[Any]) -> Sequence[Parked]:
-    """The parked tickets of the versions that follow the log, each once, oldest first."""
+    """The tickets that any version that follows the log parks; each once, oldest event first."""
     return _oldest_first(_all(projection))
 
 
 def parked_anywhere(projection: LiveProjection[Any]) -> Sequence[Parked]:
-    """The same, with those of the version that is being built."""
+    """The same, with the tickets that the version being built parks."""
     return _oldest_first([*_building(projection), *_all(projection)])
 
 
 def retry_everywhere(projection: LiveProjection[Any], ticket_id: str, holder: str) -> Parked | None:
-    """Apply what waits of the ticket; None when it is parked no longer, else how it failed.
+    """Apply the waiting events of the ticket. None once it is no longer parked, else how it failed.
     Raises `TicketNotParked`, `Fenced`."""
     failed: Parked | None = None
     for projected, _ in _waiting(projection, _all(projection), ticket_id):
@@ -39,10 +41,12 @@ def skip(
     holder: str,
     clock: Clock,
 ) -> Sequence[Skipped]:
-    """Pass over the event at which the ticket is parked, for good, and apply what follows it: in
-    every version, also in those that had applied it, in later ones too, and in what `verify`
-    expects. Which events those were: of each version one, and mostly the same. Raises
-    `TicketNotParked`, `Fenced`."""
+    """Pass over the event at which the ticket is parked, for good, and apply the events after it.
+
+    This holds in every version, also in one that had applied the event, in later versions, and in
+    the rows that `verify` expects. Returns the skipped events: one for each version, and mostly the
+    same one. Raises `TicketNotParked`, `Fenced`.
+    """
     everywhere = [*_building(projection), *_all(projection)]
     positions = {parked.position for _, parked in _waiting(projection, everywhere, ticket_id)}
     events = [
@@ -50,7 +54,7 @@ def skip(
     ]
     for event in events:
         projection.versions.skip(event)
-    for projected in _all(projection):  # also those that have not come so far yet
+    for projected in _all(projection):  # also versions that have not reached the event yet
         with leading(projected, holder) as (applier, check):
             settle_skipped(projected, applier, check, {ticket_id})
     return events
@@ -70,7 +74,7 @@ def _waiting(
 
 
 def not_parked(projection: LiveProjection[Any], ticket_id: str) -> TicketNotParked:
-    """What to tell whoever wants to do something about a ticket that does not wait."""
+    """The error for a ticket that is not parked in a version that follows the log."""
     name = projection.projection.name
     if any(ticket_id in projected.view.parked() for projected in _building(projection)):
         return TicketNotParked(

@@ -1,56 +1,39 @@
-"""Rebuilding a view online: a new version is built beside the live one, compared, and switched to
-in one step. Readers and writers go on all the while."""
+"""Rebuilding a view online: build a new version beside the live one, compare it, and switch to it
+in one step. Readers and writers go on meanwhile."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, sleep
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from domain.errors import Fenced, ProjectionBehind, TicketbookError, VersionUnknown
 from projections.running.applier import BATCH, Applier
 from projections.running.projection import Parked
-from projections.versions.expected import At
 from projections.versions.followed import LiveProjection
 from projections.versions.registry import Build
 from projections.versions.repair import leading, settle_skipped
 from projections.versions.verification import ViewMismatch, ViewReport
+from projections.versions.workers import Workers
 
 HAND_OVER: Final = 1.0
-"""Seconds for which a new version is kept current from here after the switch: until then every
-process has seen it and has a runner standing by, and readers notice no gap."""
+"""Seconds after the switch for which this process still keeps the new version current. By then
+every process has seen the switch and has a runner for it, so that readers notice no gap."""
 
-_BREATH: Final = 0.01
-_LOOK: Final = 0.2
+_STEP_PAUSE: Final = 0.01
+"""Seconds between two steps of the new version after the switch."""
 
-
-class Builders(Protocol):
-    """Whoever builds the shares, all at once."""
-
-    def check(self) -> None:
-        """Raises what one of them failed with."""
-
-
-class Workers(Protocol):
-    """Do what keeps a processor busy, beside whatever else goes on."""
-
-    def build(self, projection: str, build: Build) -> AbstractContextManager[Builders]:
-        """Start building every share of the build; leaving the context stops them."""
-
-    def verify(self, projection: str, version: int, at: At) -> ViewReport:
-        """What `verification.verify` finds of a version."""
-
-    def compare(self, projection: str, live: int, new: int, at: At) -> Sequence[ViewMismatch]:
-        """What `verification.compare` finds of two versions."""
+_POLL_SECONDS: Final = 0.2
+"""Seconds between two looks at the builders' progress and at the orders of operators."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an operator wants of a rebuild.
+    """The options of a rebuild.
 
     - `dry_run`: stop before the switch.
-    - `accept_parked`: switch even if that parks tickets which the live version shows.
-    - `rate`: events a second, 0 for as fast as it goes; None for what was asked of it before.
+    - `accept_parked`: switch even if the new version parks tickets that the live one shows.
+    - `rate`: events a second, 0 for no limit; None leaves the limit as it was.
     """
 
     dry_run: bool = False
@@ -66,7 +49,7 @@ Phase = Literal["building", "paused", "catching up", "comparing", "switched"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far a rebuild has come. `phase` says what it is at."""
+    """The progress of a rebuild: its phase, the position reached, and the head of the log."""
 
     phase: Phase
     position: int
@@ -79,14 +62,13 @@ State = Literal["switched", "compared", "refused", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What became of a rebuild.
+    """The outcome of a rebuild.
 
-    - `state`: `switched`; `compared` when told to stop before the switch; `refused` when the new
-      version is not what the log says, or parks what the live one shows; `cancelled` by an
-      operator.
-    - `live`: where the version that was live differs from the new one, and so from the log.
+    - `state`: `switched`; `compared` after a dry run; `refused` when the new version is not what
+      the log says, or parks tickets that the live one shows; `cancelled` by an operator.
+    - `live`: the rows of the version that was live that are not what the log says.
     - `new`: the comparison of the new version with the log; None when cancelled.
-    - `parked`: the tickets that the new version parks where the live one went on.
+    - `parked`: the tickets that the new version parks and the live one does not.
     """
 
     state: State
@@ -105,7 +87,7 @@ def rebuild(
     head: Callable[[], int],
     holder: str,
     workers: Workers,
-    shares: int,
+    partitions: int,
     tell: Tell,
     wanted: Wanted = SWITCH,
     *,
@@ -114,11 +96,12 @@ def rebuild(
 ) -> Rebuilt:
     """Build a new version, compare it, and switch to it, as far as that is `wanted`.
 
-    One that was interrupted is resumed where it stopped, and one that was compared only, or
-    refused, is brought up to date: what it alone parks is tried again. `stop` is called every now
-    and then, and may raise to interrupt. Raises `Fenced` when somebody else rebuilds instead.
+    An interrupted build goes on where it stopped. A version that was compared only, or refused, is
+    brought up to date, and the tickets that it alone parks are tried again. `tell` hears of the
+    progress. `stop` is called often and may raise to interrupt. Raises `Fenced` when another
+    process rebuilds instead.
     """
-    build = projection.versions.begin(head(), shares)
+    build = projection.versions.begin(head(), partitions)
     if wanted.rate is not None:
         projection.versions.control(rate=wanted.rate)
     try:
@@ -130,18 +113,18 @@ def rebuild(
 
             rebuilt = _Rebuild(projection, build, applier, head, workers, tell, check).end(wanted)
             if rebuilt.state == "switched":
-                with suppress(Fenced):  # then somebody leads it already
+                with suppress(Fenced):  # another process leads it already
                     _hand_over(applier, hand_over)
         return rebuilt
     except TicketbookError:
         if build.version in projection.versions.registry().versions:
             raise
-        return _cancelled(build)  # it was pulled from under us
+        return _cancelled(build)  # an operator dropped it meanwhile
 
 
 class _Rebuild:
-    """One rebuild, by whoever holds the lease of the new version. `check` may raise, and is called
-    all the while."""
+    """One rebuild, by the holder of the new version's lease. `check` is called often and may raise
+    to interrupt."""
 
     def __init__(
         self,
@@ -165,7 +148,7 @@ class _Rebuild:
         self._check = check
 
     def end(self, wanted: Wanted) -> Rebuilt:
-        """Go on from wherever it stands to its end."""
+        """Go on from the present state of the build to its end."""
         begun = bool(self._view.loaded())
         if not self._is_built():
             return _cancelled(self._build)
@@ -187,14 +170,14 @@ class _Rebuild:
                 self._versions.switch(self._build.version)
                 break
             except ProjectionBehind:
-                self._catch_up()  # the live version has taken in more meanwhile
+                self._catch_up()  # the live version has moved on meanwhile
         rebuilt = self._ended("switched", new, differing, parked)
         self._tell(Step("switched", rebuilt.position, rebuilt.position, 0.0))
         self._projection.look()
         return rebuilt
 
     def _is_built(self) -> bool:
-        """Have every share built; False when an operator gave the build up."""
+        """Build every partition; False when an operator cancelled the build."""
         if self._view.checkpoint():
             return True  # it was complete already
         build, pace = self._build, _Pace(self._reached())
@@ -210,12 +193,12 @@ class _Rebuild:
                 if position >= build.target:
                     break
                 builders.check()
-                sleep(_LOOK)
+                sleep(_POLL_SECONDS)
         self._view.complete(build.target)
         return True
 
     def _reached(self) -> int:
-        """How far the share is that is furthest behind."""
+        """The position of the partition that is furthest behind."""
         loaded = self._view.loaded()
         return min(int(loaded.get(number, 0)) for number in range(self._build.partitions))
 
@@ -226,7 +209,7 @@ class _Rebuild:
 
     def _catch_up(self) -> None:
         behind, pace = True, _Pace(self._applier.position)
-        while behind:  # not until nothing is left: more may come all the time
+        while behind:  # until a step was not full: events may come all the time
             rate, began = self._heed(), monotonic()
             most = min(rate or BATCH, BATCH)
             done = self._applier.step(most)
@@ -238,8 +221,8 @@ class _Rebuild:
                 sleep(max(0.0, done / rate - (monotonic() - began)))
 
     def _heed(self) -> int | None:
-        """Wait for as long as an operator wants it paused; the rate that he asks for. Raises
-        `VersionUnknown` once it is given up."""
+        """Wait while an operator has the build paused; returns the rate in events a second. Raises
+        `VersionUnknown` once the build is cancelled."""
         while True:
             self._check()
             building = self._versions.registry().building
@@ -249,14 +232,14 @@ class _Rebuild:
                 return building.rate
             position = self._applier.position
             self._tell(Step("paused", position, max(self._head(), position), 0.0))
-            sleep(_LOOK)
+            sleep(_POLL_SECONDS)
 
     def _settle_skipped(self) -> None:
         projected = self._projection.projected(self._build.version)
         settle_skipped(projected, self._applier, self._check)
 
     def _compared(self) -> tuple[ViewReport, Sequence[ViewMismatch]]:
-        """The new version held against the log, and the live one against the new."""
+        """Compare the new version with the log, and the live version with the new one."""
         self._settle_skipped()  # an operator may have skipped something meanwhile
         pace, end, version = _Pace(0), self._applier.position, self._build.version
 
@@ -271,8 +254,8 @@ class _Rebuild:
         return new, self._workers.compare(self._name, live, version, lambda _: self._check())
 
     def _newly_parked(self) -> Sequence[Parked]:
-        """The tickets that the new version parks where the live one went on. What the live one has
-        yet to come to, it may park as well."""
+        """The tickets that the new version parks and the live one does not. Events that the live
+        one has not reached do not count: it may park them as well."""
         parked_new = self._view.parked()
         live = self._versions.view(self._versions.registry().live)
         position, parked_live = live.checkpoint(), live.parked()
@@ -290,13 +273,13 @@ class _Rebuild:
         differing: Sequence[ViewMismatch],
         parked: Sequence[Parked],
     ) -> Rebuilt:
-        unshown = {one.ticket_id for one in parked}  # that is what differs of those
-        live = [one for one in differing if one.ticket_id not in unshown]
+        parked_ids = {ticket.ticket_id for ticket in parked}  # these differ because they are parked
+        live = [mismatch for mismatch in differing if mismatch.ticket_id not in parked_ids]
         return Rebuilt(state, self._build.version, self._applier.position, live, new, parked)
 
 
 class _Pace:
-    """Positions a second, from where it began."""
+    """The mean speed since the start, in positions a second."""
 
     def __init__(self, position: int) -> None:
         self._began, self._started = position, monotonic()
@@ -313,4 +296,4 @@ def _hand_over(applier: Applier[Any], seconds: float) -> None:
     until = monotonic() + seconds
     while monotonic() < until:
         applier.step()
-        sleep(_BREATH)
+        sleep(_STEP_PAUSE)

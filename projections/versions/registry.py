@@ -49,11 +49,11 @@ class Registry:
 
     def forget(self, version: int) -> "Registry":
         """The registry without a version that was kept or being built."""
-        kept = tuple(number for number in self.kept if number != version)
+        remaining = tuple(number for number in self.kept if number != version)
         building = self.building
         if building and building.version == version:
             building = None
-        return Registry(self.live, kept, building)
+        return Registry(self.live, remaining, building)
 
 
 def check_known(name: str, registry: Registry, version: int) -> None:

@@ -1,4 +1,4 @@
-"""How projections stand against the real head of the log, version by version."""
+"""The status of projections: how far each version is behind the head of the log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ State = Literal["current", "behind", "down", "building", "paused", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class VersionStatus:
-    """How one version stands.
+    """The status of one version.
 
-    - `lag_seconds`: how long the oldest event not yet applied has been waiting; 0.0 when none is,
-      and while a version is loaded in bulk: nobody waits for it.
-    - `state` of one that follows the log: `current`, `behind` (it moves), `down` (no live runner
-      holds the lease). Of one being built: `building`, `paused`, `stopped` (nobody is at it: to
-      repeat the rebuild goes on with it).
-    - `build`: what is asked of its builder; None when it is not being built.
+    - `lag_seconds`: the age of the oldest event not yet applied; 0.0 when there is none, and while
+      a version is loaded in bulk, as no reader waits for it.
+    - `state` of a version that follows the log: `current`, `behind` (it moves), `down` (no running
+      process holds the lease). Of a version being built: `building`, `paused`, `stopped` (no
+      process builds it; repeating the rebuild goes on with it).
+    - `build`: the orders to its builder; None when it is not being built.
     """
 
     version: int
@@ -38,7 +38,7 @@ class VersionStatus:
 
     @property
     def progress(self) -> float | None:
-        """How much of the build is done, from 0 to 1; None when it is not being built."""
+        """The part of the build that is done, from 0 to 1; None when it is not being built."""
         if self.build is None:
             return None
         return min(self.position / self.build.target, 1.0) if self.build.target else 1.0
@@ -47,7 +47,7 @@ class VersionStatus:
 @dataclass(frozen=True, slots=True)
 class ProjectionStatus:
     """A projection's versions: the live one first, then those kept, then the one being built; and
-    the events that all of them pass over."""
+    the events that all versions pass over."""
 
     name: str
     versions: Sequence[VersionStatus]
@@ -59,7 +59,7 @@ class ProjectionStatus:
 
 
 def status(projection: LiveProjection[Any]) -> ProjectionStatus:
-    """Read afresh from the store."""
+    """The status as the store has it now."""
     registry = projection.versions.registry()
     statuses = [version_status(projection.projected(registry.live), registry.live, "live")]
     statuses += [
@@ -74,7 +74,7 @@ def status(projection: LiveProjection[Any]) -> ProjectionStatus:
 
 
 def version_status(projected: Projected[Any], version: int, role: Role) -> VersionStatus:
-    """How a version stands that follows the log."""
+    """The status of a version that follows the log."""
     position, lease = projected.view.checkpoint(), projected.leases.current(projected.view.name)
     head = projected.log.head()
     state: State = "behind" if position < head else "current"
@@ -127,6 +127,6 @@ def _waiting(projected: Projected[Any], position: int, head: int) -> float:
     try:
         oldest = projected.log.read(position, 1)
     except EventUnreadable:
-        return 0.0  # nobody can tell; the runner passes it over
+        return 0.0  # its age is unknown; the runner passes over it
     seconds = [(projected.clock() - recorded.recorded_at).total_seconds() for recorded in oldest]
     return max([*seconds, 0.0])

@@ -15,9 +15,10 @@ from projections.running.projection import Projection
 from projections.versions.build import build_partition
 from projections.versions.expected import At
 from projections.versions.followed import LiveProjection
-from projections.versions.rebuild import SWITCH, Builders, Rebuilt, Step, Wanted, rebuild
+from projections.versions.rebuild import SWITCH, Rebuilt, Step, Wanted, rebuild
 from projections.versions.registry import Build
 from projections.versions.verification import ViewMismatch, ViewReport, compare, verify
+from projections.versions.workers import Builders
 from tests.support.stories import (
     START,
     catalogue,
