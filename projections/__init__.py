@@ -1,1 +1,1 @@
-"""What readers see, derived from events alone: it can be thrown away and made again."""
+"""Views for readers, derived from events alone: each can be deleted and built again."""

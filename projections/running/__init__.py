@@ -1,1 +1,1 @@
-"""What keeps a view current: applier, runner, progress."""
+"""Keeping a view current: projection, applier, runner, progress."""

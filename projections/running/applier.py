@@ -1,4 +1,4 @@
-"""Applies events to a view, batch by batch, for as long as its fence holds."""
+"""Applying events to a view, batch by batch, while the lease of the view is held."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -12,12 +12,13 @@ BATCH: Final = 1_000
 """Most events in one transaction."""
 
 _REMEMBERED: Final = 20_000
+"""Most tickets whose latest row is kept in memory."""
 
 
 class Applier(Generic[Row]):
-    """The one who may write a view, because it holds the highest fence.
+    """Writes one view, as the holder of its highest fence.
 
-    Row states it has just written are remembered, so that a busy ticket costs no query.
+    It remembers the rows that it wrote last, so that a busy ticket costs no query.
     """
 
     def __init__(self, projected: Projected[Row], fence: int) -> None:
@@ -31,27 +32,27 @@ class Applier(Generic[Row]):
         self.resume()
 
     def resume(self) -> None:
-        """Look again where the view stands: something else moved it. Tickets that were parked at
-        an event which has been skipped since go on."""
+        """Read the checkpoint and the parked tickets again, after something else changed the view.
+        Tickets that are parked at an event which was skipped meanwhile go on."""
         self._rows.clear()
         self.position = self._view.take_over(self.fence)
-        self._passed = self._skipped().keys()
+        self._passed_over = self._skipped().keys()
         self._parked = dict(self._view.parked())
         for parked in list(self._parked.values()):
-            if parked.position in self._passed and parked.position <= self.position:
+            if parked.position in self._passed_over and parked.position <= self.position:
                 self.go_on(parked.ticket_id)
 
     def go_on(self, ticket_id: str) -> None:
-        """Retry a parked ticket, whatever may be wrong with it."""
+        """Retry a parked ticket. If that fails for any reason of its own, it stays parked."""
         try:
             self.retry(ticket_id)
         except (Fenced, StoreUnavailable):
             raise
         except Exception:
-            return  # its row is damaged as well: it stays parked, and holds up nobody else
+            return  # its row is damaged as well; no other ticket must wait for it
 
     def step(self, limit: int = BATCH) -> int:
-        """Apply the next events, at most `limit`; how many there were. Raises `Fenced`."""
+        """Apply at most `limit` of the next events; returns their number. Raises `Fenced`."""
         try:
             events = self._log.read(self.position, limit)
         except EventUnreadable as error:
@@ -62,8 +63,8 @@ class Applier(Generic[Row]):
         return len(events)
 
     def retry(self, ticket_id: str) -> None:
-        """Apply what waits of a parked ticket, or park it again where it fails now.
-        Raises `TicketNotParked`."""
+        """Apply the waiting events of a parked ticket, or park it again at the event that fails
+        now. Raises `TicketNotParked`."""
         parked = self._parked.get(ticket_id)
         if parked is None:
             raise TicketNotParked(f"{self._projection.name} has no parked ticket {ticket_id}.")
@@ -72,7 +73,7 @@ class Applier(Generic[Row]):
             event
             for event in history
             if parked.position <= event.position <= self.position
-            and event.position not in self._passed
+            and event.position not in self._passed_over
         ]
         row = self._view.latest([ticket_id]).get(ticket_id)
         rows: list[tuple[str, Row | None]] = []
@@ -87,7 +88,9 @@ class Applier(Generic[Row]):
                 break
             rows.append((ticket_id, row))
         released = () if parked_again else (ticket_id,)
-        change = ViewChange(self.position, self.position, self._kept(rows), parked_again, released)
+        change = ViewChange(
+            self.position, self.position, self._to_store(rows), parked_again, released
+        )
         self._commit(change, {ticket_id: row})
 
     def _apply(self, events: Sequence[Recorded]) -> None:
@@ -96,7 +99,7 @@ class Applier(Generic[Row]):
             self._commit(change, rows)
         except (Fenced, StoreUnavailable):
             raise
-        except Exception as error:  # a row is damaged, or none to store: find whose, and park it
+        except Exception as error:  # one row cannot be read or stored: find and park it
             if len(events) > 1:
                 for recorded in events:
                     self._apply([recorded])
@@ -104,8 +107,8 @@ class Applier(Generic[Row]):
             self._pass_over(events[0].ticket_id, events[0].position, error)
 
     def _pass_over(self, ticket_id: str, position: int, error: Exception) -> None:
-        """Go past one event, whose ticket waits for somebody to retry it, unless it is skipped."""
-        fine = ticket_id in self._parked or position in self._passed
+        """Move past one event, and park its ticket unless the event is skipped."""
+        fine = ticket_id in self._parked or position in self._passed_over
         parked = [] if fine else [self._park(ticket_id, position, error)]
         self._commit(ViewChange(self.position, position, (), parked), {})
 
@@ -113,7 +116,7 @@ class Applier(Generic[Row]):
         flowing = [
             recorded
             for recorded in events
-            if recorded.ticket_id not in self._parked and recorded.position not in self._passed
+            if recorded.ticket_id not in self._parked and recorded.position not in self._passed_over
         ]
         current = self._current(flowing)
         rows: list[tuple[str, Row | None]] = []
@@ -124,18 +127,18 @@ class Applier(Generic[Row]):
                 continue
             try:
                 row = self._projection.project(current.get(ticket_id), recorded)
-            except Exception as error:  # whatever it raises concerns this ticket alone
+            except Exception as error:  # an error of the projection concerns this ticket alone
                 parked[ticket_id] = self._park(ticket_id, recorded.position, error)
                 continue
             current[ticket_id] = row
             rows.append((ticket_id, row))
         change = ViewChange(
-            self.position, events[-1].position, self._kept(rows), list(parked.values())
+            self.position, events[-1].position, self._to_store(rows), list(parked.values())
         )
         return change, current
 
     def _current(self, events: Sequence[Recorded]) -> dict[str, Row | None]:
-        """The rows the events build on. A stream that begins here has none, without asking."""
+        """The rows that the events build on. A stream that begins with them needs no query."""
         first: dict[str, int] = {}
         for recorded in events:
             first.setdefault(recorded.ticket_id, recorded.version)
@@ -143,7 +146,7 @@ class Applier(Generic[Row]):
         missing = [i for i, version in first.items() if version > 1 and i not in known]
         return {**known, **(self._view.latest(missing) if missing else {})}
 
-    def _kept(self, rows: list[tuple[str, Row | None]]) -> Sequence[tuple[str, Row | None]]:
+    def _to_store(self, rows: list[tuple[str, Row | None]]) -> Sequence[tuple[str, Row | None]]:
         return rows if self._projection.every else list(dict(rows).items())
 
     def _park(self, ticket_id: str, position: int, error: Exception) -> Parked:

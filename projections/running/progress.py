@@ -1,4 +1,4 @@
-"""How far something has come, and a way to be told when it comes further."""
+"""A growing position, and calls back when it reaches a given one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from threading import Event, Lock
 
 
 class Progress:
-    """A position that only grows, watched from any thread."""
+    """A position that only grows. Safe from any thread."""
 
     def __init__(self, position: int = 0) -> None:
         self._position = position
@@ -17,14 +17,15 @@ class Progress:
         self._order = count()
         self._lock = Lock()
         self.awaited = Event()
-        """Set when somebody has begun to wait; whoever makes the progress clears it."""
+        """Set when a caller begins to wait. The thread that makes the progress clears it."""
 
     @property
     def position(self) -> int:
         return self._position
 
     def advance(self, position: int) -> None:
-        """Note that `position` is reached; tell who waits for it or for less."""
+        """Note that `position` is reached, and call back everything that waits for it or for
+        less."""
         due: list[Callable[[], None]] = []
         with self._lock:
             self._position = max(self._position, position)
@@ -35,7 +36,7 @@ class Progress:
 
     def when(self, position: int, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back once, from any thread, as soon as `position` is reached (maybe at once).
-        What is returned cancels that."""
+        Returns a function that cancels the call."""
         with self._lock:
             if self._position < position:
                 wait = _Wait(position, next(self._order), callback)
@@ -60,7 +61,7 @@ class Progress:
         with self._lock:
             wait.callback = _nothing
             self._cancelled += 1
-            if 2 * self._cancelled > len(self._waiting):  # now and then: one by one costs O(n) each
+            if 2 * self._cancelled > len(self._waiting):  # many at a time: to remove one costs O(n)
                 self._waiting = [w for w in self._waiting if w.callback is not _nothing]
                 heapify(self._waiting)
                 self._cancelled = 0
@@ -74,4 +75,4 @@ class _Wait:
 
 
 def _nothing() -> None:
-    """What a cancelled wait calls back."""
+    """The callback of a cancelled wait."""

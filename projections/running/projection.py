@@ -1,4 +1,4 @@
-"""What a projection is, and the view it keeps in a store."""
+"""A projection, and the view that it keeps in a store."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from domain.ticket.events import Recorded
 Row = TypeVar("Row")
 
 Key = Any
-"""What a row is stored under: the ticket's id where only latest rows are kept, else the event's
-position. What somebody else put into a view may stand under anything."""
+"""The key of a row: the ticket's id where only latest rows are kept, else the event's position. A
+row that something else put into a view may have any key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Projection(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A ticket whose event at `position` could not be projected: that event and all later ones of
-    the ticket wait, until somebody retries."""
+    """A ticket whose event at `position` could not be projected. That event and all later ones of
+    the ticket wait until an operator retries or skips."""
 
     ticket_id: str
     position: int
@@ -42,7 +42,7 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An event that a projection passes over for good, because an operator said so."""
+    """An event that a projection passes over for good, on the order of an operator."""
 
     position: int
     ticket_id: str
@@ -52,7 +52,7 @@ class Skipped:
 
 
 def park(ticket_id: str, position: int, error: Exception, since: datetime) -> Parked:
-    """What to keep of a ticket whose event at `position` failed."""
+    """The record of a ticket whose event at `position` failed."""
     return Parked(ticket_id, position, f"{type(error).__name__}: {error}"[:1_000], since)
 
 
@@ -60,9 +60,10 @@ def park(ticket_id: str, position: int, error: Exception, since: datetime) -> Pa
 class ViewChange(Generic[Row]):
     """One step of a view: from checkpoint `after` to checkpoint `upto`.
 
-    `rows` holds (ticket id, row) in log order: each ticket's latest row only, or every row, as
-    the projection says; a row of None means that the ticket has no row.
-    `parked` are newly parked tickets, `released` those that are parked no longer.
+    - `rows`: (ticket id, row) in log order: only each ticket's latest row, or every row, depending
+      on the projection. A row of None means that the ticket has no row.
+    - `parked`: newly parked tickets.
+    - `released`: the ids of tickets that are no longer parked.
     """
 
     after: int
@@ -73,21 +74,21 @@ class ViewChange(Generic[Row]):
 
 
 class View(Protocol[Row]):
-    """One version of a projection's rows in a store, with the checkpoint they stand at.
+    """One version of a projection's rows in a store, with its checkpoint.
 
     Every method raises `StoreUnavailable` when the store does not answer.
     """
 
     @property
     def name(self) -> str:
-        """Names the version, and its lease: like `tickets@1`."""
+        """The name of the version and of its lease, like `tickets@1`."""
 
     def checkpoint(self) -> int:
         """Position of the last event applied; 0 at the beginning."""
 
     def take_over(self, fence: int) -> int:
-        """Shut out writers with a lower fence for good; returns the checkpoint.
-        Raises `Fenced` when a higher fence was here before."""
+        """Shut out writers with a lower fence for good; returns the checkpoint. Raises `Fenced`
+        when a writer with a higher fence came before."""
 
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, Row]:
         """Each ticket's latest row; tickets without one are left out."""
@@ -96,47 +97,49 @@ class View(Protocol[Row]):
         """The parked tickets by id."""
 
     def apply(self, change: ViewChange[Row], fence: int) -> None:
-        """Rows, parked tickets and checkpoint in one transaction.
+        """Store rows, parked tickets and checkpoint in one transaction.
 
         Raises `Fenced` when a higher fence took over, or the checkpoint is not `change.after`.
         """
 
     def loaded(self) -> Mapping[int, int]:
-        """How far each share of a version that is being built has come; shares that have not
-        begun are left out."""
+        """The position that each partition of a version being built has reached. Partitions that
+        have not begun are left out."""
 
     def load(
         self, partition: int, upto: int, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]
     ) -> None:
-        """Part of a share of a version that is being built: rows first, in order, then how far
-        the share has come.
+        """Store a part of a partition of a version being built: first the rows, in order, then the
+        position that the partition has reached.
 
-        No fence holds here and no transaction: a row never takes the place of one that is further
-        on in its ticket, so that whoever writes late, or again, does no harm. Interrupted, it
-        leaves the beginning of `rows`.
+        There is no fence and no transaction. A row never replaces a newer row of its ticket, so a
+        late or repeated write does no harm. An interrupted call leaves the beginning of `rows`.
         """
 
     def complete(self, upto: int) -> None:
-        """Every share is loaded: make what reading needs, and set the checkpoint to `upto`."""
+        """Make the indexes that readers need, and set the checkpoint to `upto`. Every partition
+        must be loaded."""
 
     def rows(self) -> Iterator[tuple[Key, Row | None]]:
-        """Everything that is stored, by key; None for what is not exactly a row of ours."""
+        """Every stored row, by key; None in place of a row that is not exactly as this program
+        writes it."""
 
     def stored(self, keys: Collection[Key]) -> Mapping[Key, Row | None]:
-        """The same of these keys alone; those under which nothing stands are left out."""
+        """The same for these keys only; keys without a row are left out."""
 
     def misfiled(self) -> Iterator[Key]:
-        """The keys about which something that is kept beside the rows, to find them by, does not
-        say what the rows say; also where no row is."""
+        """The keys of rows whose stored search keys (kept beside the rows) are not what the rows
+        say, and the keys of search keys without a row."""
 
     def mend(self, rows: Mapping[Key, Row | None], fence: int) -> None:
-        """Put these rows, or nothing for None, in the place of whatever stands under their keys,
-        in one transaction. Raises `Fenced`."""
+        """Replace whatever is stored under these keys by these rows, or by nothing for None, in one
+        transaction. Raises `Fenced`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who runs a projection. `fence` grows with every new holder; times are the database's."""
+    """The right to run a projection. `fence` grows with every new holder. Times are those of the
+    database's clock."""
 
     holder: str
     fence: int
@@ -152,19 +155,19 @@ class Leases(Protocol):
         Renewing keeps the fence; a new holder gets a higher one than any before."""
 
     def seize(self, name: str, holder: str, seconds: float) -> int:
-        """Take the lease whoever holds it, with a higher fence: for an operator's command. The
-        former holder is fenced at its next write and comes back once the lease is released."""
+        """Take the lease from any holder, with a higher fence: for an operator's command. The
+        former holder is fenced at its next write, and takes the lease again once it is released."""
 
     def release(self, name: str, holder: str) -> None:
         """Give the lease up, if it is still `holder`'s."""
 
     def current(self, name: str) -> Lease | None:
-        """The lease as the database sees it now; None if nobody ever held it."""
+        """The lease by the database's clock; None if it was never held."""
 
 
 @dataclass(frozen=True, slots=True)
 class Projected(Generic[Row]):
-    """One projection with everything needed to work on it."""
+    """One version of a projection, together with its log, leases and clock."""
 
     projection: Projection[Row]
     view: View[Row]
@@ -172,4 +175,4 @@ class Projected(Generic[Row]):
     leases: Leases
     clock: Clock
     skipped: Callable[[], Mapping[int, Skipped]]
-    """The events that it passes over, by position."""
+    """The events that the projection passes over, by position."""

@@ -1,4 +1,4 @@
-"""Keeps one view current, in one process at a time."""
+"""Keeping one view current, in one process at a time."""
 
 from contextlib import suppress
 from threading import Event, Thread
@@ -11,24 +11,27 @@ from projections.running.progress import Progress
 from projections.running.projection import Projected, Row
 
 LEASE_SECONDS: Final = 3.0
-"""A runner that has not renewed for so long is taken to be dead."""
+"""Seconds without a renewal after which a runner counts as dead."""
 
 HEARTBEAT: Final = 1.0
-"""Seconds between renewals, and at most between looks at the log."""
+"""Seconds between two renewals of the lease; also the most between two looks at the log."""
 
 GATHER: Final = 0.02
-"""Seconds in which events gather after a step, unless somebody waits for them or the view is far
-behind: a transaction costs a store as much as some hundred events in it."""
+"""Seconds in which events gather after a step, unless a reader waits for them or the view is far
+behind. A transaction costs a store as much as some hundred events in it."""
 
 _STANDBY: Final = 0.1
+"""Seconds between two tries to take the lease."""
 
 
 class Runner(Generic[Row]):
     """A thread that leads the projection when no other process does, and stands by otherwise.
 
-    `head` is how far the log is known to go: the runner wakes as soon as it grows. `progress` is
-    told how far the view has come. Failures of the store are waited out; nothing but `stop`
-    ends the thread. `problem` says why its last try failed, or None when that went well.
+    - `head`: the last known position of the log. The runner wakes as soon as it grows.
+    - `progress`: the runner advances it to the checkpoint of the view.
+    - `problem`: why the last try failed; None when it succeeded.
+
+    After a failure of the store the runner tries again; only `stop` ends the thread.
     """
 
     def __init__(
@@ -63,10 +66,10 @@ class Runner(Generic[Row]):
                 if fence is not None:
                     self._lead(fence)
             except Fenced:
-                pass  # somebody else leads now, or an operator is at work
+                pass  # another process leads now, or an operator is at work
             except TicketbookError as error:
                 self.problem = str(error)
-            except Exception as error:  # a runner that dies in silence would look merely idle
+            except Exception as error:  # a runner that died in silence would look idle
                 self.problem = f"{type(error).__name__}: {error}"
             finally:
                 self.leading = False

@@ -1,1 +1,1 @@
-"""Versions of a view: building, comparing, switching, verifying, repairing."""
+"""Versions of a view: following, building, comparing, switching, verifying, repairing."""

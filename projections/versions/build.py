@@ -1,5 +1,5 @@
-"""Building one share of a new version of a view, in bulk: a ticket's state is written when it has
-come as far as it goes, not once per event."""
+"""Building one partition of a new version of a view, in bulk: a ticket's row is written once it has
+stopped changing, not once for each event."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,26 +15,27 @@ from projections.versions.expected import At, unheard
 from projections.versions.registry import Build, Versions
 
 SLICE: Final = 5_000
-"""Positions read at once."""
+"""Positions of the log that are read at once."""
 
 FLUSH_SECONDS: Final = 10.0
-"""At most so much work is done again after a kill."""
+"""Seconds between two writes of the position reached: a killed builder repeats at most that much
+work."""
 
 GATHERED: Final = 20_000
-"""Rows that gather before some are written."""
+"""Most rows in memory before some of them are written."""
 
 REMEMBERED: Final = 200_000
 """Most tickets whose latest row is remembered."""
 
-_LOOK: Final = 0.5
-"""Seconds between looks at what is asked of the builder."""
+_ORDERS_SECONDS: Final = 0.5
+"""Seconds between two looks at the orders of operators."""
 
 
 class PartitionBuilder(Generic[Row]):
-    """Brings one share of a version from where it stands up to the build's target.
+    """Brings one partition of a version from its present position up to the build's target.
 
-    Needs no fence: what it writes follows from the log alone, and `View.load` lets no row go back.
-    It writes in a thread of its own, while the next events are read.
+    It needs no fence: its rows follow from the log alone, and `View.load` never replaces a row by
+    an older one. It writes in a thread of its own while the next events are read.
     """
 
     def __init__(self, projected: Projected[Row], build: Build, number: int) -> None:
@@ -43,7 +44,7 @@ class PartitionBuilder(Generic[Row]):
         self._log = projected.log
         self._clock = projected.clock
         self._target = build.target
-        self._share = Partition(number, build.partitions)
+        self._partition = Partition(number, build.partitions)
         self.position = self._loaded = self._view.loaded().get(number, 0)
         self._flushed_at = monotonic()
         self._latest: dict[str, Row | None] = {}
@@ -60,11 +61,11 @@ class PartitionBuilder(Generic[Row]):
         return self.position >= self._target
 
     def step(self, most: int | None = None) -> int:
-        """Take in the next stretch of the log, `most` positions or as many as suit best, and write
-        when enough has gathered; how many positions were passed."""
+        """Project the next slice of the log, of at most `most` positions if that is given, and
+        write when enough rows have gathered. Returns the number of positions passed."""
         before = self.position
         limit = min(SLICE, most or SLICE, self._target - before)
-        log_slice = self._log.read_partition(self._share, before, limit)
+        log_slice = self._log.read_partition(self._partition, before, limit)
         self._remember(log_slice.events)
         unreadable = list(log_slice.unreadable)
         for recorded in log_slice.events:
@@ -75,7 +76,7 @@ class PartitionBuilder(Generic[Row]):
             self._park_at(error)
         self.position = max(log_slice.upto, before)
         if self.position == before:
-            self.position = self._target  # the log ends before: nothing more will come
+            self.position = self._target  # the log ends before the target
         if self.done or monotonic() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
         elif len(self._dirty) + len(self._rows) >= GATHERED:
@@ -83,7 +84,7 @@ class PartitionBuilder(Generic[Row]):
         return self.position - before
 
     def flush(self) -> None:
-        """Write all that has gathered, and how far the share has come."""
+        """Write all rows in memory, and the position reached."""
         rows = self._rows or list(self._dirty.items())
         self._rows, self._dirty = [], {}
         self._write_up_to_here(rows)
@@ -93,8 +94,8 @@ class PartitionBuilder(Generic[Row]):
         self._flushed_at = monotonic()
 
     def _spill(self) -> None:
-        """Write what will hardly change again: of the tickets, those that were last touched
-        longest ago."""
+        """Write the rows that will hardly change again: those of the tickets whose last event lies
+        furthest back."""
         if self._rows:
             rows, self._rows = self._rows, []
             self._write_up_to_here(rows)
@@ -111,17 +112,17 @@ class PartitionBuilder(Generic[Row]):
 
     def _write(self, rows: Sequence[tuple[str, Row]], parked: Sequence[Parked]) -> None:
         self._settle()
-        number = self._share.number
+        number = self._partition.number
         self._written = self._writing.submit(self._view.load, number, self._loaded, rows, parked)
 
     def _settle(self) -> None:
-        """Wait for what is being written. Raises what that raised."""
+        """Wait for the write in progress, and raise its error if it failed."""
         if self._written:
             self._written.result()
             self._written = None
 
     def _remember(self, events: Sequence[Recorded]) -> None:
-        """Fetch the rows that the events build on. A stream that begins here has none."""
+        """Fetch the rows that the events build on. A stream that begins with them has none."""
         first: dict[str, int] = {}
         for recorded in events:
             first.setdefault(recorded.ticket_id, recorded.version)
@@ -135,10 +136,10 @@ class PartitionBuilder(Generic[Row]):
             return
         before = self._latest.get(ticket_id)
         if before is not None and cast(Any, before).version >= recorded.version:
-            return  # an interrupted builder has come this far
+            return  # an interrupted builder wrote this row
         try:
             row = self._projection.project(before, recorded)
-        except Exception as error:  # whatever it raises concerns this ticket alone
+        except Exception as error:  # an error of the projection concerns this ticket alone
             self._park(ticket_id, recorded.position, error)
             return
         self._latest[ticket_id] = row
@@ -147,7 +148,7 @@ class PartitionBuilder(Generic[Row]):
         if self._projection.every:
             self._rows.append((ticket_id, row))
         else:
-            self._dirty.pop(ticket_id, None)  # to the end: what comes first is what rests
+            self._dirty.pop(ticket_id, None)  # to the end: the first are the ones that rest
             self._dirty[ticket_id] = row
 
     def _park_at(self, error: EventUnreadable) -> None:
@@ -167,24 +168,24 @@ def build_partition(
     number: int,
     at: At = unheard,
 ) -> None:
-    """Build one share to its end, at the rate and with the pauses that operators ask for; stop
-    early when the build is given up."""
+    """Build one partition to its end, at the rate and with the pauses that operators order. Stops
+    early when the build is cancelled."""
     builder = PartitionBuilder(projected, build, number)
     orders, looked_at, due = build, 0.0, 0.0
     while not builder.done:
         at(builder.position)
-        if monotonic() - looked_at > _LOOK:
+        if monotonic() - looked_at > _ORDERS_SECONDS:
             building = versions.registry().building
             if building is None or building.version != build.version:
                 return
             orders, looked_at = building, monotonic()
         if orders.paused:
-            sleep(_LOOK)
+            sleep(_ORDERS_SECONDS)
         elif orders.rate and (early := due - monotonic()) > 0:
-            sleep(min(early, _LOOK))  # a little at a time: something else may be asked meanwhile
+            sleep(min(early, _ORDERS_SECONDS))  # the orders may change meanwhile
         else:
             started = monotonic()
-            passed = builder.step(orders.rate)  # a second's worth: a short log is throttled too
+            passed = builder.step(orders.rate)  # a second of work: throttles a short log too
             if orders.rate:
-                # a share reads past all events: its part of the time is its part of the rate
+                # each partition reads past all events, so its own rate is the whole rate
                 due = started + passed / orders.rate

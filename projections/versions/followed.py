@@ -1,4 +1,4 @@
-"""A projection as one process sees it: its versions, who keeps them current, and which is live."""
+"""A projection as one process follows it: its versions, their runners, and the live one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from projections.versions.registry import Registry, Versions
 V = TypeVar("V", bound=View[Any])
 
 FRESH: Final = 2.0
-"""Seconds for which this process believes what it last read of the registry. A version that was
-switched from is current for as long as it is kept, so this costs readers nothing; it must only
-not be deleted before everybody has looked again."""
+"""Seconds for which this process trusts the registry as it last read it. A version that was live
+before a switch stays current while it is kept, so readers lose nothing. It must only not be deleted
+before every process has read the registry again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Followed(Generic[V]):
-    """One version: `progress` is how far its view is known to be; `runner` is None where
-    projections are not run."""
+    """One version that follows the log. `progress` is the last known checkpoint of its view;
+    `runner` is None in a process that runs no projections."""
 
     view: V
     projected: Projected[Any]
@@ -31,15 +31,15 @@ class Followed(Generic[V]):
     runner: Runner[Any] | None
 
     def look(self) -> None:
-        """See how far the view is when another process keeps it current."""
+        """Read the checkpoint of a view that another process keeps current."""
         if self.runner is None or not self.runner.leading:
             self.progress.advance(self.view.checkpoint())
 
 
 class LiveProjection(Generic[V]):
-    """The live version and those that are kept, each followed by a runner (unless `run` is False).
+    """The live version and the kept ones, each with a runner unless `run` is False.
 
-    `look` must be called as soon as something may have changed, and every now and then.
+    Call `look` whenever the store may have changed, and regularly besides.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LiveProjection(Generic[V]):
 
     @property
     def live_version(self) -> Followed[V]:
-        """The version to show readers. Asks the store if need be."""
+        """The version to show readers. Reads the registry again if it is older than `FRESH`."""
         known = self.known
         if known is None:
             self._refresh()
@@ -84,7 +84,7 @@ class LiveProjection(Generic[V]):
 
     @property
     def known(self) -> Followed[V] | None:
-        """The version to show readers, unless the store must be asked again which that is."""
+        """The version to show readers; None if the registry must be read again first."""
         return self._live if monotonic() - self._read_at <= FRESH else None
 
     @property
@@ -93,13 +93,14 @@ class LiveProjection(Generic[V]):
         return dict(self._followed)
 
     def projected(self, version: int) -> Projected[Any]:
-        """A version with everything needed to work on it."""
+        """A version together with its log, leases and clock."""
         view = self.versions.view(version)
         skipped = self.versions.skipped
         return Projected(self.projection, view, self._log, self._leases, self._clock, skipped)
 
     def look(self) -> None:
-        """See which versions there are, and how far those are that others keep current."""
+        """Read the registry, and the checkpoints of the versions that other processes keep
+        current."""
         self._refresh()
         for followed in self.followed.values():
             followed.look()
@@ -116,7 +117,7 @@ class LiveProjection(Generic[V]):
         read_at, registry = monotonic(), self.versions.registry()
         with self._lock:
             if read_at < self._read_at:
-                return  # somebody has looked since
+                return  # another thread has read a newer one
             self._follow(registry)
             self._live = self._followed[registry.live]
             self._read_at = read_at
