@@ -31,7 +31,7 @@ from infrastructure.keys.signing_key import SigningKey
 from infrastructure.log.ordered_log import Chained
 from infrastructure.log.ticket_log import TicketLog
 from projections.audit.projection import AuditEntry
-from projections.audit.search import AuditFilter, Found
+from projections.audit.search import AuditFilter, EntryPage
 from projections.running.projection import Parked
 
 VERSION: Final = 2
@@ -53,7 +53,7 @@ class AuditVersion(Protocol):
 
     def page(
         self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
-    ) -> Found:
+    ) -> EntryPage:
         """Some entries, and where to go on."""
 
 

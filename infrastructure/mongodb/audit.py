@@ -24,7 +24,7 @@ from infrastructure.mongodb.exact import is_integer, same
 from infrastructure.mongodb.views import MongoDBView
 from projections.audit.as_of import PastReader, Then, ThenPage
 from projections.audit.projection import AUDIT, AuditEntry, TicketContent
-from projections.audit.search import END, AuditFilter, AuditReader, Found, bounds
+from projections.audit.search import END, AuditFilter, AuditReader, EntryPage, bounds
 from projections.running.projection import Key
 from projections.tickets.search import TicketFilter
 
@@ -48,7 +48,7 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
 
     def page(
         self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
-    ) -> Found:
+    ) -> EntryPage:
         with answering():
             within = bounds(where, beyond, newest_first=newest_first, first=self._first)
             documents_found, edge = documents(
@@ -56,7 +56,7 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
             )
         more = len(documents_found) > limit
         entries = [_entry(document) for document in documents_found[:limit]]
-        return Found(entries, entries[-1].position if more else edge)
+        return EntryPage(entries, entries[-1].position if more else edge)
 
     def position_at(self, moment: datetime) -> int | None:
         with answering():

@@ -15,7 +15,7 @@ from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
 from projections.audit.as_of import PastReader, Then, ThenPage
 from projections.audit.projection import AUDIT, AuditEntry, TicketContent
-from projections.audit.search import END, AuditFilter, AuditReader, Found, bounds
+from projections.audit.search import END, AuditFilter, AuditReader, EntryPage, bounds
 from projections.running.projection import Key
 from projections.tickets.search import TicketFilter
 
@@ -130,7 +130,7 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
 
     def page(
         self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
-    ) -> Found:
+    ) -> EntryPage:
         with self._database.reading() as connection:
             within = bounds(
                 where,
@@ -143,7 +143,7 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
             )
             entries = self._at(connection, positions_found[:limit])
         more = len(positions_found) > limit
-        return Found(entries, positions_found[limit - 1] if more else edge)
+        return EntryPage(entries, positions_found[limit - 1] if more else edge)
 
     def position_at(self, moment: datetime) -> int | None:
         with self._database.reading() as connection:

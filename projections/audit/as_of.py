@@ -1,4 +1,5 @@
-"""What was true at some position of the log: which tickets were in use, and who granted what."""
+"""The past: the tickets in use at some position of the log, and who had granted a feature to
+them."""
 
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
@@ -13,25 +14,25 @@ from projections.audit.projection import AuditEntry
 from projections.tickets.search import TicketFilter
 
 SCAN: Final = 3_000
-"""Most entries whose tickets one page looks at. Each ticket costs as much as several entries of a
-search do."""
+"""Most entries whose tickets one page examines. A ticket here costs as much as several entries of a
+search."""
 
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """A ticket in use at some position: its last entry up to there, and, when the question named
-    a feature, the entry that granted it last."""
+    """A ticket in use at some position: its last entry up to there, and the last entry that granted
+    the feature in question. `granted_by` is None when the question names no feature."""
 
     entry: AuditEntry
     granted_by: AuditEntry | None
 
 
 def ticket_at(entry: AuditEntry, history: Sequence[Recorded | EventUnreadable]) -> Ticket:
-    """The ticket at its audit entry, given all that the log holds of it.
+    """The ticket at its audit entry, given its whole history.
 
-    The entry says what the ticket held; the log alone says since when there was one. So an event
-    that an operator had the view pass over, or that cannot be read any more, hides no other
-    ticket. Raises `EventUnreadable` when it is the one that made the ticket.
+    Name, features and version come from the entry; owner and creation come from the log. So an
+    event that the view skips, or that cannot be read any more, hides no other ticket. Raises
+    `EventUnreadable` when that event created the ticket.
     """
     readable = [
         event
@@ -57,26 +58,28 @@ def ticket_at(entry: AuditEntry, history: Sequence[Recorded | EventUnreadable]) 
 
 @dataclass(frozen=True, slots=True)
 class ThenPage:
-    """`beyond` is the ticket id past which the search goes on; None when it is at its end. A page
-    that has looked at `SCAN` entries ends there, with what it has: maybe nothing."""
+    """A page of tickets. `beyond` is the ticket id after which the search goes on; None at its end.
+    A page ends after examining `SCAN` entries, and may then be short or empty."""
 
     tickets: Sequence[Then]
     beyond: str | None
 
 
 class PastReader(Protocol):
-    """Questions about the past to the `audit` view, which must stand at the position asked for."""
+    """Questions about the past to the `audit` view. Its checkpoint must have reached the position
+    in question."""
 
     @abstractmethod
     def position_at(self, moment: datetime) -> int | None:
-        """Where the log stood at a moment: the last position recorded then or before. None when
-        the view holds nothing that was recorded later, so that more may yet come."""
+        """The last position that was recorded at a moment or before. None when the view holds no
+        later entry, so that more may yet come."""
 
     @abstractmethod
     def tickets_at(
         self, position: int, where: TicketFilter, *, beyond: str | None, limit: int
     ) -> ThenPage:
-        """The tickets that were in use and matched at `position`, by id, past the id `beyond`."""
+        """At most `limit` tickets in use at `position` that matched then, by id, after the id
+        `beyond`."""
 
     @abstractmethod
     def between(self, ticket_ids: Collection[str], after: int, upto: int) -> Sequence[AuditEntry]:

@@ -1,4 +1,5 @@
-"""What changed between two positions of the log, ticket by ticket, and what did it."""
+"""The difference between two positions of the log, ticket by ticket, and the entries that made
+it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,11 @@ from projections.audit.search import AuditFilter
 
 @dataclass(frozen=True, slots=True)
 class TicketDiff:
-    """A ticket that was not the same after as before. Each change names the entry that did it:
-    where several had a hand in it, the last. What was done and undone in between is no change.
+    """One ticket, compared at two positions. Each change names the entry that made it; the last
+    one, if several did. A change that was undone in between does not count.
 
-    `before` or `after` is None where there was no ticket. `granted` and `revoked` are what its
-    holders gained and lost.
+    - `before`, `after`: None where there was no ticket.
+    - `granted`, `revoked`: the features that the ticket's holders gained and lost.
     """
 
     ticket_id: str
@@ -31,13 +32,15 @@ class TicketDiff:
 
     @property
     def is_any(self) -> bool:
-        deeds = (self.added, self.retired, self.restored, self.renamed)
-        return any(deeds) or bool(self.granted or self.revoked)
+        """True if the ticket differs at all."""
+        changes = (self.added, self.retired, self.restored, self.renamed)
+        return any(changes) or bool(self.granted or self.revoked)
 
 
 @dataclass(frozen=True, slots=True)
 class TicketDiffPage:
-    """`beyond` is the position past which the comparison goes on; None when it is at its end."""
+    """A page of differences. `beyond` is the position after which the comparison goes on; None at
+    its end."""
 
     diffs: Sequence[TicketDiff]
     beyond: int | None
@@ -46,13 +49,17 @@ class TicketDiffPage:
 def ticket_diffs(
     reader: Reader, where: AuditFilter, after: int, upto: int, *, beyond: int | None, limit: int
 ) -> TicketDiffPage:
-    """How the tickets that `where` chooses differ at position `upto` from what they were at
-    `after`, in the order of their first changes in between. `where` must choose whole tickets. A
-    page may end early, maybe empty: there is more for as long as `beyond` is not None."""
+    """The tickets that `where` matches and that differ between positions `after` and `upto`, in the
+    order of their first changes in between.
+
+    `where` may only name values that hold for all entries of a ticket. A page may be short or
+    empty: there is more while its `beyond` is not None.
+    """
     diffs: list[TicketDiff] = []
 
     def concerned(entry: AuditEntry) -> bool:
-        """A record in quarantine belongs to nobody, until it becomes a ticket."""
+        """True unless the entry is from before a quarantined record became a ticket: it has no
+        owner yet."""
         return where.org_id in (None, entry.org_id) and where.system in (None, entry.system)
 
     scan = TicketScan(reader, where, after, upto, beyond=beyond, concerned=concerned)
@@ -65,7 +72,7 @@ def ticket_diffs(
 
 
 def ticket_diff(entries: Sequence[AuditEntry]) -> TicketDiff:
-    """What one ticket's entries, oldest first, come to."""
+    """The difference that one ticket's entries, oldest first, add up to."""
     first, last = entries[0], entries[-1]
     before, after = first.before, last.after
     held_before, held_after = _in_force(before), _in_force(after)
@@ -104,7 +111,7 @@ def _in_force(content: TicketContent | None) -> Sequence[str]:
 
 
 def _turned(entry: AuditEntry, retired: bool) -> bool:
-    """Whether the entry retired its ticket, or brought it back."""
+    """True if the entry retired its ticket; with `retired` False, if it restored it."""
     was = bool(entry.before and entry.before.retired)
     return entry.after is not None and (was, entry.after.retired) == (not retired, retired)
 

@@ -1,5 +1,5 @@
-"""Which tickets granted a feature at any time between two positions of the log, and who granted it
-to them."""
+"""The tickets that granted a feature at any time between two positions of the log, and who granted
+it to them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from projections.tickets.search import TicketFilter
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which feature; of all organisations and systems, or of one."""
+    """The feature, and the organisation and the system in question; None stands for all."""
 
     feature: str
     org_id: str | None = None
@@ -22,9 +22,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A while for which a ticket granted the feature: the entry that granted it, which may lie
-    before the stretch that was asked for, and the one that revoked it, None when none did by the
-    stretch's end. `granted` is None where the view passes over that event."""
+    """A period in which a ticket granted the feature.
+
+    - `granted`: the entry that granted it, maybe from before the range in question; None if the
+      view skips that event.
+    - `revoked`: the entry that revoked it; None if there is none up to the end of the range.
+    """
 
     granted: AuditEntry | None
     revoked: AuditEntry | None = None
@@ -32,21 +35,22 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class TicketGrants:
-    """A ticket with its grants of the feature in the stretch, oldest first. `entry` says what the
-    ticket held in the first moment of the stretch at which it granted the feature."""
+    """A ticket with its grants of the feature in a range of positions, oldest first. `entry` is the
+    state of the ticket when it first granted the feature in that range."""
 
     entry: AuditEntry
     grants: Sequence[Grant]
 
 
 Place = str | int
-"""How far the answer has come. Tickets that granted the feature when the stretch began come first,
-by id: a ticket id. Then those that were granted it later, by position: a position."""
+"""The place that an answer has reached. Tickets that granted the feature at the start of the range
+come first, by ticket id; then the place is an id. Tickets that granted it only later follow, by
+position; then the place is a position."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrantsPage:
-    """`beyond` is the place past which the answer goes on; None when it is at its end."""
+    """A page of tickets. `beyond` is the place after which the answer goes on; None at its end."""
 
     tickets: Sequence[TicketGrants]
     beyond: Place | None
@@ -55,9 +59,8 @@ class GrantsPage:
 def grants_between(
     reader: Reader, question: Question, after: int, upto: int, *, beyond: Place | None, limit: int
 ) -> GrantsPage:
-    """The tickets that granted the feature at position `after` or at any later one up to `upto`,
-    each of them once. A page may end early, maybe empty: there is more for as long as `beyond` is
-    not None."""
+    """The tickets that granted the feature at position `after` or at a later one up to `upto`, each
+    once. A page may be short or empty: there is more while its `beyond` is not None."""
     if isinstance(beyond, int):
         return _granted_later(reader, question, after, upto, beyond, limit)
     where = TicketFilter(question.org_id, question.system, None, question.feature)
@@ -80,7 +83,8 @@ def _granted_later(
     tickets: list[TicketGrants] = []
 
     def concerned(entry: AuditEntry) -> bool:
-        """What was revoked first was granted before, and told of with all that was then."""
+        """True for a grant or a revocation. A ticket whose first such entry is a revocation granted
+        the feature at the start, and was in an earlier page."""
         return question.feature in entry.granted or question.feature in entry.revoked
 
     scan = TicketScan(reader, where, after, upto, beyond=beyond, concerned=concerned)

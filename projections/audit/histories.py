@@ -1,5 +1,4 @@
-"""What happened to tickets between two positions, ticket by ticket in the order of their first
-entries there."""
+"""The histories of tickets between two positions, in the order of their first entries there."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,27 +9,29 @@ from projections.audit.projection import AuditEntry
 from projections.audit.search import AuditFilter, AuditReader
 
 LOOKED_AT: Final = 1_000
-"""Most entries whose tickets one walk looks at."""
+"""Most entries whose tickets one scan examines."""
 
 _READ: Final = 20_000
-"""A walk that has read so many entries of tickets looks at no further ones."""
+"""Most entries of histories that one scan reads before it stops."""
 
 _PAGE: Final = 500
-_TOGETHER: Final = 20
-"""Tickets read at once: all of their entries are in memory together."""
+"""Entries that are searched at once."""
+
+_TICKETS_AT_ONCE: Final = 20
+"""Tickets whose histories are read, and in memory, together."""
 
 TicketHistory = Sequence[AuditEntry]
-"""The entries of one ticket in some stretch of the log, oldest first."""
+"""The entries of one ticket in a range of the log, oldest first."""
 
 
 class Reader(AuditReader, PastReader, Protocol):
-    """The `audit` view, for both kinds of questions."""
+    """The `audit` view: searches, and questions about the past."""
 
 
 def histories(
     reader: PastReader, ticket_ids: Collection[str], after: int, upto: int
 ) -> Mapping[str, TicketHistory]:
-    """All that happened to these tickets at positions above `after`, up to `upto`."""
+    """The entries of these tickets at positions above `after`, up to `upto`, by ticket id."""
     entries_by_ticket: dict[str, list[AuditEntry]] = {}
     for entry in reader.between(ticket_ids, after, upto):
         entries_by_ticket.setdefault(entry.ticket_id, []).append(entry)
@@ -38,12 +39,14 @@ def histories(
 
 
 class TicketScan:
-    """The tickets with an entry that `where` matches at a position above `after` and `beyond`, up
-    to `upto`: each once, with that entry and its life in the stretch, if the entry is the first of
-    them that is `concerned`; else an earlier walk has told of it.
+    """Iterates over the tickets with an entry that `where` matches, in the order of those entries:
+    (entry, history of the ticket between `after` and `upto`), each ticket once.
 
-    A walk may end early, as it looks at so many entries only. `beyond` is the position past which
-    the next one goes on, at any time; None when there is no more.
+    `concerned` says which entries of a history count. A ticket is left out when its first such
+    entry is not the matching one: an earlier scan has given that ticket.
+
+    A scan examines a bounded number of entries and may end early. `beyond` is the position after
+    which the next scan goes on, at any time; None when there is no more.
     """
 
     def __init__(
@@ -76,10 +79,10 @@ class TicketScan:
                 if entry.ticket_id not in seen:
                     seen.add(entry.ticket_id)
                     new_tickets.append(entry)
-            for start in range(0, len(new_tickets), _TOGETHER):
+            for start in range(0, len(new_tickets), _TICKETS_AT_ONCE):
                 if self._read >= _READ:
                     return
-                yield from self._among(new_tickets[start : start + _TOGETHER])
+                yield from self._among(new_tickets[start : start + _TICKETS_AT_ONCE])
             self.beyond = page.beyond
             if self.beyond is None:
                 return

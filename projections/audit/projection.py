@@ -19,7 +19,8 @@ from projections.running.projection import Projection
 
 @dataclass(frozen=True, slots=True)
 class TicketContent:
-    """What a ticket held at one moment. A retired ticket keeps its features but grants none."""
+    """The content of a ticket at one moment. A retired ticket keeps its features but grants
+    none."""
 
     name: str
     features: tuple[str, ...]
@@ -28,11 +29,12 @@ class TicketContent:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Who did what to which ticket, when and why, and what it changed.
+    """Who did what to which ticket, when and why, and what changed.
 
-    `granted` and `revoked` are what the ticket's holders gained and lost by it: retiring revokes
-    everything, restoring grants it again. `position` is the entry's identity, `hash` is the event's
-    in the chain over the log (`domain/chain.py`).
+    - `position`: identifies the entry.
+    - `granted`, `revoked`: the features that the ticket's holders gained and lost. Retiring revokes
+      all of them, restoring grants them again.
+    - `hash`: the event's hash in the chain over the log (`domain/log/chain.py`), in hexadecimal.
     """
 
     position: int

@@ -10,19 +10,20 @@ from domain.origin import milliseconds_up
 from projections.audit.projection import AuditEntry
 
 END: Final = 2**63 - 1
-"""Past every position."""
+"""A position after every other."""
 
 SCAN: Final = 10_000
-"""Most entries that one page looks at: what a page costs does not grow with the log."""
+"""Most entries that one page examines: the cost of a page does not grow with the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries; None means any. Times are `recorded_at`; ranges of times and of positions
-    take their start and leave their end.
+    """The entries with these values; None matches any.
 
-    `feature` was granted or revoked, `granted` and `revoked` were just that. `text` stands
-    somewhere in the reason, in whatever case.
+    - `since`, `before`: a range of `recorded_at`, its start included and its end not; likewise
+      `since_position` and `before_position`.
+    - `feature`: granted or revoked by the entry; `granted` and `revoked` match only one of them.
+    - `text`: part of the reason, in upper or lower case.
     """
 
     org_id: str | None
@@ -43,13 +44,13 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Positions between two, both left out."""
+    """The positions between `above` and `below`, without these two."""
 
     above: int
     below: int
 
     def until(self, edge: int | None, *, newest_first: bool) -> "Bounds":
-        """Those up to `edge`, itself included, in the order in which they are read."""
+        """The positions up to `edge`, included, in reading order."""
         if edge is None:
             return self
         if newest_first:
@@ -64,9 +65,11 @@ def bounds(
     newest_first: bool,
     first: Callable[[datetime], int],
 ) -> Bounds:
-    """The positions that a search may answer with, past `beyond`. `first` tells the first position
-    recorded at a moment or later: times grow with positions, so a range of times is one of
-    positions, and needs no index together with each other filter."""
+    """The positions among which a search finds its next page, after `beyond`.
+
+    `first` gives the first position recorded at a moment or later. Times grow with positions, so a
+    range of times becomes a range of positions, and needs no index of its own beside each filter.
+    """
     starts, ends = [0, where.since_position or 0], [END]
     if where.since is not None:
         starts.append(first(milliseconds_up(where.since)))
@@ -83,27 +86,28 @@ def bounds(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A page. `beyond` is the position past which the search goes on; None when it is at its end.
-    A page that has looked at `SCAN` entries ends there, with what it has: maybe nothing."""
+class EntryPage:
+    """A page of entries. `beyond` is the position after which the search goes on; None at its end.
+    A page ends after examining `SCAN` entries, and may then be short or empty."""
 
     entries: Sequence[AuditEntry]
     beyond: int | None
 
 
 class AuditReader(Protocol):
-    """Questions to the `audit` view."""
+    """Searches the `audit` view."""
 
     @abstractmethod
     def page(
         self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
-    ) -> Found:
-        """At most `limit` entries in position order (or the reverse), past position `beyond`."""
+    ) -> EntryPage:
+        """At most `limit` entries in order of position (or the reverse), after position
+        `beyond`."""
 
     def search(
         self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
     ) -> Sequence[AuditEntry]:
-        """The same, page after page, until there are `limit` entries or no more: that may take as
+        """The same over as many pages as it takes to find `limit` entries, or all. This may take as
         long as reading the whole log."""
         entries: list[AuditEntry] = []
         while len(entries) < limit:

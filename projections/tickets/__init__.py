@@ -1,1 +1,1 @@
-"""The tickets in use, as readers see them."""
+"""The current state of every ticket, and finding tickets."""

@@ -117,7 +117,7 @@ def prove(store_url: str, projection: Projection[Any], proof: Proof, *passed: in
             for version in registry.versions:
                 followed(live, version, fence=1_000_000)
                 found = verify(live.projected(version))
-                assert (found.differences, found.parked) == ([], []), death
+                assert (found.mismatches, found.parked) == ([], []), death
                 assert rows(live, version) == expected, death
             drop_old(live, lambda _: None)
             assert live.versions.leftovers() == [], death
@@ -277,7 +277,7 @@ def test_repairing_a_view(store_url: str, projection: Projection[Any]) -> None:
 
     def mend(live: LiveProjection[Any], house: House) -> None:
         projected = live.projected(1)
-        repair(projected, verify(projected).differences, "operator")
+        repair(projected, verify(projected).mismatches, "operator")
 
     prove(store_url, projection, Proof(mend, mend, before))
 
@@ -313,7 +313,7 @@ def test_making_a_store(store_url: str) -> None:
             for projection in (TICKETS, AUDIT):
                 live = house.live(projection)
                 rebuild(live, house) if followed(live, 1) else None
-                assert verify(live.live_version.projected).differences == [], death
+                assert verify(live.live_version.projected).mismatches == [], death
 
 
 def event(version: int) -> StoredEvent:

@@ -90,7 +90,7 @@ def causes_are_true(one: TicketDiff, log: Past, after: int, upto: int) -> bool:
 def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Walks that look at a few entries only: a short log is a long one to them."""
     if request.param == "narrow":
-        for name, few in (("LOOKED_AT", 50), ("_READ", 40), ("_PAGE", 7), ("_TOGETHER", 3)):
+        for name, few in (("LOOKED_AT", 50), ("_READ", 40), ("_PAGE", 7), ("_TICKETS_AT_ONCE", 3)):
             monkeypatch.setattr(lives, name, few)
 
 

@@ -33,7 +33,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that look at no more than a hundred entries: a short log is a long one to them."""
     for module in (sqlite_as_of, mongodb_as_of, sqlite_search, mongodb_search):
         monkeypatch.setattr(module, "SCAN", 100)
-    for name, few in (("LOOKED_AT", 50), ("_READ", 40), ("_PAGE", 7), ("_TOGETHER", 3)):
+    for name, few in (("LOOKED_AT", 50), ("_READ", 40), ("_PAGE", 7), ("_TICKETS_AT_ONCE", 3)):
         monkeypatch.setattr(walks, name, few)
 
 

@@ -18,7 +18,7 @@ from api.use_cases.journaling import journaled, record
 from api.wire.audit import AuditPage, audit_entry_json
 from api.wire.journal import JournalPage, journal_entry_json
 from infrastructure.journal.entries import JournalEntry
-from projections.audit.search import AuditFilter, Found
+from projections.audit.search import AuditFilter, EntryPage
 
 router = APIRouter(prefix="/v1/audit", tags=["Audit"])
 
@@ -61,7 +61,7 @@ async def search_audit(
         lambda view: view.page(where, beyond=beyond, limit=limit, newest_first=newest_first),
         ticket_id=where.ticket_id,
     )
-    found: Found = await journaled(call, "audit.searched", reading)
+    found: EntryPage = await journaled(call, "audit.searched", reading)
     items = [audit_entry_json(entry) for entry in found.entries]
     return paging.page(call.request, items, paging.cursor_at(found.beyond, question), {})
 
