@@ -19,7 +19,7 @@ from infrastructure.log.writer import Writer
 from infrastructure.stores import AuditView, Notes, TicketsView
 from projections.running.progress import Progress
 from projections.versions.followed import LiveProjection
-from projections.versions.rebuild import Workers
+from projections.versions.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
