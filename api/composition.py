@@ -1,5 +1,5 @@
 """The composition root: settings become one frozen `Service`, used alike by HTTP, the command
-line and tests. Only this module chooses concrete classes."""
+line and tests. Only this module chooses concrete classes, and loads those alone that it chooses."""
 
 import os
 import socket
@@ -8,11 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from threading import Event, Thread
 from typing import Final
 from uuid import uuid4
-
-import structlog
 
 from api.use_cases.jobs import JobRunner
 from api.use_cases.service import Legacy, Service
@@ -25,29 +22,18 @@ from infrastructure.configuration.settings import Settings, SharedSecret
 from infrastructure.ids import new_id as random_id
 from infrastructure.journal.writer import JournalWriter
 from infrastructure.keys.credentials import Tokens, secret_tokens
-from infrastructure.keys.issuer_keys import issuer_tokens
 from infrastructure.keys.secret_file import auth_of
-from infrastructure.legacy_access.tokens import LegacyTokens
-from infrastructure.legacy_access.usage import UsageCounter
-from infrastructure.legacy_access.users import open_users
 from infrastructure.log.group_commit import BATCH
 from infrastructure.log.ticket_log import TAIL, TicketLog
 from infrastructure.log.writer import REMEMBERED, Writer
-from infrastructure.mongodb.stores import open_mongodb, open_mongodb_to_read
-from infrastructure.sqlite.stores import open_sqlite, open_sqlite_to_read
 from infrastructure.stores import AuditView, Notes, Stores, TicketsView
 from projections.audit.projection import AUDIT
 from projections.running.progress import Progress
 from projections.tickets.projection import TICKETS
 from projections.versions.followed import LiveProjection
 
-_PAUSE: Final = 0.2
-"""Seconds before listening again after a failure."""
-
 _MUCH: Final = 2_000
 """Commands of an operator write that much at once, and remember no more of it."""
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +116,25 @@ def open_service(
             new_id=new_id,
         )
         if watch:
-            _watch(stores, service, stack)
+            from api.use_cases.watching import watch as watch_store
+
+            stack.enter_context(watch_store(stores.watcher, service))
         yield service
 
 
 @contextmanager
 def open_stores(settings: Settings) -> Iterator[Stores]:
+    """The store that the settings name. Only its own modules are loaded, and nothing of what a
+    service has beside it: a process that builds a view opens one too."""
     match settings.store:
         case SQLiteStore():
+            from infrastructure.sqlite.stores import open_sqlite
+
             with open_sqlite(settings.store) as stores:
                 yield stores
         case MongoDBStore():
+            from infrastructure.mongodb.stores import open_mongodb
+
             with open_mongodb(settings.store) as stores:
                 yield stores
 
@@ -152,8 +146,12 @@ def open_history(settings: Settings) -> Iterator[History | None]:
     with ExitStack() as stack:
         match settings.store:
             case SQLiteStore():
+                from infrastructure.sqlite.stores import open_sqlite_to_read
+
                 kept = stack.enter_context(open_sqlite_to_read(settings.store))
             case MongoDBStore():
+                from infrastructure.mongodb.stores import open_mongodb_to_read
+
                 kept = stack.enter_context(open_mongodb_to_read(settings.store))
         yield History(TicketLog(kept.log, tail=0), kept.notes) if kept else None
 
@@ -162,37 +160,19 @@ def _tokens(settings: Settings, clock: Clock) -> Tokens:
     auth = auth_of(settings)
     if isinstance(auth, SharedSecret):
         return secret_tokens(auth.value, clock)
+    from infrastructure.keys.issuer_keys import issuer_tokens
+
     return issuer_tokens(auth.issuer, auth.audience, clock, time.monotonic)
 
 
 def _legacy(settings: Settings, stores: Stores, clock: Clock, stack: ExitStack) -> Legacy | None:
     if settings.legacy_jwt_secret is None or settings.legacy_users is None:
         return None
+    from infrastructure.legacy_access.tokens import LegacyTokens
+    from infrastructure.legacy_access.usage import UsageCounter
+    from infrastructure.legacy_access.users import open_users
+
     users = stack.enter_context(open_users(settings.legacy_users))
     counter = UsageCounter(stores.legacy_usage, clock)
     stack.callback(counter.close)
     return Legacy(LegacyTokens(settings.legacy_jwt_secret, clock), users, counter)
-
-
-def _watch(stores: Stores, service: Service, stack: ExitStack) -> None:
-    """Learn of what other processes do: their commits, and the views they keep current."""
-    stop = Event()
-
-    def look() -> None:
-        for _ in stores.watcher.changes(stop):
-            service.head.advance(service.log.head())
-            for projection in service.projections.values():
-                projection.look()
-
-    def watch() -> None:
-        while not stop.is_set():
-            try:
-                look()
-            except Exception as error:  # deaf, this process would serve on and never catch up
-                _log.warning("watch.failed", problem=str(error))
-                stop.wait(_PAUSE)
-
-    thread = Thread(target=watch, name="watcher", daemon=True)
-    thread.start()
-    stack.callback(thread.join)
-    stack.callback(stop.set)

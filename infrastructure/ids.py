@@ -1,8 +1,8 @@
 """Ids of tickets and jobs."""
 
-from bson import ObjectId
-
 
 def new_id() -> str:
     """24 hexadecimal digits that no other id has; ids made a second or more later sort after it."""
+    from bson import ObjectId  # most commands make no id
+
     return str(ObjectId())

@@ -7,8 +7,6 @@ from threading import Event, Thread
 from time import sleep
 from typing import Any, Final
 
-import structlog
-
 from domain.errors import JobRunning, StoreUnavailable, TicketbookError
 from domain.log.ports import Clock
 from domain.origin import milliseconds
@@ -21,8 +19,6 @@ LEASE_SECONDS: Final = 5.0
 
 _HEARTBEAT: Final = 0.5
 _PATIENCE: Final = 10.0
-
-_log = structlog.get_logger(__name__)
 
 
 class _Stopped(Exception):
@@ -119,8 +115,10 @@ class JobRunner:
                 self._records.keep(running.operation)
 
     def _told(self, running: "RunningJob", error: Exception) -> str:
-        operation = running.operation
-        _log.error("operation.failed", id=operation.id, kind=operation.kind, problem=str(error))
+        import structlog  # only a job that fails logs, and few commands start one
+
+        operation, log = running.operation, structlog.get_logger(__name__)
+        log.error("operation.failed", id=operation.id, kind=operation.kind, problem=str(error))
         if isinstance(error, TicketbookError) and not isinstance(error, StoreUnavailable):
             return str(error)
         return "It failed: the log of the service says why. Start it again: it goes on."

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from api.use_cases.jobs import JobRunner
 from domain.log.ports import Clock
@@ -10,9 +10,6 @@ from infrastructure.configuration.catalogue_file import CatalogueFile
 from infrastructure.configuration.settings import Settings
 from infrastructure.journal.writer import JournalWriter
 from infrastructure.keys.credentials import Tokens
-from infrastructure.legacy_access.tokens import LegacyTokens
-from infrastructure.legacy_access.usage import UsageCounter
-from infrastructure.legacy_access.users import LegacyUsers
 from infrastructure.legacy_usage import LegacyUsage
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.log.writer import Writer
@@ -21,14 +18,19 @@ from projections.running.progress import Progress
 from projections.versions.followed import LiveProjection
 from projections.versions.workers import Workers
 
+if TYPE_CHECKING:  # loaded only where the old system's callers are answered
+    from infrastructure.legacy_access.tokens import LegacyTokens
+    from infrastructure.legacy_access.usage import UsageCounter
+    from infrastructure.legacy_access.users import LegacyUsers
+
 
 @dataclass(frozen=True, slots=True)
 class Legacy:
     """What it takes to answer the old system's callers."""
 
-    tokens: LegacyTokens
-    users: LegacyUsers
-    counter: UsageCounter
+    tokens: "LegacyTokens"
+    users: "LegacyUsers"
+    counter: "UsageCounter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

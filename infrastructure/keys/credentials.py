@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from threading import Lock
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-import jwt
-from jwt import PyJWK
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from domain.log.ports import Clock
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
 
 SCOPES: Final = (
     "tickets:read",
@@ -66,7 +67,7 @@ class Caller:
 class VerifyingKey:
     """A key and the one algorithm it is good for."""
 
-    key: bytes | PyJWK
+    key: "bytes | PyJWK"
     algorithm: str
 
 
@@ -122,6 +123,8 @@ class Tokens:
             raise _missing()
         if len(token) > LONGEST_TOKEN:
             raise _invalid(f"The token is longer than {LONGEST_TOKEN:,} characters.")
+        import jwt  # most commands open a service and verify no token
+
         try:
             key = self._key_of(token)
             return _Claims.model_validate(self._signed(token, key))
@@ -139,6 +142,8 @@ class Tokens:
 
     def _signed(self, token: str, key: VerifyingKey) -> dict[str, Any]:
         """What the token claims, once signature, issuer and audience are right."""
+        import jwt
+
         return jwt.decode(
             token,
             key.key,
@@ -175,6 +180,8 @@ def issue_token(
     secret: str, sub: str, org: str, scopes: Iterable[str], lifetime: timedelta, clock: Clock
 ) -> str:
     """A token signed with `secret`. Raises `ValueError`, saying what to correct."""
+    import jwt
+
     now = clock().timestamp()
     scope = " ".join(_checked_scope(scope) for scope in scopes)
     claims = {"sub": sub, "org": org, "scope": scope, "exp": int(now + lifetime.total_seconds())}

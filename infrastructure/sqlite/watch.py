@@ -6,8 +6,6 @@ from threading import Event
 from time import monotonic
 from typing import Final
 
-from watchfiles import watch
-
 from infrastructure.sqlite.database import SQLiteDatabase
 
 _STEP: Final = 10
@@ -32,6 +30,8 @@ class SQLiteWatcher:
                     yield
 
     def _notified(self, stop: Event) -> Iterator[None]:
+        from watchfiles import watch  # most commands watch nothing
+
         due = 0.0
         for changed in watch(
             self._folder,

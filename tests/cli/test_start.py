@@ -9,6 +9,8 @@ import pytest
 import typer
 
 from api.cli.main import COMMANDS, app
+from api.composition import open_service
+from infrastructure.configuration.settings import load_settings
 
 HEAVY: Final = {
     "asyncio",
@@ -41,12 +43,20 @@ finally:
 """
 
 
-def heavy(*arguments: str, folder: Path) -> set[str]:
-    """The heavy packages that the command loaded; its store is a SQLite file in the folder."""
+OPENED: Final = """
+import sys
+from api.composition import open_stores
+from infrastructure.configuration.settings import load_settings
+with open_stores(load_settings()) as stores:
+    print(*sys.modules, file=sys.stderr)
+"""
+
+
+def heavy(program: str, *arguments: str, store: str) -> set[str]:
+    """The heavy packages that the program loaded."""
     done = subprocess.run(
-        [sys.executable, "-c", LOADED, *arguments],
-        cwd=folder,
-        env={"TICKETBOOK_STORE": f"sqlite:///{folder}/store.db"},
+        [sys.executable, "-c", program, *arguments],
+        env={"TICKETBOOK_STORE": store},
         capture_output=True,
         text=True,
     )
@@ -54,18 +64,27 @@ def heavy(*arguments: str, folder: Path) -> set[str]:
     return {module.partition(".")[0] for module in done.stderr.split()} & HEAVY
 
 
-@pytest.mark.parametrize(
+@pytest.mark.parametrize(  # jwt, structlog and rich bring others along
     ("arguments", "loaded"),
     [
         (("--help",), set()),
         (("catalogue", "check"), set()),
-        (TOKEN, {"jwt", "cryptography"}),  # what signs tokens brings the other along
+        (TOKEN, {"jwt", "cryptography"}),
+        (("projections", "status"), {"eventsourcing", "sqlite3", "structlog", "asyncio", "rich"}),
     ],
 )
 def test_a_command_loads_no_heavy_package_that_it_does_not_use(
     arguments: tuple[str, ...], loaded: set[str], tmp_path: Path
 ) -> None:
-    assert heavy(*arguments, folder=tmp_path) <= loaded
+    store = f"sqlite:///{tmp_path}/store.db"
+    with open_service(load_settings({"TICKETBOOK_STORE": store})):
+        assert heavy(LOADED, *arguments, store=store) <= loaded
+
+
+def test_a_process_that_works_on_a_store_loads_that_store_alone(store_url: str) -> None:
+    sqlite, mongodb = {"sqlite3"}, {"pymongo", "bson", "asyncio"}
+    loaded = heavy(OPENED, store=store_url) - {"eventsourcing"}
+    assert loaded <= (sqlite if store_url.startswith("sqlite") else mongodb)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

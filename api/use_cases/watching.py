@@ -1,0 +1,44 @@
+"""Learning of what other processes do: their commits, and the views they keep current."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Final
+
+import structlog
+
+from api.use_cases.service import Service
+from infrastructure.stores import Watcher
+
+_PAUSE: Final = 0.2
+"""Seconds before listening again after a failure."""
+
+_log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def watch(watcher: Watcher, service: Service) -> Iterator[None]:
+    """Tell the service of everything that the watcher hears, until the block ends."""
+    stop = Event()
+
+    def look() -> None:
+        for _ in watcher.changes(stop):
+            service.head.advance(service.log.head())
+            for projection in service.projections.values():
+                projection.look()
+
+    def keep_looking() -> None:
+        while not stop.is_set():
+            try:
+                look()
+            except Exception as error:  # deaf, this process would serve on and never catch up
+                _log.warning("watch.failed", problem=str(error))
+                stop.wait(_PAUSE)
+
+    thread = Thread(target=keep_looking, name="watcher", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
