@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
-from api.http.errors import failures, problems
+from api.http.errors import failures, pages, problems
 from api.http.middleware.envelope import Envelope
 from api.http.middleware.express import Express
 from api.http.request.callers import SECURITY, VERIFYING
@@ -65,6 +65,7 @@ def create_app(service: Service) -> FastAPI:
         health,
     ):
         app.include_router(module.router)
+    app.include_router(pages.router)
     if service.legacy:
         door = LegacyTickets(service, service.legacy, app.state.submitter, registry)
         app.router.routes.append(routes.mounted(routes.application(door, service.settings)))
@@ -75,15 +76,7 @@ def create_app(service: Service) -> FastAPI:
 
 
 def _document(app: FastAPI) -> None:
-    """Explain each problem at its type, and leave out what is never answered."""
-
-    @app.get("/problems/{code}", include_in_schema=False)
-    async def problem(code: str) -> dict[str, Any]:
-        kind = problems.KINDS.get(code)
-        if kind is None:
-            raise problems.Problem("not-found", f"There is no problem called {code!r}.")
-        return {"code": kind.code, "status": kind.status.value, "title": kind.title}
-
+    """Leave out what is never answered, and add what FastAPI does not know."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

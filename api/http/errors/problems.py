@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem documents: one closed list, one table, one shape."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,63 +10,20 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from domain.errors import (
-    Fault,
-)
+from api.http.errors.kind import Kind
+from api.http.errors.outcome_kinds import OUTCOME_KINDS
+from api.http.errors.request_kinds import REQUEST_KINDS
+from domain.errors import Fault
 
 MEDIA_TYPE: Final = "application/problem+json"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One entry of the closed list."""
-
-    code: str
-    status: HTTPStatus
-    title: str
-
-
 KINDS: Final = {
     kind.code: kind
-    for kind in (
-        Kind("malformed-json", HTTPStatus.BAD_REQUEST, "The body is not JSON"),
-        Kind("invalid-parameter", HTTPStatus.BAD_REQUEST, "A parameter or header is wrong"),
-        Kind("token-missing", HTTPStatus.UNAUTHORIZED, "A bearer token is required"),
-        Kind("token-invalid", HTTPStatus.UNAUTHORIZED, "The token is not accepted"),
-        Kind("token-expired", HTTPStatus.UNAUTHORIZED, "The token has expired"),
-        Kind("token-not-yet-valid", HTTPStatus.UNAUTHORIZED, "The token is not valid yet"),
-        Kind("scope-missing", HTTPStatus.FORBIDDEN, "The token lacks a scope"),
-        Kind("organisation-required", HTTPStatus.FORBIDDEN, "The token names no organisation"),
-        Kind("platform-staff-only", HTTPStatus.FORBIDDEN, "Only platform staff may ask that"),
-        Kind("not-found", HTTPStatus.NOT_FOUND, "There is nothing here"),
-        Kind("ticket-not-found", HTTPStatus.NOT_FOUND, "There is no such ticket"),
-        Kind("ticket-not-parked", HTTPStatus.NOT_FOUND, "The ticket is not parked"),
-        Kind("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "The method is not allowed here"),
-        Kind("ticket-exists", HTTPStatus.CONFLICT, "The ticket exists already"),
-        Kind("ticket-retired", HTTPStatus.CONFLICT, "The ticket is retired"),
-        Kind("command-in-progress", HTTPStatus.CONFLICT, "The first command is still running"),
-        Kind("projection-taken-over", HTTPStatus.CONFLICT, "Somebody else took the projection"),
-        Kind("operation-running", HTTPStatus.CONFLICT, "The same is being done already"),
-        Kind("version-unknown", HTTPStatus.CONFLICT, "The projection has no such version"),
-        Kind("ticket-gone", HTTPStatus.GONE, "The ticket is retired"),
-        Kind("version-conflict", HTTPStatus.PRECONDITION_FAILED, "The ticket has changed since"),
-        Kind("body-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large"),
-        Kind("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "JSON is required"),
-        Kind("invalid-body", HTTPStatus.UNPROCESSABLE_ENTITY, "The body has the wrong shape"),
-        Kind("invalid-name", HTTPStatus.UNPROCESSABLE_ENTITY, "The name is not usable"),
-        Kind("invalid-features", HTTPStatus.UNPROCESSABLE_ENTITY, "The features are not usable"),
-        Kind("unknown-system", HTTPStatus.UNPROCESSABLE_ENTITY, "There is no such system"),
-        Kind("unknown-feature", HTTPStatus.UNPROCESSABLE_ENTITY, "The system lacks a feature"),
-        Kind("key-reused", HTTPStatus.UNPROCESSABLE_ENTITY, "The key stands for another command"),
-        Kind("precondition-required", HTTPStatus.PRECONDITION_REQUIRED, "If-Match is required"),
-        Kind("internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed"),
-        Kind("issuer-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "The issuer does not answer"),
-        Kind("store-unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer"),
-        Kind("signing-key-missing", HTTPStatus.SERVICE_UNAVAILABLE, "There is no key to sign with"),
-        Kind("overloaded", HTTPStatus.SERVICE_UNAVAILABLE, "Too much is waiting"),
-        Kind("projection-behind", HTTPStatus.SERVICE_UNAVAILABLE, "The view is not there yet"),
-    )
+    for kind in sorted((*REQUEST_KINDS, *OUTCOME_KINDS), key=lambda kind: kind.status)
 }
+"""The closed list, by code. `/problems/{code}`, the OpenAPI document and every error answer take
+their words from here."""
 
 
 MOST_FAULTS: Final = 20
@@ -110,6 +67,29 @@ class Problem(Exception):
         self.headers = headers or {}
 
 
+def document(
+    kind: Kind, detail: str, faults: Sequence[Fault], version: int | None
+) -> dict[str, Any]:
+    """The problem document, as JSON will have it but for the faults."""
+    body: dict[str, Any] = {
+        "type": f"/problems/{kind.code}",
+        "title": kind.title,
+        "status": kind.status.value,
+        "detail": detail,
+        "code": kind.code,
+        "errors": faults,
+    }
+    if version is not None:
+        body["currentVersion"] = version
+    return body
+
+
+def example(kind: Kind) -> dict[str, Any]:
+    """A problem document of this kind as it is sent."""
+    made = document(kind, kind.detail, kind.faults, kind.version)
+    return made | {"errors": [asdict(fault) for fault in kind.faults]}
+
+
 def response(
     code: str,
     detail: str,
@@ -119,16 +99,7 @@ def response(
     headers: dict[str, str] | None = None,
 ) -> Response:
     kind = KINDS[code]
-    body: dict[str, Any] = {
-        "type": f"/problems/{code}",
-        "title": kind.title,
-        "status": kind.status.value,
-        "detail": detail,
-        "code": code,
-        "errors": faults,
-    }
-    if version is not None:
-        body["currentVersion"] = version
+    body = document(kind, detail, faults, version)
     headers = dict(headers or {})
     if kind.status == HTTPStatus.UNAUTHORIZED:
         headers.setdefault("WWW-Authenticate", "Bearer")
@@ -162,7 +133,15 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": ", ".join(sorted(codes)),
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemModel"}}},
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/ProblemModel"},
+                    "examples": {
+                        code: {"summary": KINDS[code].title, "value": example(KINDS[code])}
+                        for code in codes
+                    },
+                }
+            },
         }
         for status, codes in by_status.items()
     }
