@@ -15,11 +15,19 @@ from infrastructure.mongodb.log import MongoDBLog
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.log import SQLiteLog
 from tests.support.databases import DatabasePool
+from tests.support.forks import end_fork_server, forked_workers
 from tests.support.memory import keep_files_in_memory
 from tests.support.mongod import ReplicaSet
 from tests.support.server import Client, Served, serving
 
 keep_files_in_memory()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forked_workers() -> Iterator[None]:
+    with forked_workers():
+        yield
+    end_fork_server()
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,9 @@ Work = Callable[[Stores, At], T]
 OpenStores = Callable[[Settings], AbstractContextManager[Stores]]
 """Opens the store that the settings name; a function of a module, as each process imports it."""
 
+PROCESSES: Final = multiprocessing.get_context("spawn")
+"""How processes are started: with nothing of this one but what they are given."""
+
 _NICENESS: Final = 10
 """A tenth of what others get of a processor that all of them want: clients notice little of that,
 and where the processors are never idle a rebuild comes to its end all the same."""
@@ -91,10 +94,9 @@ class _Process(Generic[T]):
     def __init__(self, settings: Settings, open_stores: OpenStores, work: Work[T]) -> None:
         self.position = 0
         self._said: tuple[str, Any] | None = None
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe(duplex=False)
-        arguments = (settings, open_stores, work, os.getpid(), theirs)
-        self._process = context.Process(target=_run, args=arguments, daemon=True)
+        self._pipe, theirs = PROCESSES.Pipe(duplex=False)
+        arguments = (settings, open_stores, work, theirs)
+        self._process = PROCESSES.Process(target=_run, args=arguments, daemon=True)
         self._process.start()
         with suppress(ProcessLookupError):  # it failed already, and its end will say so
             os.setpriority(os.PRIO_PROCESS, self._process.pid or 0, _NICENESS)
@@ -149,17 +151,16 @@ class _Unwanted(Exception):
     """Whoever started this process is gone."""
 
 
-def _run(
-    settings: Settings, open_stores: OpenStores, work: Work[Any], parent: int, pipe: Connection
-) -> None:
+def _run(settings: Settings, open_stores: OpenStores, work: Work[Any], pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us decides when to stop
     gc.disable()  # millions of objects without a cycle: looking for one takes a third of the time
 
+    parent = multiprocessing.parent_process()
     told = 0.0
 
     def at(position: int) -> None:
         nonlocal told
-        if os.getppid() != parent:
+        if parent and not parent.is_alive():
             raise _Unwanted
         if monotonic() - told > _LOOK:
             pipe.send(("at", position))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from api.composition import open_service, open_stores
+from api.use_cases import workers
 from api.use_cases.workers import Workers
 from domain.errors import StoreUnavailable
 from infrastructure.configuration.settings import Settings, load_settings
@@ -14,6 +15,13 @@ from tests.bench.history import fill
 from tests.support.server import environment
 
 EVENTS = 10_000
+
+
+@pytest.fixture(autouse=True)
+def _started_anew(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one store the processes are started as they are outside of tests."""
+    if store == "sqlite":
+        monkeypatch.setattr(workers, "PROCESSES", multiprocessing.get_context("spawn"))
 
 
 @pytest.fixture

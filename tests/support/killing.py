@@ -1,21 +1,15 @@
-"""Commands in processes that are killed as `kill -9` does, many times over.
-
-They are forked from a server that has everything imported already: the kills then fall into the
-work of the command, not into the start of Python.
-"""
+"""Commands in processes that are killed as `kill -9` does, many times over."""
 
 import os
 import sys
-from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Final
 
+from tests.support.forks import FORKS
+
 _PROMPT: Final = 60.0
 """Seconds in which a command that nobody kills must end."""
-
-_FORKS: Final = get_context("forkserver")
-_FORKS.set_forkserver_preload(["api.cli.main", "tests.support.killing"])
 
 
 def _run(arguments: list[str], environment: dict[str, str], said: Path) -> None:
@@ -41,7 +35,7 @@ class Command:
 
     def kill_after(self, seconds: float) -> None:
         """Run it, and kill it after so long unless it ended before."""
-        process = _FORKS.Process(target=_run, args=(self._arguments, self._environment, self.said))
+        process = FORKS.Process(target=_run, args=(self._arguments, self._environment, self.said))
         process.start()
         process.join(seconds)
         if process.is_alive():
@@ -61,7 +55,7 @@ class Command:
 
     def finish(self) -> None:
         """Run it to its end, which must be a good one."""
-        process = _FORKS.Process(target=_run, args=(self._arguments, self._environment, self.said))
+        process = FORKS.Process(target=_run, args=(self._arguments, self._environment, self.said))
         process.start()
         process.join(_PROMPT)
         alive = process.is_alive()
