@@ -1,1 +1,1 @@
-"""What a ticket is and what may happen to it. Standard library only, no I/O, no clock."""
+"""Tickets and the rules for them, in the standard library alone: no I/O, no clock."""

@@ -1,4 +1,4 @@
-"""Which systems there are and which features each has."""
+"""The catalogue: the systems, and the features of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Final
 
 from domain.errors import Fault, UnknownFeature, UnknownSystem
 
-_TOLD: Final = 20
-"""Most unknown features that are told one by one: refusals are kept for ever."""
+_LISTED: Final = 20
+"""Most unknown features in one refusal: a refusal is stored under its idempotency key."""
 
 _SUGGESTED: Final = 10
-"""Most of those with a suggestion: finding the nearest spelling takes a while."""
+"""Most of them that get a suggestion: to find the nearest spelling takes long."""
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """`features` maps each feature name to a sentence that describes it, in catalogue order."""
+    """A system. `features` maps each feature name to its description, in the catalogue's order."""
 
     name: str
     description: str
@@ -25,6 +25,8 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
+    """Every system, by its name."""
+
     systems: Mapping[str, System]
 
     def system(self, name: str) -> System:
@@ -36,7 +38,7 @@ class Catalogue:
         return system
 
     def check(self, system_name: str, features: Sequence[str]) -> None:
-        """Raise `UnknownFeature`, with one fault per feature the system does not have."""
+        """Raise `UnknownFeature`, with one fault for each feature that the system does not have."""
         known = self.system(system_name).features
         unknown = [(i, feature) for i, feature in enumerate(features) if feature not in known]
         faults = tuple(
@@ -46,17 +48,17 @@ class Catalogue:
                 f"{system_name} has no feature {_short(feature)}."
                 f"{_nearest(feature, known) if position < _SUGGESTED else ''}",
             )
-            for position, (index, feature) in enumerate(unknown[:_TOLD])
+            for position, (index, feature) in enumerate(unknown[:_LISTED])
         )
-        if len(unknown) > _TOLD:
-            more = f"{len(unknown) - _TOLD} more are unknown."
+        if len(unknown) > _LISTED:
+            more = f"{len(unknown) - _LISTED} more are unknown."
             faults = (*faults, Fault("/features", UnknownFeature.code, more))
         if faults:
             raise UnknownFeature(" ".join(fault.detail for fault in faults[:3]), faults)
 
 
 def _short(name: str) -> str:
-    """The name in quotes, no longer than any name in a catalogue: refusals are kept for ever."""
+    """The name in quotes, cut to the longest name of a catalogue, as refusals are stored."""
     return repr(name if len(name) <= 64 else name[:63] + "…")
 
 

@@ -1,4 +1,5 @@
-"""Submissions, and deciding a batch of them: no I/O, no clock, no threads."""
+"""Submissions of commands, and the decisions about a batch of them: no I/O, no clock, no
+threads."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from domain.value import value
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An idempotency key, and what it stands for: a hash of the whole command as it was sent."""
+    """An idempotency key. `fingerprint` is a hash of the whole command as the caller sent it."""
 
     value: str
     fingerprint: str
@@ -25,7 +26,7 @@ class Key:
 
 @value
 class Submission:
-    """Commands that are accepted or refused as one. `key` makes repeating them harmless."""
+    """Commands that are accepted or refused together. With a `key` they may safely be repeated."""
 
     commands: tuple[Command, ...]
     key: Key | None = None
@@ -33,13 +34,13 @@ class Submission:
 
 @value
 class Outcome:
-    """What became of a submission.
+    """The result of an accepted submission.
 
-    - `ticket`: the last command's ticket as it now is (None for a quarantined record).
-    - `position`: where the last event of that ticket stands in the log: wait for it to read it.
-    - `appended`: how many events the submission added; 0 when nothing changed.
-    - `replayed`: whether this is the answer an earlier submission with the same key got.
-    - `before`: what the last command's stream was, when that is known; not if `replayed`.
+    - `ticket`: the last command's ticket as it is now (None for a quarantined record).
+    - `position`: the position of that ticket's last event. A view at this position shows it.
+    - `appended`: the number of events that the submission added; 0 when nothing changed.
+    - `replayed`: True if an earlier submission with the same key got this answer.
+    - `before`: the last command's stream before the submission; None if `replayed`.
     """
 
     ticket_id: str
@@ -52,11 +53,12 @@ class Outcome:
 
 
 Answered = tuple[Answer, Outcome | Refusal]
-"""What stands under a key, and how it is told again."""
+"""The answer stored under a key, and the result to return for it."""
 
 
 class Batch:
-    """Decisions taken together: what they append, what they answer, the states they leave."""
+    """Decisions that are committed together: their events, their answers, and the states after
+    them."""
 
     def __init__(
         self,
@@ -76,7 +78,8 @@ class Batch:
         self.results: list[Outcome | Exception] = []
 
     def presumed_in_vain(self) -> bool:
-        """Whether a ticket was presumed new and then not created: nothing puts that to the test."""
+        """True if a ticket was assumed to be new but got no event, so that no unique index checks
+        the assumption."""
         return not self.presumed <= {recorded.ticket_id for recorded in self.events}
 
     def take(self, submission: Submission, answered: dict[str, Answered]) -> None:
@@ -91,7 +94,7 @@ class Batch:
         if key:
             answer = _answer(key, submission, result)
             self.answers.append(answer)
-            answered[key.value] = (answer, told_again(result))
+            answered[key.value] = (answer, replayed(result))
 
     def _decide(self, commands: tuple[Command, ...]) -> Outcome | Refusal:
         states, events = dict[str, Stream](), list[Recorded]()
@@ -108,7 +111,7 @@ class Batch:
                     state = state.after(recorded)
                 states[command.ticket_id] = state
         except Refusal as refusal:
-            return refusal.with_traceback(None)  # which would hold this batch, and be held by it
+            return refusal.with_traceback(None)  # a traceback would keep the batch in memory
         before = self.states[command.ticket_id]
         self.states.update(states)
         self.events.extend(events)
@@ -132,11 +135,13 @@ def _answer(key: Key, submission: Submission, result: Outcome | Refusal) -> Answ
 
 
 def recalled(answer: Answer, history: Iterable[Recorded]) -> Outcome:
+    """The outcome of an earlier submission, from its stored answer and its ticket's history."""
     ticket = fold(recorded for recorded in history if recorded.version <= answer.version)
     return Outcome(answer.ticket_id, ticket, answer.version, answer.position, 0, replayed=True)
 
 
-def told_again(result: Outcome | Refusal) -> Outcome | Refusal:
+def replayed(result: Outcome | Refusal) -> Outcome | Refusal:
+    """The same result, marked as a repetition."""
     if isinstance(result, Refusal):
         return type(result)(result.detail, result.faults, result.version, replayed=True)
     return Outcome(

@@ -1,7 +1,7 @@
 """Everything that can go wrong, in one small tree.
 
 TicketbookError
-├── Refusal                 a rule said no; nothing changed; asking again gives the same answer
+├── Refusal                 a rule said no; nothing changed; a repetition gets the same answer
 │   ├── InvalidName           empty, too long, or holding control characters
 │   ├── InvalidFeatures       too many, or not feature names at all
 │   ├── UnknownSystem         the catalogue has no such system
@@ -12,29 +12,29 @@ TicketbookError
 │   └── VersionConflict       the caller looked at an older version
 ├── KeyReused               an idempotency key came back with another command
 ├── HeadMoved               somebody else appended first (the log retries; callers never see it)
-├── StoreUnavailable        the store does not answer; what was asked may or may not have happened
+├── StoreUnavailable        the store does not answer; the command may or may not be stored
 ├── EventTooLarge           the store cannot hold an event of that size
-├── Overloaded              too much is waiting already; nothing was stored
+├── Overloaded              too many commands wait already; nothing was stored
 ├── StoreTooNew             the store was written by a newer version of this program
 ├── StoreTooOld             the store was written before the first release
 ├── StoreCorrupt            the store holds something this program cannot read
 │   └── EventUnreadable       one event, of one ticket
 ├── SourceUnusable          the old system's records cannot be read, or not be followed
-│   ├── SourceChanged         they are not those that were verified, or backed up
-│   ├── FollowedTooLate       what changed there since is no longer remembered
+│   ├── SourceChanged         they are not the records that were verified, or backed up
+│   ├── FollowedTooLate       the old system no longer remembers the changes since then
 │   └── SourceGone            the collection was dropped or renamed while it was followed
 ├── BackupUnusable          there is no backup, it cannot be written, or it is damaged
-├── ChainBroken             the log is not what it was when it was hashed
-├── ExportBroken            an export is not what was signed
-├── NotProven               something must be shown first, before it may be done
-├── ChangedHere             what was changed here would be lost
+├── ChainBroken             the log was changed after it was hashed
+├── ExportBroken            an export was changed after it was signed
+├── NotProven               an earlier step of the migration is missing, or out of date
+├── ChangedHere             going back would lose changes that were made here
 ├── Fenced                  another runner holds the projection now
 ├── TicketNotParked         there is nothing to retry
-├── JobRunning              the same is being done to a projection already
+├── JobRunning              the same job is already running on a projection
 ├── VersionUnknown          a projection has no such version of its view
 ├── LegacyUsersUnavailable  the old system's users cannot be looked up now
 ├── ProjectionBehind        a view did not reach the asked position in time
-└── ConfigurationError      a setting or the catalogue file is wrong; says what to do
+└── ConfigurationError      a setting or the catalogue file is wrong; the message says what to do
 
 Errors know nothing of HTTP; `api/http/errors/failures.py` maps them.
 """
@@ -44,12 +44,12 @@ from typing import ClassVar
 
 
 class TicketbookError(Exception):
-    """The root: anything this program raises on purpose."""
+    """The root of all errors that this program raises on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with one part of a command. `pointer` is an RFC 6901 path into it."""
+    """One mistake in one part of a command. `pointer` is an RFC 6901 path to that part."""
 
     pointer: str
     code: str
@@ -59,7 +59,7 @@ class Fault:
 class Refusal(TicketbookError):
     """A rule said no. `code` is stable and public; `detail` is a sentence for a person.
 
-    `replayed` says that an earlier command with the same idempotency key was refused like this.
+    `replayed` is True if an earlier command with the same idempotency key got this refusal.
     """
 
     code: ClassVar[str] = "refused"
@@ -133,7 +133,7 @@ class KeyReused(TicketbookError):
 
 
 class HeadMoved(TicketbookError):
-    """Positions were claimed after a head that is no longer the head."""
+    """The log no longer ends where the commit was to begin."""
 
 
 class StoreUnavailable(TicketbookError):
@@ -142,12 +142,12 @@ class StoreUnavailable(TicketbookError):
 
 
 class LegacyUsersUnavailable(TicketbookError):
-    """The database of the old system's users did not answer in time: nobody of them can be
-    recognised. Nothing else is concerned."""
+    """The database of the old system's users did not answer in time, so that none of them can be
+    recognised. Other callers are not affected."""
 
 
 class Overloaded(TicketbookError):
-    """More is waiting than this process can hold. Nothing was stored."""
+    """More commands wait than this process can hold. Nothing was stored."""
 
 
 class StoreTooNew(TicketbookError):
@@ -155,7 +155,7 @@ class StoreTooNew(TicketbookError):
 
 
 class StoreTooOld(TicketbookError):
-    """The store's schema is of a time before the first release, and is not carried over."""
+    """The store's schema is from before the first release, and cannot be upgraded."""
 
 
 class EventTooLarge(TicketbookError):
@@ -163,11 +163,11 @@ class EventTooLarge(TicketbookError):
 
 
 class StoreCorrupt(TicketbookError):
-    """Something stored cannot be read back."""
+    """Stored bytes cannot be read back."""
 
 
 class EventUnreadable(StoreCorrupt):
-    """The event at `position` cannot be read back: that concerns `ticket_id` alone."""
+    """The event at `position` cannot be read back. Only the ticket `ticket_id` is affected."""
 
     def __init__(self, detail: str, position: int, ticket_id: str) -> None:
         super().__init__(detail)
@@ -176,27 +176,27 @@ class EventUnreadable(StoreCorrupt):
 
 
 class SourceUnusable(TicketbookError):
-    """The records of the old system cannot be read, or not as asked. The message says why."""
+    """The records of the old system cannot be read, or not in this way. The message says why."""
 
 
 class SourceChanged(SourceUnusable):
-    """The records are not the ones that were looked at before. Nothing was done to them."""
+    """The records changed since an earlier step examined them. Nothing was done to them."""
 
 
 class FollowedTooLate(SourceUnusable):
-    """The old system does not remember all that changed: only a comparison of all records helps."""
+    """The old system does not remember all changes: all records must be compared instead."""
 
 
 class SourceGone(SourceUnusable):
-    """The collection that was followed is no longer there."""
+    """The collection that was followed no longer exists."""
 
 
 class BackupUnusable(TicketbookError):
-    """There is no backup of the old system, or none that can be relied on."""
+    """There is no backup of the old system, or it is damaged."""
 
 
 class ChainBroken(TicketbookError):
-    """Something was changed after it was hashed; `position` is the first place where it shows."""
+    """The log was changed after it was hashed. `position` is the first one that shows it."""
 
     def __init__(self, position: int, detail: str) -> None:
         super().__init__(f"Position {position}: {detail}")
@@ -204,7 +204,8 @@ class ChainBroken(TicketbookError):
 
 
 class ExportBroken(TicketbookError):
-    """An export was changed, or is none; `line` is the first, from 1, where it shows."""
+    """An export was changed, or the file is no export. `line` is the first that shows it, from
+    1."""
 
     def __init__(self, line: int, detail: str) -> None:
         super().__init__(f"Line {line}: {detail}")
@@ -212,15 +213,15 @@ class ExportBroken(TicketbookError):
 
 
 class NotProven(TicketbookError):
-    """What would make this safe was not done yet, or not of what is there now."""
+    """A step that makes this one safe was not done yet, or the records changed after it."""
 
 
 class ChangedHere(TicketbookError):
-    """Going back would lose what was changed here since tickets were taken over."""
+    """Going back would lose changes that were made here since the tickets were taken over."""
 
 
 class Fenced(TicketbookError):
-    """A newer holder of the lease has written since; this one must stop."""
+    """A newer holder of the lease has written since; the present one must stop."""
 
 
 class TicketNotParked(TicketbookError):
@@ -228,15 +229,15 @@ class TicketNotParked(TicketbookError):
 
 
 class VersionUnknown(TicketbookError):
-    """The projection has no such version of its view, or none to do this with."""
+    """The projection has no such version of its view, or none that this command applies to."""
 
 
 class JobRunning(TicketbookError):
-    """Somebody started the same, and it has not ended yet."""
+    """The same job was started before and has not ended yet."""
 
 
 class ProjectionBehind(TicketbookError):
-    """The view has not reached the position that the caller wants to see."""
+    """The view has not reached the position that the caller asked for."""
 
 
 class ConfigurationError(TicketbookError):

@@ -1,1 +1,1 @@
-"""What a log is to the domain: streams, the hash chain, and the ports."""
+"""The log of events, as the domain sees it: its ports and its hash chain."""

@@ -1,6 +1,6 @@
-"""The hash chain over the log, written down so that anybody can recompute it.
+"""The hash chain over the log: its formula, so that anybody can compute it again.
 
-Each event carries a hash of 32 bytes over the one before and over all that is stored of it:
+Each event has a hash of 32 bytes over the hash before it and over all of its stored data:
 
     hash(0) = 32 zero bytes
     hash(n) = SHA-256( hash(n - 1) || SHA-256( frame(n) ) )
@@ -14,8 +14,8 @@ Each event carries a hash of 32 bytes over the one before and over all that is s
             topic       the name of the event in UTF-8
             state       the stored bytes, as they are
 
-Nobody can change, remove, add or reorder an event without changing every hash from there on. Who
-can write to the store can compute all of them again: only a head that was kept elsewhere shows
+Nobody can change, remove, add or reorder an event without changing every hash after it. Somebody
+who can write to the store can compute all hashes again: only a head that was kept elsewhere shows
 that.
 """
 
@@ -30,8 +30,8 @@ _HEAD: Final = Struct(">qqQQQ")
 
 
 class Link(NamedTuple):
-    """One event as it is stored, with the hash that is stored with it: anything, if somebody
-    changed it."""
+    """One event and its hash exactly as they are stored. Somebody may have changed them into values
+    of any type."""
 
     position: object
     originator_id: object
@@ -55,7 +55,7 @@ def next_hash(
 
 
 def is_number(value: object) -> TypeGuard[int]:
-    """Whether this is an integer, as all positions and versions are: not 3.0, not true."""
+    """True for an integer, as all positions and versions are; False for 3.0 and for true."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -67,8 +67,8 @@ class Head(NamedTuple):
 
 
 def head_of(position: int, hash_: object) -> Head:
-    """The head that a store holds. Where somebody damaged the hash, or removed the event, the chain
-    begins anew: the log goes on, and whoever computes the chain finds that position."""
+    """The head that a store holds. If its hash was damaged or its event removed, the chain begins
+    anew, so that the log goes on; a check of the chain finds that position."""
     if isinstance(hash_, bytes) and len(hash_) == len(START):
         return Head(position, hash_)
     return Head(position, START)

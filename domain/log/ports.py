@@ -1,4 +1,4 @@
-"""What the domain needs from the outside to run: a clock and a totally ordered log."""
+"""The ports of the domain: a clock, and a totally ordered log of events."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command with an idempotency key was told, so that it can be told the same again.
+    """The answer to a command with an idempotency key, stored so that a repetition gets it again.
 
-    Either `refusal`, or the ticket `ticket_id` as it was at `version`. `fingerprint` identifies
-    the command the key was first used for.
+    It is `refusal`, or else the ticket `ticket_id` as it was at `version`. `fingerprint` identifies
+    the command that the key was first used for.
     """
 
     key: str
@@ -32,20 +32,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One of `of` shares that all tickets are dealt out to: those whose id says `number`."""
+    """Partition `number` of `of`: the tickets whose id hashes to it; stable for ever."""
 
     number: int
     of: int
 
     def holds(self, ticket_id: str) -> bool:
-        """Whether the ticket is in this share; the same for ever, on every machine."""
+        """True if the ticket is in this partition."""
         return self.of == 1 or crc32(ticket_id.encode()) % self.of == self.number
 
 
 @dataclass(frozen=True, slots=True)
 class LogSlice:
-    """What a share has in a stretch of the log that ends at position `upto`: its events, and those
-    of its events that cannot be read."""
+    """The events of one partition in a slice of the log that ends at position `upto`. Events that
+    cannot be read are in `unreadable`."""
 
     upto: int
     events: Sequence[Recorded]
@@ -55,20 +55,20 @@ class LogSlice:
 class EventLog(Protocol):
     """The totally ordered log of ticket events.
 
-    Once a reader has seen position n, nothing at or below n ever appears: positions are handed
-    out in commit order and become visible in that order, without gaps.
+    Positions are given out in commit order and become visible in that order, without gaps: once a
+    reader has seen position n, no new event ever appears at or below n.
     Every method raises `StoreUnavailable` when the store does not answer.
     """
 
     def head(self) -> int:
-        """Position of the last event that cannot be lost any more; 0 for an empty log."""
+        """The position of the last event that is stored durably; 0 for an empty log."""
 
     def read(self, after: int, limit: int) -> Sequence[Recorded]:
-        """Up to `limit` events that follow position `after`, in order; fewer before one that cannot
-        be read. Raises `EventUnreadable` when the very next one cannot."""
+        """At most `limit` events after position `after`, in order. They end before an event that
+        cannot be read. Raises `EventUnreadable` when that is the first of them."""
 
     def read_partition(self, partition: Partition, after: int, limit: int) -> LogSlice:
-        """What a share has in the `limit` positions that follow `after`, or up to the head."""
+        """The events of a partition at the `limit` positions after `after`, or up to the head."""
 
     def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
         """Every event of each ticket, oldest first; tickets without events are left out.
@@ -77,7 +77,7 @@ class EventLog(Protocol):
     def fragments(
         self, ticket_ids: Collection[str]
     ) -> Mapping[str, Sequence[Recorded | EventUnreadable]]:
-        """The same, with what is wrong with it in the place of an event that cannot be read."""
+        """The same, with an error in the place of each event that cannot be read."""
 
     def answers(self, keys: Collection[str]) -> Mapping[str, Answer]:
         """The answers stored under these idempotency keys."""

@@ -1,1 +1,1 @@
-"""Tickets: events, commands, state, and one pure handler per command."""
+"""Tickets: events, commands, state, streams, and one pure handler for each command."""

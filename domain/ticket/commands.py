@@ -1,10 +1,11 @@
-"""What may be asked of a ticket: imperative, and possibly refused.
+"""The commands to a ticket: in the imperative, and possibly refused.
 
-`within` is the organisation whose tickets the caller may touch, or None for platform staff;
-another organisation's ticket is answered as if it did not exist. `expected_version` is the
-version the caller looked at, or None when it does not mind. `read_at` is where the log ended when
-the old system was asked for a record: a stream that has moved on since is left alone, for what was
-read may be out of date. None says that nobody else takes records over at the same time.
+- `within`: the organisation whose tickets the caller may change; None for platform staff. A ticket
+  of another organisation gets the same answer as one that does not exist.
+- `expected_version`: the version that the caller last read; None for any.
+- `read_at`: the head of the log when the record was read from the old system. A stream with later
+  events is left alone, as the record may be out of date. None if nothing else takes records over at
+  the same time.
 """
 
 from domain.origin import Origin
@@ -33,7 +34,7 @@ class RenameTicket:
 
 @value
 class ChangeFeatures:
-    """Make the ticket hold exactly `features`."""
+    """Replace the features of the ticket by `features`."""
 
     ticket_id: str
     origin: Origin
@@ -60,8 +61,8 @@ class RestoreTicket:
 
 @value
 class ImportTicket:
-    """Take a legacy record over, already translated. The same record twice changes nothing, nor
-    does one that is older than what was changed here."""
+    """Take over a legacy record, already translated. The same record a second time changes nothing;
+    neither does a record that is older than a change made here."""
 
     ticket_id: str
     imported: TicketImported
@@ -70,7 +71,8 @@ class ImportTicket:
 
 @value
 class QuarantineRecord:
-    """Keep a legacy record that cannot be a ticket, with the reason; the same record once."""
+    """Keep a legacy record that cannot be a ticket, with the reason. The same record is kept
+    once."""
 
     ticket_id: str
     quarantined: LegacyRecordQuarantined
@@ -79,8 +81,8 @@ class QuarantineRecord:
 
 @value
 class RemoveRecord:
-    """Note that a record which was taken over is gone from the old system: one of that `system`,
-    or of any."""
+    """Note that a record which was taken over is gone from the old system. With a `system`, a
+    ticket of another system is left alone."""
 
     ticket_id: str
     removed: LegacyRecordRemoved
@@ -89,7 +91,7 @@ class RemoveRecord:
 
 
 def event_of(command: ImportTicket | QuarantineRecord) -> TicketImported | LegacyRecordQuarantined:
-    """The event that a command to take a record over asks for."""
+    """The event of a command that takes a record over."""
     return command.imported if isinstance(command, ImportTicket) else command.quarantined
 
 

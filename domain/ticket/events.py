@@ -1,8 +1,8 @@
-"""Everything that can happen to a ticket, on one page.
+"""The events of a ticket, on one page.
 
-An event is a fact: past tense, never refused, never edited. `TOPIC` is the name it is stored
-under for ever; classes may be renamed, topics may not. The field names are stored names too:
-a change of shape needs a new version and an upcaster (`infrastructure/codec.py`).
+An event is a fact: in the past tense, never refused, never edited. `TOPIC` is its stored name, for
+ever: classes may be renamed, topics may not. Field names are stored names too: a change of shape
+needs a new shape number and an upcaster (`infrastructure/log/codec.py`).
 """
 
 from dataclasses import dataclass, field
@@ -41,8 +41,9 @@ class SourceRecord:
 class TicketImported:
     """A legacy record became, or replaced the content of, this ticket.
 
-    `repairs` says what was mended on the way in; `unknown_features` are names that no system
-    knew: kept here as evidence, granting nothing.
+    - `repairs`: the corrections that were made to the record.
+    - `unknown_features`: feature names that no system has. They are kept on record and grant
+      nothing.
     """
 
     TOPIC: ClassVar[str] = "ticket.imported"
@@ -67,7 +68,7 @@ class TicketRenamed:
 
 @dataclass(frozen=True, slots=True)
 class TicketFeaturesChanged:
-    """The ticket now holds exactly `features`; `granted` and `revoked` are the difference."""
+    """The ticket now has the features `features`; `granted` and `revoked` are the difference."""
 
     TOPIC: ClassVar[str] = "ticket.features_changed"
     origin: Origin
@@ -92,7 +93,7 @@ class TicketRestored:
 
 @dataclass(frozen=True, slots=True)
 class LegacyRecordQuarantined:
-    """A legacy record had no safe meaning as a ticket. `record` is all of it, as extended JSON."""
+    """A legacy record that has no safe meaning as a ticket. `record` is its extended JSON."""
 
     TOPIC: ClassVar[str] = "legacy_record.quarantined"
     origin: Origin
@@ -103,7 +104,7 @@ class LegacyRecordQuarantined:
 
 @dataclass(frozen=True, slots=True)
 class LegacyRecordRemoved:
-    """The record is gone from `collection` of the old system: its ticket retires with it."""
+    """A record is gone from `collection` of the old system; its ticket retires with it."""
 
     TOPIC: ClassVar[str] = "legacy_record.removed"
     origin: Origin
@@ -137,11 +138,11 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
 class Recorded:
     """An event in its place in the log.
 
-    - `position`: place in the global order, 1, 2, 3 … without gaps.
-    - `version`: place in this ticket's own stream, 1, 2, 3 … without gaps.
-    - `recorded_at`: when the log took it; never earlier than the event before it.
-    - `hash`: its hash in the chain over the log (`domain/chain.py`), in hexadecimal digits; empty
-      for an event that is not stored yet.
+    - `position`: its number in the log, 1, 2, 3 … without gaps.
+    - `version`: its number in the ticket's own stream, 1, 2, 3 … without gaps.
+    - `recorded_at`: when it was committed; never earlier than the event before it.
+    - `hash`: its hash in the chain over the log (`domain/log/chain.py`), in hexadecimal; empty for
+      an event that is not stored yet.
     """
 
     position: int

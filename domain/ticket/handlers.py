@@ -1,7 +1,7 @@
-"""One pure function per command: `(command, ticket, catalogue) -> events`. All rules live here.
-Those for legacy records look at the whole end of the stream instead of the ticket alone.
+"""All rules, as one pure function for each command: `(command, ticket, catalogue) -> events`.
+The handlers for legacy records take the end of the stream instead of the ticket.
 
-No event means that nothing would change. A rule that says no raises a `Refusal`.
+No events means that the command changes nothing. A rule that says no raises a `Refusal`.
 """
 
 import unicodedata
@@ -43,7 +43,7 @@ NAME_LENGTH = 200
 """Most characters in a ticket's name."""
 
 _DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""Controls that turn the direction of the text around them, also of what stands beside a name."""
+"""Control characters that change the direction of text, also of the text beside a name."""
 
 FEATURES_PER_TICKET = 500
 """Most features in one command."""
@@ -93,7 +93,7 @@ def rename_ticket(
     command: RenameTicket, ticket: Ticket | None, catalogue: Catalogue
 ) -> tuple[Event, ...]:
     ticket = _active(command, ticket)
-    if command.name == ticket.name:  # however it is: one that was imported may break the rules
+    if command.name == ticket.name:  # no check: an imported name may break the rules
         return ()
     _check_name(command.name)
     return (TicketRenamed(command.origin, command.name),)
@@ -104,7 +104,7 @@ def change_features(
 ) -> tuple[Event, ...]:
     ticket = _active(command, ticket)
     features = unique(command.features)
-    if features == ticket.features:  # also those that the catalogue does not know any more
+    if features == ticket.features:  # no check: the catalogue may no longer have them
         return ()
     _check_count(command.features)
     catalogue.check(ticket.system, command.features)
@@ -163,11 +163,12 @@ def remove_record(command: RemoveRecord, stream: Stream) -> tuple[Event, ...]:
     if stream.record is None or stream.changed_here or _overtaken(command, stream):
         return ()
     if command.system and stream.ticket and stream.ticket.system != command.system:
-        return ()  # another system has a record of this id, and it is not that one which is gone
+        return ()  # the ticket is of another system, whose record is not the one that is gone
     return (command.removed,)
 
 
 def _overtaken(command: ImportTicket | QuarantineRecord | RemoveRecord, stream: Stream) -> bool:
+    """True if the stream has events from after the record was read."""
     return command.read_at is not None and stream.position > command.read_at
 
 
@@ -200,7 +201,7 @@ def _active(command: _TicketCommand, ticket: Ticket | None) -> Ticket:
 
 def _check_name(name: str) -> None:
     kinds = {unicodedata.category(character) for character in name}
-    if kinds <= {"Zs", "Cf"}:  # nothing in it can be seen
+    if kinds <= {"Zs", "Cf"}:  # no visible character
         fault = "The name is empty."
     elif len(name) > NAME_LENGTH:
         fault = f"The name has {len(name)} characters; at most {NAME_LENGTH} are allowed."

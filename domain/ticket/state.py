@@ -20,10 +20,10 @@ from domain.value import value
 
 @value
 class Ticket:
-    """What a ticket holds after its event number `version`, which stands at `position` in the log.
+    """A ticket after its event number `version`, which is at `position` in the log.
 
-    `revision` is the mongoose `__v` that readers of the old collection expect: 0, or what the
-    imported record had.
+    `revision` is the mongoose `__v` that readers of the old collection expect: 0, or the value of
+    the imported record.
     """
 
     id: str
@@ -42,8 +42,8 @@ class Ticket:
 def evolve(ticket: Ticket | None, recorded: Recorded) -> Ticket | None:
     """The ticket after one more event.
 
-    Total and never refusing: rules live in the handlers (`domain/handlers.py`), so tightening one
-    cannot make an old ticket unreadable. An event that has no ticket to change leaves None.
+    It never refuses: the rules are in the handlers (`domain/ticket/handlers.py`), so a stricter
+    rule cannot make an old ticket unreadable. An event that has no ticket to change gives None.
     """
     event = recorded.event
     match event:
@@ -92,7 +92,7 @@ def evolve(ticket: Ticket | None, recorded: Recorded) -> Ticket | None:
 
 
 def fold(history: Iterable[Recorded]) -> Ticket | None:
-    """The ticket that a stream of events, oldest first, adds up to."""
+    """The ticket after a stream of events, oldest first; None if they make none."""
     ticket: Ticket | None = None
     for recorded in history:
         ticket = evolve(ticket, recorded)

@@ -1,4 +1,4 @@
-"""Where one stream of events ends: all that is needed to decide what may happen next."""
+"""The end of one stream of events: all that a decision about the next command needs."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -14,18 +14,18 @@ from domain.ticket.state import Ticket, evolve
 from domain.value import value
 
 FROM_RECORDS: Final = (TicketImported, LegacyRecordQuarantined, LegacyRecordRemoved)
-"""Events that repeat what happened in the old system; every other is a change made here."""
+"""Events that repeat a change of the old system. Every other event is a change made here."""
 
 
 @value
 class Stream:
-    """A stream's end.
+    """The end of a stream.
 
-    - `ticket`: None when no event has made one (a record in quarantine has a stream, no ticket).
-    - `record`: the digest of the legacy record that was taken in last; None if there never was
-      one, or if it is gone from its source.
-    - `quarantined`: whether that record is in quarantine.
-    - `changed_here`: whether the ticket was changed here since a record last became its content.
+    - `ticket`: None if no event made one (a record in quarantine has a stream but no ticket).
+    - `record`: the digest of the legacy record that was taken over last; None if there was none, or
+      if it is gone from its source.
+    - `quarantined`: True if that record is in quarantine.
+    - `changed_here`: True if the ticket was changed here since a record last became its content.
     """
 
     ticket: Ticket | None = None
@@ -36,10 +36,11 @@ class Stream:
     changed_here: bool = False
 
     def holds(self, digest: str) -> bool:
-        """Whether the record of that digest was taken in last, and became the ticket's content."""
+        """True if the record with that digest was taken over last, and is the ticket's content."""
         return self.record == digest and not self.quarantined
 
     def after(self, recorded: Recorded) -> "Stream":
+        """The end of the stream after one more event."""
         ticket = evolve(self.ticket, recorded)
         version, position = recorded.version, recorded.position
         match recorded.event:
@@ -67,5 +68,5 @@ def stream_of(history: Iterable[Recorded]) -> Stream:
 
 
 def is_change(event: Event) -> bool:
-    """Whether the event is a change made here, not one repeated from the old system."""
+    """True if the event is a change made here, not one repeated from the old system."""
     return not isinstance(event, FROM_RECORDS)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from domain.catalogue import Catalogue
-from domain.deciding import Answered, Batch, Key, Outcome, Submission, recalled, told_again
+from domain.deciding import Answered, Batch, Key, Outcome, Submission, recalled, replayed
 from domain.errors import EventUnreadable, HeadMoved, StoreCorrupt, StoreUnavailable
 from domain.log.ports import Clock, EventLog
 from domain.origin import milliseconds
@@ -160,7 +160,7 @@ class Writer:
         return {
             key: (
                 answer,
-                told_again(answer.refusal)
+                replayed(answer.refusal)
                 if answer.refusal
                 else recalled(answer, histories.get(answer.ticket_id, ())),
             )
