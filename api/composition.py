@@ -95,7 +95,7 @@ def open_service(
         stack.callback(tickets.close)
         audit: LiveProjection[AuditView] = live(AUDIT, stores.audit)
         stack.callback(audit.close)
-        jobs = JobRunner(stores.operations, stores.leases, clock, new_id)
+        jobs = JobRunner(stores.jobs, stores.leases, clock, new_id)
         stack.callback(jobs.close)
         service = Service(
             settings=settings,

@@ -1,7 +1,7 @@
 """Everything that touches the outside: stores, settings, files, logging.
 
-From a command to the disk: `writer.py` decides `batch.py` by batch, on what `ticket_log.py` reads;
-it encodes (`codec.py`) and hands stored events to an `ordered_log.py`, which is kept by
-`sqlite/log.py` and `mongodb/log.py`. Whoever has no commands to decide appends by `appender.py`.
-Both doors queue in a `group_commit.py`.
+From a command to the disk: `log/writer.py` collects commands and has `domain/deciding.py` decide
+them, a batch at a time, on histories that `log/ticket_log.py` reads. The events are encoded by
+`log/codec.py` and committed to the store's `OrderedLog` (`sqlite/log.py` or `mongodb/log.py`).
+`log/appender.py` appends events that were decided elsewhere. Both queue in a `log/group_commit.py`.
 """

@@ -1,4 +1,5 @@
-"""What operators start over HTTP and come back for: a record of it that every process can read."""
+"""Jobs: the records of work that operators start over HTTP and poll. Every process can read
+them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,11 @@ JobState = Literal["running", "done", "failed", "interrupted"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One thing that an operator started.
+    """One job that an operator started.
 
-    - `id`: 24 hex digits; those of later operations sort after it, to the second.
-    - `phase`, `position`, `head`, `rate` (events a second): how far it has come, where that is
-      known.
-    - `result`: what came of it, as JSON values; None unless it is `done`.
+    - `id`: 24 hex digits; ids of later jobs sort after it, to the second.
+    - `phase`, `position`, `head`, `rate` (events a second): the progress, where it is known.
+    - `result`: the outcome as JSON values; None unless the job is `done`.
     - `error`: why it `failed`, in a sentence.
     """
 
@@ -38,10 +38,10 @@ class Job:
 class Jobs(Protocol):
     """The records. Every method raises `StoreUnavailable` when the store does not answer."""
 
-    def keep(self, operation: Job) -> None:
-        """Durable once this returns; takes the place of what was kept of it before."""
+    def keep(self, job: Job) -> None:
+        """Store the record durably, in place of an earlier record of the job."""
 
-    def find(self, operation_id: str) -> Job | None: ...
+    def find(self, job_id: str) -> Job | None: ...
 
     def latest(self, before: str | None, limit: int) -> Sequence[Job]:
-        """Newest first, from below the id `before`."""
+        """At most `limit` jobs with ids below `before`, newest first."""

@@ -17,6 +17,7 @@ class LegacyCalls:
     last_at: datetime
 
     def and_then(self, later: "LegacyCalls") -> "LegacyCalls":
+        """Both counts together; `later` holds the later calls."""
         return replace(self, calls=self.calls + later.calls, last_at=later.last_at)
 
 
@@ -24,7 +25,7 @@ class LegacyUsage(Protocol):
     """The counts in a store. Both methods raise `StoreUnavailable`."""
 
     def add(self, calls: Sequence[LegacyCalls]) -> None:
-        """Add to what was counted before."""
+        """Add these counts to the stored ones."""
 
     def all(self) -> Sequence[LegacyCalls]:
-        """Everything counted, the latest call first."""
+        """All counts, the latest call first."""

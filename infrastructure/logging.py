@@ -1,8 +1,7 @@
 """Logging: one line per event on stderr, JSON for machines or colours for people.
 
-Lines of the libraries in use come out in the same form. Credentials are masked in the finished
-line, wherever in it they stand, and tracebacks never show the values of variables. On a terminal,
-nothing that callers wrote can do anything but be read.
+Lines of libraries get the same form. Credentials are masked anywhere in the finished line, and
+tracebacks never show the values of variables. On a terminal, text from callers is escaped.
 """
 
 import logging
@@ -17,7 +16,7 @@ from structlog.types import EventDict, ExcInfo, Processor, WrappedLogger
 from infrastructure.terminal import printable
 
 _TALKATIVE: Final = ("engineio", "socketio", "uvicorn.error", "watchfiles.main")
-"""Libraries whose everyday lines tell an operator nothing."""
+"""Libraries whose everyday lines are of no use to an operator."""
 
 _CREDENTIALS: Final = re.compile(
     r"""eyJ[\w-]+\.[\w-]+\.[\w-]*   # a token
@@ -29,7 +28,7 @@ _CREDENTIALS: Final = re.compile(
 
 
 def configure_logging(json: bool) -> None:
-    """Send all logging to stderr from now on; `json` is right wherever no person is watching."""
+    """Send all logging to stderr from now on, as JSON or as coloured lines for a person."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -71,8 +70,8 @@ def _renderers(json: bool) -> list[Processor]:
 
 
 def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The renderer escapes every value, but neither what happened nor where. After it, the line
-    holds control characters of its own: the colours."""
+    """Escape the event and the stack, which the renderer does not. Afterwards the line holds
+    control characters of its own: the colours."""
     for key, keep in (("event", ""), ("stack", "\n")):
         if key in event:
             event[key] = printable(str(event[key]), keep)

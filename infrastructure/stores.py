@@ -1,4 +1,4 @@
-"""What a store offers, whichever it is."""
+"""The parts of a store, whether it is MongoDB or SQLite."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ from projections.versions.registry import Versions
 
 
 class Watcher(Protocol):
-    """Hears of what other processes did to the store."""
+    """Notices changes that other processes make to the store."""
 
     def changes(self, stop: Event) -> Iterator[None]:
-        """One item as soon as the log or a view may have moved, and now and then anyway; ends
+        """Gives an item as soon as the log or a view may have changed, and regularly besides. Ends
         soon after `stop` is set."""
 
 
 class Notes(Protocol):
-    """Small things to remember beside the log, for operators' commands: JSON values by name."""
+    """Notes of operators' commands, stored beside the log: JSON values by name."""
 
     def find(self, name: str) -> Any:
-        """What was kept last under the name; None when there is nothing."""
+        """The value stored last under the name; None if there is none."""
 
     def keep(self, name: str, value: Any) -> None:
-        """Durable once this returns."""
+        """Store the value durably."""
 
     def forget(self, name: str) -> None: ...
 
@@ -49,7 +49,7 @@ class AuditView(View[AuditEntry], AuditReader, PastReader, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReadOnlyStores:
-    """What a store holds that was opened for reading alone."""
+    """The parts of a store that was opened for reading only."""
 
     log: OrderedLog
     notes: Notes
@@ -63,7 +63,7 @@ class Stores:
     tickets: Versions[TicketsView]
     audit: Versions[AuditView]
     journal: Journal
-    operations: Jobs
+    jobs: Jobs
     leases: Leases
     watcher: Watcher
     legacy_usage: LegacyUsage

@@ -172,7 +172,7 @@ def _events(log: TicketLog, positions: Sequence[int]) -> Mapping[int, Chained]:
         return {}
     first, last = positions[0], positions[-1]
     if last - first < _DENSE * len(positions):
-        return log.stretch(max(first - 2, 0), last)
+        return log.between(max(first - 2, 0), last)
     return log.at(_with_previous(positions))
 
 

@@ -1,1 +1,1 @@
-"""Who read the audit log, and what operators did."""
+"""The journal: reads of the audit log, and the actions of operators."""

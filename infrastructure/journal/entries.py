@@ -1,5 +1,5 @@
-"""The journal: who read the audit log, and what operators did. It stands apart from the ticket
-log, is made from no event, and is never rebuilt."""
+"""The journal: who read the audit log, and the actions of operators. It is no part of the ticket
+log, follows from no event, and is never rebuilt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One thing that somebody did.
+    """One read of the audit log, or one action of an operator.
 
-    - `org_id`: the organisation of who did it; None for platform staff and operators.
-    - `action`: like `audit.searched`, `projection.rebuilt`; past tense, stable.
-    - `details`: what was asked for, as JSON values.
+    - `org_id`: the organisation of the actor; None for platform staff and operators.
+    - `action`: like `audit.searched`, `projection.rebuilt`; in the past tense, stable.
+    - `details`: the parameters of the action, as JSON values.
     - `at`: in UTC with milliseconds.
     """
 
@@ -29,11 +29,11 @@ class Journal(Protocol):
     """Append-only. Every method raises `StoreUnavailable` when the store does not answer."""
 
     def append(self, entries: Sequence[JournalEntry]) -> None:
-        """Keep the entries, durably and in this order. `StoreUnavailable` leaves open whether
-        they were kept."""
+        """Store the entries durably, in this order. After `StoreUnavailable` they may or may not be
+        stored."""
 
     def read(
         self, org_id: str | None, *, beyond: int | None, limit: int
     ) -> Sequence[tuple[int, JournalEntry]]:
-        """(number, entry) newest first, from below number `beyond`, of one organisation or, with
-        None, of all. Numbers grow in the order in which entries were kept."""
+        """At most `limit` (number, entry) below the number `beyond`, newest first; of one
+        organisation, or of all with None. Numbers grow in the order of storing."""

@@ -1,4 +1,4 @@
-"""The one who writes the journal in a process: what arrives at the same time is kept together."""
+"""The writer of the journal in a process: entries that arrive together are stored together."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -8,7 +8,7 @@ from infrastructure.log.group_commit import GroupCommit
 
 
 class JournalWriter:
-    """Nothing is lost in silence: each caller hears when his entry is durable, or why it is not."""
+    """Stores journal entries. Each caller learns when the entry is durable, or why it is not."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -19,11 +19,11 @@ class JournalWriter:
         return self._group.submit(entry)
 
     def append(self, entry: JournalEntry) -> None:
-        """Submit and wait."""
+        """Store the entry, and wait until it is durable."""
         self.submit(entry).result()
 
     def close(self) -> None:
-        """Keep what was submitted, then stop."""
+        """Store the submitted entries, then stop."""
         self._group.close()
 
     def read(

@@ -1,1 +1,1 @@
-"""Tokens, keys and secrets: who is believed, and what is signed with."""
+"""Tokens, keys and secrets: checking callers, and signing heads and exports."""

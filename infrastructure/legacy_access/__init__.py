@@ -1,1 +1,1 @@
-"""What old callers bring: their tokens, their users, and a count of their calls."""
+"""Callers of the old routes: their tokens, their users, and a count of their calls."""

@@ -1,1 +1,1 @@
-"""The ordered log below its ports: codec, group commit, the one writer of a process."""
+"""The ordered log: its contract, the codec, group commit, and the one writer of a process."""

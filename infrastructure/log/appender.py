@@ -21,10 +21,10 @@ class _Append:
 
 
 class Appender:
-    """Appends that arrive together are committed together; one that conflicts fails alone.
+    """Commits appends that arrive together in one batch. An append that conflicts fails alone.
 
-    This is the plain door to a log, for those who decide before they append. Ticket commands go
-    through `infrastructure/writer.py`, which decides and appends in one step.
+    It is for callers that have decided their events already. Ticket commands go through
+    `infrastructure/log/writer.py`, which decides and appends in one step.
     """
 
     def __init__(self, log: OrderedLog, name: str = "appender") -> None:
@@ -35,7 +35,7 @@ class Appender:
     def append(self, events: Sequence[StoredEvent]) -> list[int]:
         """Store all the events or none; returns their positions once they are durable.
 
-        Raises `VersionConflict` when a version exists already or stands twice in `events`.
+        Raises `VersionConflict` when a version exists already, or occurs twice in `events`.
         """
         if not events:
             return []
@@ -57,7 +57,7 @@ class Appender:
             return self._commit(appends)
         except StoreUnavailable:
             raise
-        except Exception as error:  # an event no store can hold must not fail its neighbours
+        except Exception as error:  # an event that no store can hold must not fail the others
             if len(appends) == 1:
                 return [error]
             return [result for append in appends for result in self._settle([append])]
@@ -80,13 +80,13 @@ class Appender:
             except HeadMoved:
                 self._head = None
             except Exception:
-                self._head = None  # whether it was stored is unknown: ask the log next time
+                self._head = None  # it may or may not be stored: ask the log next time
                 raise
         return _positions(appends, refused, after)
 
 
 def _conflicting(appends: Sequence[_Append], taken: set[tuple[Any, int]]) -> set[int]:
-    """Which appends hold a version that is taken, by the log or by an append before them."""
+    """The indexes of appends with a version that exists in the log or in an append before them."""
     refused: set[int] = set()
     places = set(taken)
     for index, append in enumerate(appends):

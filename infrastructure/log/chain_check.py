@@ -1,4 +1,4 @@
-"""Computing the hash chain again, from what is stored."""
+"""Computing the hash chain again, from the stored events."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, Protocol
@@ -6,27 +6,29 @@ from typing import Final, Protocol
 from domain.errors import ChainBroken
 from domain.log.chain import EMPTY, START, Head, Link, is_number, next_hash
 
-_TOLD: Final = 5_000
+_TELL_EVERY: Final = 5_000
+"""Positions between two reports of the progress."""
 
 
 class ChainedLog(Protocol):
-    """What of a log is needed to check its chain."""
+    """The part of a log that a check of its chain needs."""
 
     def ending(self) -> Head:
         """The position of the last event, with its hash."""
 
     def scan(self) -> Iterator[Link]:
-        """Everything that is stored, as it is stored."""
+        """Every stored event, exactly as it is stored."""
 
 
 def check_chain(
     log: ChainedLog, signed: Collection[Head], tell: Callable[[int, int], None]
 ) -> Head:
-    """The head that all stored events add up to, wherever the store says that they end. `signed`
-    are heads kept elsewhere that must lie on the chain; `tell` hears the position reached and the
-    last one.
+    """Compute the chain over all stored events, and return its head.
 
-    Raises `ChainBroken` at the first position where something is wrong. No event is decoded.
+    - `signed`: heads that were kept elsewhere. They must lie on the chain.
+    - `tell`: called with the position reached and the last position.
+
+    Raises `ChainBroken` at the first wrong position. No event is decoded.
     """
     end = log.ending().position
     head = EMPTY
@@ -38,7 +40,7 @@ def check_chain(
         head = _follow(head, link)
         if head.position in heads:
             _compare(head, heads)
-        if head.position % _TOLD == 0:
+        if head.position % _TELL_EVERY == 0:
             tell(head.position, max(head.position, end))
     if head.position < end:
         raise ChainBroken(head.position + 1, f"nothing from here on, but the log went to {end}.")
@@ -56,7 +58,7 @@ def _follow(head: Head, link: Link) -> Head:
     if not is_number(link.position) or link.position != position:
         raise ChainBroken(position, f"here should be an event; there is one of {link.position!r}.")
     _, who, version, topic, state, _ = link
-    # the type too: an id that only looks the same is not found any more
+    # the types too: a query does not find an id of another type
     if type(who) is not str or type(topic) is not str or type(state) is not bytes:
         raise ChainBroken(position, "the event is no event any more.")
     if not is_number(version):

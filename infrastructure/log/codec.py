@@ -29,13 +29,13 @@ SHAPES: Final[dict[str, int]] = {}
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
-"""(topic, shape) to the function that turns that shape's data into the next shape's."""
+"""The function that turns the data of a (topic, shape) into the data of the next shape."""
 
 E = TypeVar("E")
 
 
 class _Envelope(TypedDict, Generic[E]):
-    """What is stored of an event."""
+    """The stored form of an event."""
 
     recorded_at: datetime
     data: E
@@ -54,12 +54,12 @@ _EVENTS: Final[dict[str, TypeAdapter[Event]]] = {
 
 
 def encode_event(event: Event) -> bytes:
-    """What is stored of an event whatever its place in the log."""
+    """The stored form of an event, without its time in the log."""
     return _EVENTS[event.TOPIC].dump_json(event)
 
 
 def encode(recorded: Recorded, event: bytes | None = None) -> StoredEvent:
-    """`event` is what `encode_event` makes of the event, where that is known already."""
+    """The stored event. `event` is the result of `encode_event`, if the caller has it already."""
     topic = recorded.event.TOPIC
     data = event or encode_event(recorded.event)
     shape = b',"shape":%d' % SHAPES[topic] if topic in SHAPES else b""
@@ -94,7 +94,7 @@ def decode(stored: Chained) -> Recorded:
 
 
 def _read(stored: Chained) -> _Envelope[Event] | None:
-    """In one pass, as almost every event can be; None where there is more to it."""
+    """Decode in one pass, as is possible for almost every event; else None."""
     try:
         read = _ENVELOPES[stored.topic].validate_json(stored.state, extra="forbid")
     except ValidationError:
@@ -103,7 +103,8 @@ def _read(stored: Chained) -> _Envelope[Event] | None:
 
 
 def _read_again(stored: Chained) -> _Envelope[Event]:
-    """Step by step, from an older shape to the current one. Raises what is wrong."""
+    """Decode step by step, from an older shape to the current one. Raises the error of the step
+    that fails."""
     envelope = from_json(stored.state)
     data, shape = envelope["data"], envelope.get("shape", 1)
     current = SHAPES.get(stored.topic, 1)
@@ -116,7 +117,7 @@ def _read_again(stored: Chained) -> _Envelope[Event]:
 
 
 def _without_data(error: Exception) -> str:
-    """What is wrong, without quoting what is stored: messages go where the data may not."""
+    """The error in words, without the stored data: people see messages who may not see the data."""
     if isinstance(error, ValidationError):
         faults = error.errors(include_input=False, include_url=False, include_context=False)
         places = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults[:3]]
@@ -125,7 +126,7 @@ def _without_data(error: Exception) -> str:
 
 
 def _without_input(error: Exception) -> Exception | None:
-    """The cause to show in a traceback; pydantic's errors quote what they were given."""
+    """The cause for a traceback; None for pydantic's errors, which quote their input."""
     return None if isinstance(error, ValidationError) else error
 
 

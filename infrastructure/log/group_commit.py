@@ -1,4 +1,4 @@
-"""Group commit: one batch in flight, whatever arrives meanwhile forms the next."""
+"""Group commit: while one batch is being committed, the items that arrive form the next."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -13,17 +13,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BATCH: Final = 500
-"""Most items in one batch, unless told otherwise."""
+"""Most items in one batch, by default."""
 
 BACKLOG: Final = 20_000
-"""Most items waiting; beyond it `submit` raises `Overloaded`."""
+"""Most items that may wait; with more, `submit` raises `Overloaded`."""
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Hands items to `settle` in arrival order, a batch at a time, on a thread of its own.
+    """Passes items to `settle` in arrival order, a batch at a time, on a thread of its own.
 
-    `settle` gives one result or exception per item. If it raises, every item of that batch gets
-    the exception and the next batch goes on.
+    `settle` returns one result or exception for each item. If it raises, every item of the batch
+    gets that exception, and the next batch goes on.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class GroupCommit(Generic[Item, Result]):
         self._thread.start()
 
     def hand_in(self, item: Item, tell: Callable[[Result | Exception], object]) -> None:
-        """`tell` gets the item's result or exception, on the group's thread. It must be quick,
-        and what it raises is lost: its caller is not there any more."""
+        """Queue an item. `tell` is called with its result or exception, on the group's thread. It
+        must be quick, and its own exceptions are ignored."""
         self.hand_in_all((item,), tell)
 
     def hand_in_all(
         self, items: Sequence[Item], tell: Callable[[Result | Exception], object]
     ) -> None:
-        """Several at once, nobody else's between them; `tell` hears of each, in their order."""
+        """Queue several items, with no others between them; `tell` is called for each, in order."""
         with self._lock:
             if self._closed:
                 raise StoreUnavailable("The service is shutting down; nothing was stored.")
@@ -98,8 +98,8 @@ class GroupCommit(Generic[Item, Result]):
                 last = self._turn_away() or last
 
     def _turn_away(self) -> bool:
-        """Tell everybody who waits that the store does not answer: else each batch would find out
-        anew, and the last of them hear of it after minutes. Whether the end was among them."""
+        """Fail every waiting item, as the store does not answer: otherwise each batch would wait
+        for the store again, and the last caller for minutes. True if the queue was closed."""
         last = False
         with suppress(Empty):
             while True:
@@ -112,12 +112,12 @@ class GroupCommit(Generic[Item, Result]):
         return last
 
     def _answer(self, batch: list[tuple[Item, Callable[[Result | Exception], object]]]) -> bool:
-        """Whether the store answered."""
+        """Settle a batch; False if the store did not answer."""
         results: Sequence[Result | Exception]
         answered = True
         try:
             results = self._settle([item for item, _ in batch])
-        except Exception as error:  # the thread must outlive any batch; each caller hears of it
+        except Exception as error:  # the thread must outlive any batch; each caller gets the error
             results = [error] * len(batch)
             answered = not isinstance(error, StoreUnavailable)
         for (_, tell), result in zip(batch, results, strict=True):

@@ -1,7 +1,7 @@
-"""The contract both stores keep: a totally ordered, durable log of stored events.
+"""The contract of both stores: a totally ordered, durable log of stored events.
 
-It speaks `eventsourcing`'s own record types, so that a store is usable by that library too.
-`tests/stores/test_ordered_log.py` is the contract as tests, run against every store.
+It uses the record types of `eventsourcing`, so that this library can use a store too. The tests of
+the contract, `tests/stores/test_ordered_log.py`, run against every store.
 """
 
 from collections import Counter
@@ -17,14 +17,14 @@ from domain.log.chain import Head, Link, next_hash
 
 @dataclass(frozen=True)
 class Chained(Notification):
-    """A stored event in its place in the log, with its hash in the chain (`domain/chain.py`)."""
+    """A stored event with its position, and its hash in the chain (`domain/log/chain.py`)."""
 
     hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """The recorded answer of one idempotency key."""
+    """The stored answer of one idempotency key."""
 
     key: str
     body: bytes
@@ -43,14 +43,14 @@ class KeyTaken(HeadMoved):
 
 
 class OrderedLog(Protocol):
-    """A log whose positions 1, 2, 3 … are handed out and become visible in commit order.
+    """A log whose positions 1, 2, 3 … are given out and become visible in commit order.
 
-    Reads see only what cannot be lost any more. Every method raises `StoreUnavailable` when the
-    store does not answer in time, and may be called from any thread.
+    Reads see only events that are stored durably. Every method may be called from any thread, and
+    raises `StoreUnavailable` when the store does not answer in time.
     """
 
     def head(self) -> int:
-        """Position of the last event; 0 when there is none. Never given out twice."""
+        """The position of the last event; 0 when there is none. It is never given out twice."""
 
     def ending(self) -> Head:
         """The position of the last event, with its hash."""
@@ -58,15 +58,17 @@ class OrderedLog(Protocol):
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Sequence[str] = ()
     ) -> Sequence[Chained]:
-        """At most `limit` events with `after < position <= upto`, of these topics, in order."""
+        """At most `limit` events with `after < position <= upto`, in order; of all topics, or of
+        those in `topics`."""
 
     def at(self, positions: Collection[int]) -> Sequence[Chained]:
-        """The events at these positions, in order; those that are not there are left out."""
+        """The events at these positions, in order. Positions without an event are left out."""
 
     def scan(self) -> Iterator[Link]:
-        """Everything that is stored, as it is stored and in order of position: also what stands
-        twice, in a wrong place, beyond the end, or makes no sense. Raises `ChainBroken` where the
-        store's own bookkeeping contradicts it. At least up to the end at the time of the call."""
+        """Every stored event exactly as it is stored, in order of position, at least up to the head
+        at the time of the call. This includes events that occur twice, in a wrong place or beyond
+        the head, or that make no sense. Raises `ChainBroken` where the store's own records
+        contradict them."""
 
     def streams(self, originator_ids: Collection[Any]) -> Sequence[Chained]:
         """Every event of these streams, by position."""
@@ -77,13 +79,13 @@ class OrderedLog(Protocol):
     def commit(
         self, after: int, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer] = ()
     ) -> Sequence[bytes]:
-        """Append events at positions `after + 1 …` and keep the answers: all or nothing, durably.
+        """Append events at positions `after + 1 …` and store the answers: durably, all or nothing.
         Returns the events' hashes, each chained onto that of the event before it.
 
-        Raises `HeadMoved` when the log does not end at `after`, `StreamTaken` when a version
-        exists already (or stands twice in `events`), `KeyTaken` when a key has its answer (or
-        stands twice in `answers`); when several apply, any of them.
-        `StoreUnavailable` leaves open whether the commit happened.
+        Raises `HeadMoved` when the log does not end at `after`, `StreamTaken` when a version exists
+        already (or occurs twice in `events`), `KeyTaken` when a key has an answer already (or
+        occurs twice in `answers`); any of them when several apply. After `StoreUnavailable` the
+        commit may or may not be stored.
         """
 
 
@@ -106,7 +108,7 @@ def chained(previous: Head, events: Sequence[StoredEvent]) -> list[bytes]:
 
 
 def check_batch(events: Sequence[StoredEvent], answers: Sequence[StoredAnswer]) -> None:
-    """Refuse a batch that is at odds with itself, as `OrderedLog.commit` promises."""
+    """Refuse a batch with a version or a key twice, as `OrderedLog.commit` promises."""
     places = Counter((event.originator_id, event.originator_version) for event in events)
     if len(places) < len(events):
         raise StreamTaken([place for place, times in places.items() if times > 1])

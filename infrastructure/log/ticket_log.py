@@ -14,20 +14,22 @@ from infrastructure.log import codec
 from infrastructure.log.ordered_log import Chained, OrderedLog
 
 TAIL: Final = 10_000
-"""How many of the newest events are kept decoded in memory, for the projections of this process."""
+"""Newest events that are kept decoded in memory, for the projections of this process."""
 
 
 class TicketLog:
-    """Encodes, decodes, and remembers the events this process committed last.
+    """Encodes and decodes events, and keeps the last ones that this process committed.
 
-    A projection in the same process follows the log closely; what it wants next is almost always
-    what was just committed, so it is handed over without a query.
+    A projection in the same process follows the log closely: it almost always asks for the events
+    that were just committed, and gets them without a query.
     """
 
     def __init__(self, store: OrderedLog, tail: int = TAIL) -> None:
         self._store = store
         self._tail: deque[Recorded] = deque(maxlen=tail)
-        self._prepared: dict[int, tuple[Event, bytes]] = {}  # by identity: hashing takes as long
+        self._prepared: dict[
+            int, tuple[Event, bytes]
+        ] = {}  # by identity: to hash an event takes as long as to encode it
         self._lock = Lock()
 
     def head(self) -> int:
@@ -38,11 +40,11 @@ class TicketLog:
         return self._store.ending()
 
     def at(self, positions: Collection[int]) -> Mapping[int, Chained]:
-        """The events at these positions, as they are stored; those not there are left out."""
+        """The stored events at these positions. Positions without an event are left out."""
         return {stored.id: stored for stored in self._store.at(positions)}
 
-    def stretch(self, after: int, upto: int) -> Mapping[int, Chained]:
-        """The events in `after < position <= upto`, as they are stored."""
+    def between(self, after: int, upto: int) -> Mapping[int, Chained]:
+        """The stored events with `after < position <= upto`, by position."""
         return {stored.id: stored for stored in self._store.read(after, upto - after, upto=upto)}
 
     def scan(self) -> Iterator[Link]:
@@ -64,7 +66,7 @@ class TicketLog:
         return events
 
     def read_topics(self, after: int, limit: int, topics: Sequence[str]) -> Sequence[Recorded]:
-        """Up to `limit` events of these topics that follow position `after`, in order. Raises
+        """At most `limit` events of these topics after position `after`, in order. Raises
         `EventUnreadable`."""
         return [codec.decode(stored) for stored in self._store.read(after, limit, topics=topics)]
 
@@ -74,7 +76,7 @@ class TicketLog:
         upto = after
         for stored in self._store.read(after, limit):
             upto = stored.id
-            if partition.holds(str(stored.originator_id)):  # before decoding, which is what costs
+            if partition.holds(str(stored.originator_id)):  # before decoding, as that is slow
                 try:
                     events.append(codec.decode(stored))
                 except EventUnreadable as error:
@@ -109,12 +111,12 @@ class TicketLog:
         return {key: codec.decode_answer(key, body) for key, body in stored.items()}
 
     def prepare(self, events: Iterable[tuple[Event, bytes]]) -> None:
-        """Keep what `codec.encode_event` makes of these very objects until they are forgotten:
-        whoever commits them need not do it then."""
+        """Keep the encoded form of these very event objects, so that their commit need not encode
+        them. `forget` frees them."""
         self._prepared.update((id(event), (event, encoded)) for event, encoded in events)
 
     def forget(self, events: Iterable[Event]) -> None:
-        """They are committed, or will not be."""
+        """Free the encoded forms of these events: they are committed, or never will be."""
         for event in events:
             self._prepared.pop(id(event), None)
 
@@ -146,7 +148,7 @@ class TicketLog:
 
 
 def _hashed(recorded: Recorded, stored: bytes) -> Recorded:
-    return Recorded(  # not `replace`, which takes twice as long: this is done for every event
+    return Recorded(  # not `replace`, which takes twice as long, and every event passes here
         recorded.position,
         recorded.ticket_id,
         recorded.version,

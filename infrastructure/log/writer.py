@@ -1,4 +1,4 @@
-"""The one writer of a process: it decides commands in turn and commits them together."""
+"""The writer of a process: it decides commands in turn and commits them in batches."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -18,22 +18,25 @@ from domain.ticket.stream import UNBEGUN, Stream, stream_of
 from infrastructure.log.group_commit import BATCH, GroupCommit
 
 REMEMBERED: Final = 50_000
-"""Most tickets whose state is kept in memory between batches, unless told otherwise."""
+"""Most tickets whose state is kept in memory between batches, by default."""
 
 _CATCH_UP: Final = 1_000
+"""Events of other processes up to which the states in memory are brought up to date; with more,
+they are dropped and read again."""
+
 _IMPORTS: Final = (ImportTicket, QuarantineRecord)
 
 
 class Writer:
     """Decides submissions in arrival order, each on the state that the one before it left.
 
-    It owns the positions it commits: a commit succeeds only if nobody else appended since the
-    writer last looked, so states kept in memory are exact whenever a commit succeeds; a batch
-    that appends nothing asks the log whether that is so. When somebody else did append, it reads
-    their events and decides the batch again. A refused submission never disturbs its neighbours.
+    A commit succeeds only if no other process has appended meanwhile, so the states in memory are
+    exact whenever a commit succeeds. A batch without events asks the log for its head instead. When
+    another process did append, the writer reads those events and decides the batch again. A refused
+    submission does not affect the others.
 
-    `committed` is called with each batch's events once they are durable. It must not raise.
-    At most `batch` submissions are committed together.
+    - `committed`: called with each batch's events once they are durable. It must not raise.
+    - `batch`: most submissions in one commit.
     """
 
     def __init__(
@@ -59,21 +62,22 @@ class Writer:
     def hand_in(
         self, submission: Submission, tell: Callable[[Outcome | Exception], object]
     ) -> None:
-        """`tell` gets the outcome or the exception, on the writer's thread; it must be quick."""
+        """Queue a submission. `tell` is called with its outcome or exception, on the writer's
+        thread; it must be quick."""
         self._group.hand_in(submission, tell)
 
     def hand_in_all(
         self, submissions: Sequence[Submission], tell: Callable[[Outcome | Exception], object]
     ) -> None:
-        """Like `hand_in`, for many at once; `tell` hears of them in their order."""
+        """Like `hand_in`, for many submissions; `tell` is called for each, in order."""
         self._group.hand_in_all(submissions, tell)
 
     def submit(self, submission: Submission) -> Future[Outcome]:
-        """The future outcome, or its `Refusal`, `KeyReused`, `StoreUnavailable`."""
+        """A future of the outcome. It fails with `Refusal`, `KeyReused` or `StoreUnavailable`."""
         return self._group.submit(submission)
 
     def execute(self, *commands: Command, key: Key | None = None) -> Outcome:
-        """Submit and wait."""
+        """Submit the commands together, and wait for the outcome."""
         return self.submit(Submission(commands, key)).result()
 
     def close(self) -> None:
@@ -85,7 +89,7 @@ class Writer:
             return self._commit(submissions)
         except StoreUnavailable:
             raise
-        except Exception as error:  # a ticket that cannot be read, or an event no store can hold
+        except Exception as error:  # a ticket cannot be read, or no store can hold an event
             if len(submissions) == 1:
                 return [error]
             return [result for submission in submissions for result in self._settle([submission])]
@@ -101,7 +105,7 @@ class Writer:
                 continue
             try:
                 if not batch.events and self._log.head() != batch.after:
-                    raise HeadMoved("what was refused may be right by now")
+                    raise HeadMoved("a refused command may be right by now")
                 if batch.events or batch.answers:
                     self._log.commit(batch.after, batch.events, batch.answers)
             except HeadMoved:
@@ -111,9 +115,10 @@ class Writer:
             return batch.results
 
     def _decide(self, submissions: Sequence[Submission], presuming: bool) -> Batch:
-        """When `presuming`, a ticket to be created is taken not to exist, without asking: the log
-        refuses its first event if it does, and then it is loaded. So is one to be imported, if
-        the last ones that were asked for did not: a migration imports many, mostly new ones."""
+        """Decide the submissions. If `presuming`, assume that a ticket to be created does not
+        exist: the log refuses its first event if it does, and then it is loaded. The same for a
+        ticket to be imported, if the last ones that were loaded did not exist: a migration imports
+        many tickets, mostly new ones."""
         assert self._head is not None
         commands = [command for submission in submissions for command in submission.commands]
         wanted = {command.ticket_id for command in commands}
@@ -144,8 +149,8 @@ class Writer:
         return batch
 
     def _load(self, wanted: set[str], presumed: set[str]) -> dict[str, Stream]:
-        """The states the batch starts from, read from the log unless known or presumed new."""
-        # not `wanted - self._states.keys()`: that walks all the states, for every batch
+        """The states before the batch, read from the log unless they are known or presumed new."""
+        # not `wanted - self._states.keys()`: that visits all states, for every batch
         unknown = {ticket_id for ticket_id in wanted - presumed if ticket_id not in self._states}
         states = {ticket_id: self._states.get(ticket_id, UNBEGUN) for ticket_id in wanted}
         histories = self._log.histories(unknown)
@@ -153,7 +158,7 @@ class Writer:
         return states
 
     def _answered(self, submissions: Sequence[Submission]) -> dict[str, Answered]:
-        """What earlier submissions with the batch's keys were told."""
+        """The answers to earlier submissions with the keys of the batch."""
         answers = self._log.answers({s.key.value for s in submissions if s.key})
         ticket_ids = [answer.ticket_id for answer in answers.values() if not answer.refusal]
         histories = self._log.histories(set(ticket_ids))
@@ -181,13 +186,16 @@ class Writer:
     def _find_head(self) -> None:
         self._head = self._log.head()
         if self._head:
-            with suppress(EventUnreadable, IndexError):  # only its time was wanted; or it is gone
+            with suppress(
+                EventUnreadable, IndexError
+            ):  # only its time is needed; the event may be unreadable or gone
                 self._last_recorded = self._log.read(self._head - 1, 1)[0].recorded_at
 
     def _rebase(self) -> None:
-        """Take in what others appended, or a commit of ours whose acknowledgement got lost."""
+        """Read the events that other processes appended, or that we did without an
+        acknowledgement."""
         assert self._head is not None
-        end = self._log.head()  # before reading: all up to there can be read by now
+        end = self._log.head()  # before reading, so that all events up to it are visible
         try:
             foreign = self._log.read(self._head, _CATCH_UP)
         except EventUnreadable as error:

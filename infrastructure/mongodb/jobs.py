@@ -1,4 +1,4 @@
-"""The records of operations on MongoDB: a document each, its fields those of `Operation`."""
+"""The records of jobs on MongoDB: a document each, with the fields of `Job`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,20 +10,20 @@ from infrastructure.mongodb.client import Document, answering
 
 
 class MongoDBJobs:
-    """`Operations` in the collection `operations`."""
+    """`Jobs` in the collection `operations`."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._operations = database["operations"]
 
-    def keep(self, operation: Job) -> None:
-        document = asdict(operation)
+    def keep(self, job: Job) -> None:
+        document = asdict(job)
         document["_id"] = document.pop("id")
         with answering():
-            self._operations.replace_one({"_id": operation.id}, document, upsert=True)
+            self._operations.replace_one({"_id": job.id}, document, upsert=True)
 
-    def find(self, operation_id: str) -> Job | None:
+    def find(self, job_id: str) -> Job | None:
         with answering():
-            document = self._operations.find_one({"_id": operation_id})
+            document = self._operations.find_one({"_id": job_id})
         return _job(document) if document else None
 
     def latest(self, before: str | None, limit: int) -> Sequence[Job]:

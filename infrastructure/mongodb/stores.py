@@ -34,7 +34,7 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
             tickets=MongoDBVersions(opened, TICKETS.name, MongoDBTickets, MONGOOSE_SHAPE),
             audit=MongoDBVersions(opened, AUDIT.name, MongoDBAudit),
             journal=MongoDBJournal(opened),
-            operations=MongoDBJobs(opened),
+            jobs=MongoDBJobs(opened),
             leases=MongoDBLeases(opened),
             watcher=MongoDBWatcher(opened),
             legacy_usage=MongoDBLegacyUsage(opened),

@@ -1,4 +1,4 @@
-"""The records of operations on SQLite: a row each."""
+"""The records of jobs on SQLite: a row each."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,23 +16,21 @@ _TIMES: Final = ("started_at", "finished_at")
 
 
 class SQLiteJobs:
-    """`Operations` in the table `operations`."""
+    """`Jobs` in the table `operations`."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database
         database.create(_TABLES)
 
-    def keep(self, operation: Job) -> None:
-        body = dumps(asdict(operation), default=datetime.isoformat, ensure_ascii=False)
+    def keep(self, job: Job) -> None:
+        body = dumps(asdict(job), default=datetime.isoformat, ensure_ascii=False)
         with self._database.writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO operations VALUES (?, ?)", (operation.id, body)
-            )
+            connection.execute("INSERT OR REPLACE INTO operations VALUES (?, ?)", (job.id, body))
 
-    def find(self, operation_id: str) -> Job | None:
+    def find(self, job_id: str) -> Job | None:
         query = "SELECT body FROM operations WHERE id = ?"
         with self._database.reading() as connection:
-            row = connection.execute(query, (operation_id,)).fetchone()
+            row = connection.execute(query, (job_id,)).fetchone()
         return _job(row[0]) if row else None
 
     def latest(self, before: str | None, limit: int) -> Sequence[Job]:

@@ -31,7 +31,7 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
             tickets=SQLiteVersions(database, TICKETS.name, SQLiteTickets),
             audit=SQLiteVersions(database, AUDIT.name, SQLiteAudit),
             journal=SQLiteJournal(database),
-            operations=SQLiteJobs(database),
+            jobs=SQLiteJobs(database),
             leases=SQLiteLeases(database),
             watcher=SQLiteWatcher(database),
             legacy_usage=SQLiteLegacyUsage(database),

@@ -123,7 +123,7 @@ def test_an_export_holds_every_entry_and_is_what_was_signed(
     shown = [style.fields(line + b"\n") for line in lines]
     assert [one["hash"] for one in shown] == [entry.hash for entry in everything]
     assert [one["event"].encode() for one in shown] == [
-        stored.state for stored in service.log.stretch(0, checked.entries).values()
+        stored.state for stored in service.log.between(0, checked.entries).values()
     ]
     if style.name == "ndjson":
         for one, entry in zip(shown, everything, strict=True):

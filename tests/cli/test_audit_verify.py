@@ -136,7 +136,7 @@ def test_events_are_found_by_their_positions_alone(service: Service) -> None:
     assert list(service.log.at(asked)) == [1, 2, 17, 18, 19, 39, 40]
     assert service.log.at(asked) == {
         position: stored
-        for position, stored in service.log.stretch(0, 40).items()
+        for position, stored in service.log.between(0, 40).items()
         if position in asked
     }
     assert service.log.at([]) == {}
