@@ -6,25 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+from api.use_cases.journaling import Actor, journal_entry
 from api.use_cases.service import Service
-from domain.origin import milliseconds
-from infrastructure.journal.entries import JournalEntry
 
 
 def record(service: Service, action: str, details: Mapping[str, Any]) -> None:
     """Keep in the journal that who runs this command did `action`; details that are None are left
     out. Returns once it is durable; raises `StoreUnavailable` where it cannot be kept."""
-    told = {name: value for name, value in details.items() if value is not None}
-    service.journal.append(
-        JournalEntry(
-            at=milliseconds(service.clock()),
-            actor=os_user(),
-            org_id=None,
-            action=action,
-            details=told,
-            correlation_id=f"cli-{uuid4().hex}",
-        )
-    )
+    present = {name: value for name, value in details.items() if value is not None}
+    actor = Actor(os_user(), org_id=None, correlation_id=f"cli-{uuid4().hex}")
+    service.journal.append(journal_entry(service, actor, action, present))
 
 
 def os_user() -> str:

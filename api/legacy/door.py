@@ -148,7 +148,7 @@ class LegacyTickets:
         has it in."""
         accesses = call.user.systems.values()
         ids = {access.ticket_id for access in accesses if access.ticket_id}
-        latest = (await freshness.live_version(self._service, "tickets")).view.latest
+        latest = (await freshness.live_version(self._service.tickets)).view.latest
         held: Mapping[str, Ticket] = await self._in_thread(lambda: latest(ids))
         for access in accesses:
             ticket = held.get(access.ticket_id or "")
@@ -200,7 +200,7 @@ class LegacyTickets:
         return outcome.ticket
 
     async def _shown(self, outcome: Outcome) -> None:
-        live = await freshness.live_version(self._service, "tickets")
+        live = await freshness.live_version(self._service.tickets)
         await freshness.reached(live.progress, outcome.position, "The view of tickets")
         found = await self._in_thread(lambda: self._service.tickets.view.get(outcome.ticket_id))
         if found is None or found.position < outcome.position:  # parked

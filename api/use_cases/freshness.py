@@ -4,75 +4,66 @@ show is never older."""
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from anyio import to_thread
-from fastapi import Header
 
-from api.http.request.callers import Call
 from api.use_cases.parked import blocking_parked
 from api.use_cases.service import Service
-from api.wire.moments import LARGEST
 from domain.errors import ProjectionBehind
 from projections.running.progress import Progress
 from projections.running.projection import View
-from projections.versions.followed import Followed
+from projections.versions.followed import Followed, LiveProjection
 
 WAIT_SECONDS: Final = 5.0
-"""How long a read waits for its view to reach `Min-Event-Position`."""
+"""How long a read waits for its view to reach a position."""
 
 _TITLES: Final = {"tickets": "The view of tickets", "audit": "The audit log"}
 
-MinEventPosition = Annotated[
-    int | None,
-    Header(
-        alias="Min-Event-Position",
-        ge=0,
-        le=LARGEST,
-        description="Wait until the view shows this position of the log, or answer 503",
-    ),
-]
-
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
+V = TypeVar("V", bound=View[Any])
 
 
 async def read(
-    call: Call,
-    name: str,
+    service: Service,
+    projection: LiveProjection[V],
     position: int | None,
-    find: Callable[[Any], Found],
+    find: Callable[[V], Answer],
     *,
+    org_id: str | None,
     ticket_id: str | None = None,
-    shows: Callable[[Found], int] | None = None,
-) -> Found:
-    """What `find` finds in the live version of the view `name`, which it is handed, once that
-    shows everything up to `position`.
+    shows: Callable[[Answer], int] | None = None,
+) -> Answer:
+    """The answer that `find` gives from the projection's live view, once that shows everything up
+    to `position`; None for as far as it is.
 
-    `ticket_id` says that it is about one ticket alone. `shows` tells the position that an answer
-    is known to show by itself: one that reaches `position` needs no further proof. Raises
-    `ProjectionBehind`, also where a ticket of the caller's is parked.
+    `org_id` and `ticket_id` say whose tickets the answer is about, and that it is about one alone.
+    `shows` gives the position that an answer shows by itself: one that reaches `position` needs no
+    further proof. Raises `ProjectionBehind`, also where one of those tickets is parked.
     """
-    followed = await live_version(call.service, name)
-    view = followed.view
+    live = await live_version(projection)
+    view = live.view
     if position is None:
         return await to_thread.run_sync(find, view)
-    await reached(followed.progress, position, _TITLES[name])
-    asked = position
+    await reached(live.progress, position, _TITLES[projection.projection.name])
 
-    def proven() -> Found:
+    def proven() -> Answer:
         if shows is not None:
-            found = find(view)
-            if shows(found) >= asked:
-                return found
-        _refuse_if_parked(call, view, asked, ticket_id)
+            answer = find(view)
+            if shows(answer) >= position:
+                return answer
+        if parked := blocking_parked(service, view, position, org_id, ticket_id):
+            raise ProjectionBehind(
+                f"Ticket {parked.ticket_id} is parked at position {parked.position}: what happened "
+                "to it since is stored, and shows once an operator has looked at /v1/projections."
+            )
         return find(view)
 
     return await to_thread.run_sync(proven)
 
 
-async def live_version(service: Service, name: str) -> Followed[Any]:
+async def live_version(projection: LiveProjection[V]) -> Followed[V]:
     """The live version; in a thread if that must be asked of the store."""
-    projection = service.projections[name]
     known = projection.known
     return known if known is not None else await to_thread.run_sync(lambda: projection.live_version)
 
@@ -101,16 +92,8 @@ async def reached(progress: Progress, position: int, title: str) -> None:
         cancel()
 
 
-def _behind(title: str, stands: int, position: int) -> ProjectionBehind:
+def _behind(title: str, reached: int, position: int) -> ProjectionBehind:
     return ProjectionBehind(
-        f"{title} stands at position {stands}, not yet at {position}. "
+        f"{title} stands at position {reached}, not yet at {position}. "
         "Try again in a moment; if it stays behind, see /v1/projections."
     )
-
-
-def _refuse_if_parked(call: Call, view: View[Any], position: int, ticket_id: str | None) -> None:
-    if parked := blocking_parked(call.service, view, position, call.caller.org_id, ticket_id):
-        raise ProjectionBehind(
-            f"Ticket {parked.ticket_id} is parked at position {parked.position}: what happened to "
-            "it since is stored, and shows once an operator has looked at /v1/projections."
-        )

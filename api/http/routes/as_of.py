@@ -13,14 +13,15 @@ from api.http.errors.problems import Problem
 from api.http.request import paging
 from api.http.request.callers import Call
 from api.http.request.moments import Moment
-from api.use_cases import freshness
-from api.use_cases.journaling import journaled
+from api.http.request.reading import journaled, read
+from api.use_cases.positions import position_at
 from api.wire.fields import ID_PATTERN, iso
 from api.wire.moments import LARGEST, POSITION, no_position
 from api.wire.tickets import ticket_then_json
 from domain.errors import EventUnreadable, Fault
 from domain.ticket.events import Recorded
 from domain.ticket.state import fold
+from infrastructure.stores import AuditView
 from projections.audit.as_of import ThenPage, ticket_at
 from projections.tickets.search import TicketFilter
 
@@ -29,6 +30,9 @@ AtPosition = Annotated[
     int | None, Query(alias="position", ge=0, le=LARGEST, description="As it was there in the log")
 ]
 AtVersion = Annotated[int | None, Query(ge=1, le=LARGEST, description="As it was at this version")]
+
+Histories = Mapping[str, Sequence[Recorded | EventUnreadable]]
+"""What the log holds of each ticket, by its id."""
 
 _PLACE: Final = f"{POSITION}-{ID_PATTERN.strip('^$')}"
 
@@ -52,28 +56,28 @@ async def ticket_then(
     def find() -> dict[str, Any] | None:
         if position is not None:
             refuse_beyond(call.service.log.head(), position, "position")
-        told = call.service.log.fragments([ticket_id]).get(ticket_id, ())
+        history = call.service.log.fragments([ticket_id]).get(ticket_id, ())
         until = [
-            journaled
-            for journaled in _readable(call, told, at=at, position=position, version=version)
-            if (at is None or journaled.recorded_at <= at)
-            and (position is None or journaled.position <= position)
-            and (version is None or journaled.version <= version)
+            event
+            for event in _readable(call, history, at=at, position=position, version=version)
+            if (at is None or event.recorded_at <= at)
+            and (position is None or event.position <= position)
+            and (version is None or event.version <= version)
         ]
-        ticket = fold(until) if version is None or len(told) >= version else None
+        ticket = fold(until) if version is None or len(history) >= version else None
         if ticket is None or call.caller.org_id not in (None, ticket.org_id):
             return None
         return ticket_then_json(ticket)
 
-    found = await journaled(call, "ticket.asked_as_of", to_thread.run_sync(find))
-    if found is None:
+    ticket = await journaled(call, "ticket.asked_as_of", lambda: to_thread.run_sync(find))
+    if ticket is None:
         raise Problem("ticket-not-found", f"There was no ticket {ticket_id} then.")
-    return paging.answer(found, {})
+    return paging.answer(ticket, {})
 
 
 def _readable(
     call: Call,
-    told: Sequence[Recorded | EventUnreadable],
+    history: Sequence[Recorded | EventUnreadable],
     *,
     at: datetime | None,
     position: int | None,
@@ -81,18 +85,18 @@ def _readable(
 ) -> Sequence[Recorded]:
     """The events of a ticket, without those that cannot be read. Raises `EventUnreadable` when
     one of these happened until then, unless the audit log passes over it."""
-    damaged = [one for one in told if isinstance(one, EventUnreadable)]
+    damaged = [event for event in history if isinstance(event, EventUnreadable)]
     if damaged:
-        passed = call.service.audit.versions.skipped()
+        skipped = call.service.audit.versions.skipped()
         upto = position
         if at is not None:
             upto = call.service.audit.view.position_at(at)
-        if version is not None and version <= len(told):
-            upto = told[version - 1].position
-        for one in damaged:
-            if one.position not in passed and (upto is None or one.position <= upto):
-                raise one
-    return [one for one in told if isinstance(one, Recorded)]
+        if version is not None and version <= len(history):
+            upto = history[version - 1].position
+        for error in damaged:
+            if error.position not in skipped and (upto is None or error.position <= upto):
+                raise error
+    return [event for event in history if isinstance(event, Recorded)]
 
 
 async def tickets_then(
@@ -114,13 +118,14 @@ async def tickets_then(
         text, _, beyond = place.partition("-")
         reached = int(text)
 
-    def find(view: Any) -> tuple[ThenPage, Mapping[str, Sequence[Recorded | EventUnreadable]]]:
-        page: ThenPage = view.tickets_at(reached, where, beyond=beyond, limit=limit)
+    def find(view: AuditView) -> tuple[ThenPage, Histories]:
+        page = view.tickets_at(reached, where, beyond=beyond, limit=limit)
         ids = [one.entry.ticket_id for one in page.tickets]
         return page, call.service.log.fragments(ids)
 
-    reading = freshness.read(call, "audit", reached, find)
-    page, fragments = await journaled(call, "tickets.asked_as_of", reading)
+    page, fragments = await journaled(
+        call, "tickets.asked_as_of", lambda: read(call, call.service.audit, reached, find)
+    )
     items = [
         ticket_then_json(ticket_at(one.entry, fragments[one.entry.ticket_id]), one.granted_by)
         for one in page.tickets
@@ -139,23 +144,7 @@ async def position_meant(
         return refuse_beyond(head, position, "position" if name == "at" else name)
     assert at is not None
     _refuse_the_future(call, at, name)
-    return await position_at(call, at)
-
-
-async def position_at(call: Call, moment: datetime) -> int:
-    """The position of the last event recorded at a moment or before. If nothing was recorded later
-    that is the head, whatever clock the events were recorded by."""
-    found: int | None = await freshness.read(
-        call, "audit", None, lambda view: view.position_at(moment)
-    )
-    if found is not None:
-        return found
-    # nothing later is in the view yet: it must show all there is before that means anything
-    head = await to_thread.run_sync(call.service.log.head)
-    again: int | None = await freshness.read(
-        call, "audit", head, lambda view: view.position_at(moment)
-    )
-    return head if again is None else again
+    return await position_at(call.service, at, org_id=call.caller.org_id)
 
 
 def refuse_beyond(head: int, position: int, name: str) -> int:

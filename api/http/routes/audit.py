@@ -12,13 +12,11 @@ from api.http.errors.problems import CALLER, READ, documented
 from api.http.request import paging
 from api.http.request.audit_filter import Filtered, allowed
 from api.http.request.callers import Auditing
-from api.use_cases import freshness
-from api.use_cases.freshness import MinEventPosition
-from api.use_cases.journaling import journaled, record
+from api.http.request.reading import MinEventPosition, journaled, read, record
 from api.wire.audit import AuditPage, audit_entry_json
 from api.wire.journal import JournalPage, journal_entry_json
 from infrastructure.journal.entries import JournalEntry
-from projections.audit.search import AuditFilter, EntryPage
+from projections.audit.search import AuditFilter, AuditReader, EntryPage
 
 router = APIRouter(prefix="/v1/audit", tags=["Audit"])
 
@@ -54,16 +52,17 @@ async def search_audit(
     newest_first = order == "newest"
     question = _Question(where, newest_first)
     beyond = paging.position_of(cursor, question)
-    reading = freshness.read(
+
+    def find(view: AuditReader) -> EntryPage:
+        return view.page(where, beyond=beyond, limit=limit, newest_first=newest_first)
+
+    page = await journaled(
         call,
-        "audit",
-        position,
-        lambda view: view.page(where, beyond=beyond, limit=limit, newest_first=newest_first),
-        ticket_id=where.ticket_id,
+        "audit.searched",
+        lambda: read(call, call.service.audit, position, find, ticket_id=where.ticket_id),
     )
-    found: EntryPage = await journaled(call, "audit.searched", reading)
-    items = [audit_entry_json(entry) for entry in found.entries]
-    return paging.page(call.request, items, paging.cursor_at(found.beyond, question), {})
+    items = [audit_entry_json(entry) for entry in page.entries]
+    return paging.page(call.request, items, paging.cursor_at(page.beyond, question), {})
 
 
 @dataclass(frozen=True, slots=True)

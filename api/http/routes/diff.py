@@ -1,7 +1,7 @@
 """`/v1/diff`: what changed between two moments, and who did it."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from anyio import to_thread
 from fastapi import APIRouter, Query
@@ -12,13 +12,13 @@ from api.http.request import paging
 from api.http.request.audit_filter import Organisation, Text
 from api.http.request.callers import Auditing, Call, organisation_of
 from api.http.request.moments import NOT_A_TIME
+from api.http.request.reading import journaled, read
 from api.http.routes.as_of import position_meant
-from api.use_cases import freshness
-from api.use_cases.journaling import journaled
 from api.wire.diff import TicketDiffPageModel, ticket_diff_json
 from api.wire.fields import ID_PATTERN
 from api.wire.moments import POSITION, when_of
 from domain.errors import Fault
+from infrastructure.stores import AuditView
 from projections.audit.diff import TicketDiffPage, ticket_diffs
 from projections.audit.search import AuditFilter
 
@@ -70,7 +70,7 @@ async def compare(
     The tickets come in the order of their first changes. A page may end early, maybe empty: there
     is more for as long as `next` is not null.
     """
-    where = AuditFilter(organisation_of(call, org), system, ticket)
+    where = AuditFilter(organisation_of(call, org), system=system, ticket_id=ticket)
     question = _Question(where, start, end)
     place = paging.place_of(cursor, question, _PLACE)
     beyond: int | None = None
@@ -84,11 +84,14 @@ async def compare(
     else:
         after, upto, beyond = map(int, place.split("-"))
 
-    def find(view: Any) -> TicketDiffPage:
+    def find(view: AuditView) -> TicketDiffPage:
         return ticket_diffs(view, where, after, upto, beyond=beyond, limit=limit)
 
-    reading = freshness.read(call, "audit", upto, find, ticket_id=ticket)
-    page = await journaled(call, "audit.compared", reading)
+    page = await journaled(
+        call,
+        "audit.compared",
+        lambda: read(call, call.service.audit, upto, find, ticket_id=ticket),
+    )
     items = [ticket_diff_json(one) for one in page.diffs]
     following = page.beyond and paging.cursor_after(f"{after}-{upto}-{page.beyond}", question)
     return paging.page(call.request, items, following or None, {"Event-Position": str(upto)})
@@ -99,10 +102,10 @@ async def _position(call: Call, when: str | None, name: str) -> int:
     if when is None:
         return await to_thread.run_sync(call.service.log.head)
     try:
-        asked = when_of(when)
+        meant = when_of(when)
     except ValueError as error:
         fault = Fault(f"/query/{name}", NOT_A_TIME, str(error))
         raise Problem("invalid-parameter", f"{name}: {error}", (fault,)) from None
-    if isinstance(asked, int):
-        return await position_meant(call, None, asked, name)
-    return await position_meant(call, asked, None, name)
+    if isinstance(meant, int):
+        return await position_meant(call, None, meant, name)
+    return await position_meant(call, meant, None, name)

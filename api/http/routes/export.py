@@ -15,9 +15,7 @@ from api.export.heads import signed_head
 from api.http.errors.problems import CALLER, READ, Problem, documented
 from api.http.request.audit_filter import Filtered, allowed
 from api.http.request.callers import Auditing
-from api.use_cases import freshness
-from api.use_cases.freshness import MinEventPosition
-from api.use_cases.journaling import journaled, record
+from api.http.request.reading import MinEventPosition, journaled, read, record
 from api.use_cases.service import Service
 from api.wire.audit import HeadModel
 from domain.errors import ConfigurationError
@@ -73,8 +71,11 @@ async def export_audit(
         pieces = export(Exporting(view, service.log, _key(service), where, style, began, skipped))
         return chain([next(pieces)], pieces)  # what fails at once is a problem, not half a file
 
-    reading = freshness.read(call, "audit", position, begin, ticket_id=where.ticket_id)
-    pieces: Iterator[bytes] = await journaled(call, "audit.exported", reading)
+    pieces = await journaled(
+        call,
+        "audit.exported",
+        lambda: read(call, call.service.audit, position, begin, ticket_id=where.ticket_id),
+    )
     named = {"Content-Disposition": f'attachment; filename="audit.{style.name}"'}
     return StreamingResponse(pieces, headers=named, media_type=style.media_type)
 

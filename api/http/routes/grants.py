@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -12,12 +12,13 @@ from api.http.request import paging
 from api.http.request.audit_filter import Organisation, Text
 from api.http.request.callers import Auditing, organisation_of
 from api.http.request.moments import Day
-from api.http.routes.as_of import position_at, position_meant
-from api.use_cases import freshness
-from api.use_cases.journaling import journaled
+from api.http.request.reading import journaled, read
+from api.http.routes.as_of import position_meant
+from api.use_cases.positions import position_at
 from api.wire.fields import ID_PATTERN
 from api.wire.grants import GrantsPageModel, grants_json
 from api.wire.moments import POSITION, span_of
+from infrastructure.stores import AuditView
 from projections.audit.grants import GrantsPage, Place, Question, grants_between
 
 router = APIRouter(prefix="/v1/grants", tags=["Audit"])
@@ -63,16 +64,16 @@ async def list_grants(
     if place is None:
         before, last = span_of(on)
         after = 0 if before is None else await position_meant(call, before, None, "on")
-        upto = await position_at(call, last)
+        upto = await position_at(call.service, last, org_id=call.caller.org_id)
     else:
         start, end, reached = place.split("-")
         after, upto = int(start), int(end)
         beyond = reached if len(reached) == _ID_LENGTH else int(reached)
 
-    def find(view: Any) -> GrantsPage:
+    def find(view: AuditView) -> GrantsPage:
         return grants_between(view, question, after, upto, beyond=beyond, limit=limit)
 
-    page = await journaled(call, "grants.asked", freshness.read(call, "audit", upto, find))
+    page = await journaled(call, "grants.asked", lambda: read(call, call.service.audit, upto, find))
     items = [grants_json(one) for one in page.tickets]
     following = None
     if page.beyond is not None:

@@ -16,9 +16,9 @@ from api.composition import holder
 from api.http.errors.problems import CALLER, Problem, documented
 from api.http.request import paging
 from api.http.request.callers import Call, Operating
+from api.http.request.reading import journal_entry, record
 from api.http.routes.projections import named
 from api.use_cases.jobs import RunningJob
-from api.use_cases.journaling import entry, record
 from api.use_cases.workers import shares
 from api.wire.fields import ID_PATTERN
 from api.wire.jobs import (
@@ -139,7 +139,7 @@ async def start_verify(call: Operating, name: str, body: VerifyBody | None = Non
 
         def before(places: int) -> None:
             told = {"differences": places}
-            call.service.journal.append(entry(call, "projection.repaired", told))
+            call.service.journal.append(journal_entry(call, "projection.repaired", told))
 
         mending = before if asked.repair and not asked.dryRun else None
         verified = partial(workers.verify, name, version, at)

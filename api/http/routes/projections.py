@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api.composition import holder
 from api.http.errors.problems import CALLER, Problem, documented
 from api.http.request.callers import Operating
-from api.use_cases.journaling import record
+from api.http.request.reading import record
 from api.use_cases.service import Service
 from api.wire.fields import ID_PATTERN
 from api.wire.projections import ProjectionList, ProjectionModel, SkipBody, status_json

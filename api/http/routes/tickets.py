@@ -20,10 +20,8 @@ from api.http.request.conditions import (
     idempotency_key,
     unchanged,
 )
+from api.http.request.reading import MinEventPosition, journaled, read
 from api.http.routes.as_of import At, AtPosition, AtVersion, ticket_then, tickets_then
-from api.use_cases import freshness
-from api.use_cases.freshness import MinEventPosition
-from api.use_cases.journaling import journaled
 from api.wire.audit import AuditPage, audit_entry_json
 from api.wire.fields import ID_PATTERN, REASON_LENGTH
 from api.wire.tickets import (
@@ -47,7 +45,7 @@ from domain.ticket.commands import (
 )
 from domain.ticket.state import Ticket
 from projections.audit.projection import AuditEntry
-from projections.audit.search import AuditFilter
+from projections.audit.search import AuditFilter, AuditReader
 from projections.tickets.search import TicketFilter, TicketReader
 
 router = APIRouter(prefix="/v1/tickets", tags=["Tickets"])
@@ -102,7 +100,7 @@ async def create_ticket(
         features=tuple(body.features),
     )
     outcome = await _submitted(call, key, command)
-    return _told(outcome, 201, {"Location": f"/v1/tickets/{outcome.ticket_id}"})
+    return _answer(outcome, 201, {"Location": f"/v1/tickets/{outcome.ticket_id}"})
 
 
 @router.get("", response_model=TicketPage, responses=documented(*READ, "overloaded"))
@@ -129,11 +127,11 @@ async def list_tickets(
             call, where, at=at, position=at_position, limit=limit, cursor=cursor
         )
     after_id = paging.id_of(cursor, where)
-    found: Sequence[Ticket] = await freshness.read(
-        call, "tickets", position, lambda view: view.find(where, after_id, limit + 1)
+    tickets = await read(
+        call, call.service.tickets, position, lambda view: view.find(where, after_id, limit + 1)
     )
-    items = [ticket_json(ticket) for ticket in found[:limit]]
-    more = paging.cursor_after(found[limit - 1].id, where) if len(found) > limit else None
+    items = [ticket_json(ticket) for ticket in tickets[:limit]]
+    more = paging.cursor_after(tickets[limit - 1].id, where) if len(tickets) > limit else None
     return paging.page(call.request, items, more, {})
 
 
@@ -160,16 +158,16 @@ async def get_ticket(
         return await ticket_then(call, ticket_id, at=at, position=at_position, version=version)
 
     def find(view: TicketReader) -> Ticket | None:
-        found = view.get(ticket_id)
-        return found if found and call.caller.org_id in (None, found.org_id) else None
+        ticket = view.get(ticket_id)
+        return ticket if ticket and call.caller.org_id in (None, ticket.org_id) else None
 
-    ticket = await freshness.read(
+    ticket = await read(
         call,
-        "tickets",
+        call.service.tickets,
         position,
         find,
         ticket_id=ticket_id,
-        shows=lambda found: found.position if found else 0,
+        shows=lambda ticket: ticket.position if ticket else 0,
     )
     if ticket is None:
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
@@ -219,7 +217,7 @@ async def change_ticket(
         raise Problem("invalid-body", detail, (Fault("", "nothing-to-change", detail),))
     first = replace(commands[0], expected_version=expected)  # the second builds on the first
     outcome = await _submitted(call, key, first, *commands[1:])
-    return _told(outcome, 200, {})
+    return _answer(outcome, 200, {})
 
 
 @router.delete("/{ticket_id}", status_code=204, responses=documented(*_CHANGE))
@@ -254,7 +252,7 @@ async def restore_ticket(
     expected = None if if_match is None else expected_version(if_match)
     command = RestoreTicket(ticket_id, origin, call.caller.org_id, expected)
     outcome = await _submitted(call, key, command)
-    return _told(outcome, 200, {})
+    return _answer(outcome, 200, {})
 
 
 @router.get(
@@ -272,20 +270,21 @@ async def ticket_history(
     """Everything that happened to the ticket, oldest first. That somebody asked is recorded."""
     where = AuditFilter(call.caller.org_id, ticket_id=ticket_id)
     beyond = paging.position_of(cursor, where)
-    reading = freshness.read(
+
+    def find(view: AuditReader) -> Sequence[AuditEntry]:
+        return view.search(where, beyond=beyond, limit=limit + 1, newest_first=False)
+
+    entries = await journaled(
         call,
-        "audit",
-        position,
-        lambda view: view.search(where, beyond=beyond, limit=limit + 1, newest_first=False),
-        ticket_id=ticket_id,
+        "ticket.history_read",
+        lambda: read(call, call.service.audit, position, find, ticket_id=ticket_id),
     )
-    found: Sequence[AuditEntry] = await journaled(call, "ticket.history_read", reading)
-    if not found and beyond is None:
+    if not entries and beyond is None:
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
-    items = [audit_entry_json(entry) for entry in found[:limit]]
-    more = (
-        paging.cursor_after(str(found[limit - 1].position), where) if len(found) > limit else None
-    )
+    items = [audit_entry_json(entry) for entry in entries[:limit]]
+    more = None
+    if len(entries) > limit:
+        more = paging.cursor_after(str(entries[limit - 1].position), where)
     return paging.page(call.request, items, more, {})
 
 
@@ -293,7 +292,7 @@ async def _submitted(call: Call, key: str | None, *commands: Command) -> Outcome
     return await call.submitter.submit(Submission(commands, await idempotency_key(call, key)))
 
 
-def _told(outcome: Outcome, status: int, headers: dict[str, str]) -> Response:
+def _answer(outcome: Outcome, status: int, headers: dict[str, str]) -> Response:
     assert outcome.ticket is not None
     return _json(ticket_json(outcome.ticket), status, {**headers, **_headers(outcome)})
 
