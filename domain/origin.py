@@ -38,3 +38,8 @@ def milliseconds(moment: datetime) -> datetime:
     """The same moment in UTC, cut to milliseconds."""
     moment = moment.astimezone(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds: 2025-10-28T09:30:00.123Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -1,10 +1,12 @@
 """Fields that many requests and answers share."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
+
+from domain.origin import iso as iso
 
 REASON_LENGTH = 1_000
 WORD_LENGTH = 200
@@ -12,12 +14,6 @@ WORD_LENGTH = 200
 
 _MOST_FIELDS = 50
 ID_PATTERN = "^[0-9a-f]{24}$"
-
-
-def iso(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds: 2025-10-28T09:30:00.123Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-
 
 Time = Annotated[
     datetime,

@@ -1,4 +1,4 @@
-"""A dump of the old system's records, as mongodump writes them, with a manifest; read back.
+"""`backup`: dump the old system's records as mongodump does, with a manifest, and read them back.
 
 Users are dumped as they are, password hashes included: folder and files are for their owner alone.
 """
@@ -13,15 +13,19 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from domain.errors import BackupUnusable
-from infrastructure.migration.proofs import Backup
+from domain.errors import BackupUnusable, NotProven
+from infrastructure.migration.destination import Destination
+from infrastructure.migration.proofs import Backup, Proofs
 from infrastructure.migration.restoring import TableDigest, digest_of, shape_of
 from infrastructure.migration.source import TICKETS, USERS, DatabaseSource, FolderSource, documents
 
 MANIFEST: Final = "manifest.json"
 
-_EVERY: Final = 10_000
+_TELL_EVERY: Final = 10_000
+"""Records between two messages of how far a dump is."""
+
 _NO_SHAPE: Final = '{"options": {}, "indexes": []}'
+"""Of a folder of dumps, which does not say how its collections were set up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ class Manifest:
     at: str
     dumps: Mapping[str, Dump]
 
-    def evidence(self, folder: Path, collection: str) -> Backup:
+    def proof(self, folder: Path, collection: str) -> Backup:
+        """What is noted of one collection, once the backup in `folder` was read again."""
         dump = self.dumps[collection]
         content = TableDigest(dump.records, dump.sha256)
         return Backup(str(folder.resolve()), content, dump.shape, self.at)
@@ -53,20 +58,64 @@ Tell = Callable[[str, int, int], None]
 """Told now and then: the collection, how many records of it are done, and of about how many."""
 
 
-def make_backup(
+def preview_backup(source: DatabaseSource | FolderSource) -> Mapping[str, int]:
+    """About how many records of which collections would be dumped."""
+    return {collection: source.count(collection) for collection in _collections(source)}
+
+
+def backup(
+    destination: Destination,
+    source: DatabaseSource | FolderSource,
+    folder: Path,
+    tell: Tell,
+) -> Manifest:
+    """Make a backup in a new folder, and note it as proof for `run`, `rollback` and `retire`.
+    Raises `BackupUnusable`, `SourceUnusable`, `StoreUnavailable`."""
+    manifest = _make_backup(source, folder, destination.now(), tell)
+    for collection in manifest.dumps:
+        proofs = Proofs(destination.notes, source.name, collection)
+        proofs.backed_up(manifest.proof(folder, collection))
+    return manifest
+
+
+def intact_backup(proofs: Proofs, source: str) -> Backup:
+    """The last backup, once all its bytes were read and found to be what was backed up. Raises
+    `NotProven`, `SourceUnusable`."""
+    made = proofs.backup()
+    if made is None:
+        raise NotProven(
+            f"There is no backup of {source} that this store knows of. "
+            "Make one: ticketbook migrate backup --source … --to DIR"
+        )
+    if digest_of(backed_up(made)) != made.content:
+        raise NotProven(
+            f"The backup in {made.folder} does not hold what was backed up on {made.at}. "
+            "Nothing was changed. Make a new one, or bring the folder back as it was."
+        )
+    return made
+
+
+def backed_up(made: Backup) -> Iterator[bytes]:
+    """The records of `ticket_1` in a backup."""
+    return FolderSource(made.folder, Path(made.folder)).records(TICKETS)
+
+
+def _collections(source: DatabaseSource | FolderSource) -> Iterator[str]:
+    for collection in (TICKETS, USERS):
+        if collection == TICKETS or source.has(collection):
+            yield collection
+
+
+def _make_backup(
     source: DatabaseSource | FolderSource, folder: Path, at: str, tell: Tell
 ) -> Manifest:
     """Dump `ticket_1` and, where there are any, `users`; read the dumps again and compare.
 
     The manifest is written last: a folder without one is no backup, and may be written again.
-    Raises `BackupUnusable`, `SourceUnusable`, `StoreUnavailable`.
     """
     folder = folder.resolve()
     _make_room(folder, source.name)
-    dumps: dict[str, Dump] = {}
-    for collection in (TICKETS, USERS):
-        if collection == TICKETS or source.has(collection):
-            dumps[collection] = _dump(source, collection, folder, tell)
+    dumps = {name: _dump(source, name, folder, tell) for name in _collections(source)}
     manifest = Manifest(source.name, at, dumps)
     for collection, dump in dumps.items():
         _check(folder, collection, dump)
@@ -82,7 +131,7 @@ def _dump(source: DatabaseSource | FolderSource, collection: str, folder: Path, 
             write(record)
             digest.update(record)
             count += 1
-            if count % _EVERY == 0:
+            if count % _TELL_EVERY == 0:
                 tell(collection, count, max(total, count))
     tell(collection, count, count)
     shape = (

@@ -1,42 +1,53 @@
-"""What became of records, or would: counted by kind."""
+"""How many records became what, or would."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from domain.ticket.events import Event, LegacyRecordQuarantined, LegacyRecordRemoved, TicketImported
+from infrastructure.migration.records import Translation
 from infrastructure.migration.system_match import SystemMatch
 
 _NAMED: Final = 100
 """Most names in one count: a dirty record may hold any text, and a million may hold as many."""
 
 _LONGEST: Final = 50
+"""Characters of a name that is counted: longer ones are cut."""
 
 
 @dataclass(slots=True)
-class Tally:
-    """`records` were read. Of these `clean` and `repaired` were imported, `quarantined` (by reason)
-    were kept aside, and `already` changed nothing, because they were taken over before.
+class Counts:
+    """How many records became what.
 
-    `repairs` and `unknown_features` say which, and how often; `removed` counts records that were
-    taken over once and are gone from the source; `fit` says whether they are of the right system.
+    - `clean` and `repaired` were imported, `quarantined` (by reason) were kept aside.
+    - `unchanged` were taken over before; `removed` were too, and are gone from the source.
+    - When both sides changed a ticket, the later `updatedAt` counts: `replaced` are those of the
+      imported that took the place of a change made here, `changed_here` those that a later change
+      made here kept out.
+    - `repairs` and `unknown_features` say which, and how often; `system_match` says whether the
+      records are of the right system.
     """
 
-    fit: SystemMatch
-    records: int = 0
+    system_match: SystemMatch
     clean: int = 0
     repaired: int = 0
-    already: int = 0
+    unchanged: int = 0
+    changed_here: int = 0
+    replaced: int = 0
     removed: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
     repairs: Counter[str] = field(default_factory=Counter)
     unknown_features: Counter[str] = field(default_factory=Counter)
 
+    @classmethod
+    def of(cls, translation: Translation) -> Self:
+        """None yet of records that are read like that."""
+        return cls(SystemMatch(translation.catalogue, translation.system))
+
     def add(self, events: Sequence[Event | None]) -> None:
         """So many records more, each of which led to that event, or to none."""
-        self.records += len(events)
-        self.fit.add(events)
+        self.system_match.add(events)
         for event in events:
             self._add(event)
 
@@ -56,14 +67,29 @@ class Tally:
             case LegacyRecordRemoved():
                 self.removed += 1
             case _:
-                self.already += 1
+                self.unchanged += 1
+
+    @property
+    def imported(self) -> int:
+        return self.clean + self.repaired
+
+    @property
+    def already(self) -> int:
+        """Records that changed nothing, because they were taken over before."""
+        return self.unchanged + self.changed_here
+
+    @property
+    def records(self) -> int:
+        """Records that were read, and are still there."""
+        return self.imported + self.quarantined.total() + self.already
 
     @property
     def written(self) -> int:
-        """How many events that was."""
-        return self.clean + self.repaired + self.quarantined.total() + self.removed
+        """Events that were, or would be, appended."""
+        return self.imported + self.quarantined.total() + self.removed
 
     def as_json(self) -> dict[str, Any]:
+        """For all records of a source: what each of them is, and why."""
         return {
             "records": self.records,
             "clean": self.clean,
@@ -74,6 +100,17 @@ class Tally:
             "repairs": dict(self.repairs.most_common()),
             "reasons": dict(self.quarantined.most_common()),
             "unknown_features": dict(self.unknown_features.most_common()),
+        }
+
+    def as_changes_json(self) -> dict[str, int]:
+        """For records of a source that is at work: what following them did."""
+        return {
+            "imported": self.imported,
+            "quarantined": self.quarantined.total(),
+            "removed": self.removed,
+            "unchanged": self.unchanged,
+            "changed_here": self.changed_here,
+            "replaced": self.replaced,
         }
 
 

@@ -1,105 +1,132 @@
-"""Keeping up with an old system that is still written to."""
+"""`follow`: keep up with an old system that is still written to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic, sleep
-from typing import Final, Protocol
+from typing import Final
 
 from domain.errors import FollowedTooLate, SourceGone, StoreUnavailable
-from domain.log.ports import EventLog
 from infrastructure.migration.changes import listening
 from infrastructure.migration.comparison import compare
-from infrastructure.migration.intake import Intake, Taken
+from infrastructure.migration.counts import Counts
+from infrastructure.migration.destination import Destination, DestinationView, translation_of
+from infrastructure.migration.notices import Notify, OtherSources
+from infrastructure.migration.place import FollowedPlace
 from infrastructure.migration.provenance import Provenance
-from infrastructure.migration.source import DatabaseSource
+from infrastructure.migration.records import Translation
+from infrastructure.migration.source import TICKETS, DatabaseSource
+from infrastructure.migration.translators import translating
 
 PATIENCE: Final = 60.0
 """Seconds in which neither side answers before following ends with an error."""
 
 _PAUSE: Final = 0.5
+"""Seconds before asking again when one side does not answer."""
+
 _REMEMBER: Final = 10.0
 """Seconds between notes of how far it got while nothing changes."""
 
 
-class Places(Protocol):
-    """Remembers durably how far the changes of a collection were taken over."""
+@dataclass(frozen=True, slots=True)
+class FollowOptions:
+    """`gone` says that all sources so far are the same old system."""
 
-    def find(self) -> str | None:
-        """The place that was kept last; None when there is none."""
-
-    def keep(self, place: str) -> None: ...
-
-    def forget(self) -> None: ...
+    system: str
+    gone: bool
+    until_idle: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FollowProgress:
-    """How following stands: what was taken over so far, and seconds behind the old system.
+    """What became of records so far, and seconds behind the old system.
 
     `comparing` is how many records were compared, while all of them are; `trouble` why it waits.
     """
 
-    taken: Taken
+    counts: Counts
     lag: float
     comparing: int | None = None
     trouble: str | None = None
 
 
-class Follower:
+def preview_follow(view: DestinationView, source: DatabaseSource, system: str) -> bool:
+    """Whether following would go on where it was; if not, it would compare every record first.
+    Raises `UnknownSystem`."""
+    translation_of(view.catalogue, system)
+    return bool(view.notes and FollowedPlace(view.notes, source, TICKETS).find())
+
+
+def follow(
+    destination: Destination,
+    source: DatabaseSource,
+    options: FollowOptions,
+    notify: Notify,
+    tell: Callable[[FollowProgress], None],
+) -> Counts:
+    """Take over what the old system still writes: for ever, or until nothing is left.
+
+    Safe to interrupt anywhere: it goes on where it was. Raises `SourceGone`, `SourceUnusable`,
+    `UnknownSystem`, and `StoreUnavailable` after a minute of it.
+    """
+    translation = destination.translation(options.system)
+    provenance = Provenance(destination.notes, source.name, translation, options.gone)
+    if others := provenance.others():
+        notify(OtherSources(others))
+    follower = _Follower(destination, source, translation, provenance)
+    return follower.follow(options.until_idle, tell)
+
+
+class _Follower:
     """Takes over what changes in one collection, from where it last was.
 
-    Where it is, is kept in `places` only after everything up to there is durable; taking a record
-    over twice changes nothing. So whatever interrupts it, nothing is missed and nothing doubled.
-    Without a place, or with one that the old system no longer remembers, it compares all records
-    first.
+    Where it is, is kept only after everything up to there is durable; taking a record over twice
+    changes nothing. So whatever interrupts it, nothing is missed and nothing doubled. Without a
+    place, or with one that the old system no longer remembers, it compares all records first.
     """
 
     def __init__(
         self,
+        destination: Destination,
         source: DatabaseSource,
-        collection: str,
-        intake: Intake,
-        log: EventLog,
-        places: Places,
+        translation: Translation,
         provenance: Provenance,
     ) -> None:
         self._source = source
-        self._records = source.collection(collection)
-        self._intake = intake
-        self._log = log
-        self._places = places
+        self._records = source.collection(translation.collection)
+        self._translation = translation
+        self._importer = destination.importer(translation, self._records)
+        self._log = destination.log
+        self._place = FollowedPlace(destination.notes, source, translation.collection)
         self._provenance = provenance
-        self._standing = FollowProgress(Taken(), 0.0)
+        self._progress = FollowProgress(self._importer.counts, 0.0)
 
-    def follow(self, until_idle: bool, tell: Callable[[FollowProgress], None]) -> Taken:
-        """For ever, or until nothing is left to take over. Raises `SourceGone`, `SourceUnusable`,
-        `StoreUnavailable` after a minute of it."""
+    def follow(self, until_idle: bool, tell: Callable[[FollowProgress], None]) -> Counts:
         answered = monotonic()
 
-        def told(standing: FollowProgress) -> None:
+        def told(progress: FollowProgress) -> None:
             nonlocal answered
             answered = monotonic()
-            self._standing = standing
-            tell(standing)
+            self._progress = progress
+            tell(progress)
 
         while True:
             try:
                 self._go_on(until_idle, told)
-                return self._standing.taken
+                return self._importer.counts
             except FollowedTooLate as error:
-                self._places.forget()
-                tell(replace(self._standing, trouble=f"{error} All records are compared instead."))
+                self._place.forget()
+                tell(replace(self._progress, trouble=f"{error} All records are compared instead."))
             except SourceGone:
-                self._places.forget()
+                self._place.forget()
                 raise
             except StoreUnavailable as error:
                 if monotonic() - answered > PATIENCE:
                     raise
-                tell(replace(self._standing, trouble=str(error)))
+                tell(replace(self._progress, trouble=str(error)))
                 sleep(_PAUSE)
 
     def _go_on(self, until_idle: bool, tell: Callable[[FollowProgress], None]) -> None:
-        place = self._places.find()
+        place = self._place.find()
         if place:
             self._provenance.note()
         else:
@@ -109,13 +136,13 @@ class Follower:
             while True:
                 read_at = self._log.head()
                 heard = changes.hear()
-                taken = self._standing.taken + self._intake.take(heard.changes, read_at)
+                self._importer.take(heard.changes, read_at)
                 if heard.changes or monotonic() - noted > _REMEMBER:
-                    self._places.keep(heard.token)
+                    self._place.keep(heard.token)
                     noted = monotonic()
-                tell(FollowProgress(taken, heard.lag))
+                tell(FollowProgress(self._importer.counts, heard.lag))
                 if until_idle and heard.idle:
-                    self._places.keep(heard.token)
+                    self._place.keep(heard.token)
                     return
 
     def _compare(self, tell: Callable[[FollowProgress], None]) -> str:
@@ -123,13 +150,17 @@ class Follower:
         was read."""
         with listening(self._records) as changes:
             place = changes.token
-        before = self._standing.taken
 
-        def compared(number: int, taken: Taken) -> None:
-            tell(FollowProgress(before + taken, 0.0, comparing=number))
+        def compared(number: int) -> None:
+            tell(FollowProgress(self._importer.counts, 0.0, comparing=number))
 
-        every = self._provenance.noting(self._source.records(self._records.name))
-        came = self._provenance.may_be_gone(self._log)
-        compare(every, self._records, self._intake, self._log, came, compared)
-        self._places.keep(place)
+        records = self._provenance.noting(self._source.records(self._records.name))
+        imported = self._provenance.may_be_gone(self._log)
+        total = self._source.count(self._records.name)
+        with translating(self._translation, total) as translate:
+            compare(
+                *(records, self._records, self._importer, translate),
+                *(self._log, imported, compared),
+            )
+        self._place.keep(place)
         return place

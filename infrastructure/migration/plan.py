@@ -1,75 +1,128 @@
-"""What a migration would do. Reads everything and writes nothing."""
+"""`plan`: what a migration would do. Reads everything and writes nothing."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from domain.errors import TicketExists
-from domain.origin import Origin
-from domain.ticket.commands import ImportTicket, RemoveRecord
+from domain.origin import Origin, milliseconds
+from domain.ticket.commands import ImportTicket, QuarantineRecord, RemoveRecord
 from domain.ticket.events import Event, LegacyRecordRemoved, Recorded
 from domain.ticket.handlers import decide
 from domain.ticket.stream import Stream, stream_of
 from infrastructure.migration.chunks import chunks
-from infrastructure.migration.counts import Tally
+from infrastructure.migration.counts import Counts
+from infrastructure.migration.destination import DestinationView, translation_of
+from infrastructure.migration.notices import Notify, NoUsers, OtherSources, Started
+from infrastructure.migration.provenance import Provenance
 from infrastructure.migration.records import Translation
 from infrastructure.migration.references import bad_references
-from infrastructure.migration.system_match import SystemMatch
+from infrastructure.migration.sniff import tickets
+from infrastructure.migration.source import TICKETS, USERS, DatabaseSource, FolderSource
 from infrastructure.migration.targets import Target, Targets, open_targets
-from infrastructure.migration.transfer import Command
 
-_SOME: Final = 1_000
+_RECORDS: Final = 1_000
+"""Records, or streams, whose histories are read together."""
 
 Histories = Callable[[Collection[str]], Mapping[str, Sequence[Recorded]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would become of the records; and, by kind, how many references of users would not
+    resolve."""
+
+    counts: Counts
+    references: Counter[str]
+
+
 def plan(
+    view: DestinationView,
+    source: DatabaseSource | FolderSource,
+    system: str,
+    gone: bool,
+    now: datetime,
+    notify: Notify,
+    tell: Callable[[int], None],
+) -> Plan:
+    """What `run` would do now. `gone` says that all sources so far are the same old system; `tell`
+    gets how many records were looked at. Raises `UnknownSystem`, `SourceUnusable`,
+    `StoreUnavailable`."""
+    translation, origin = translation_of(view.catalogue, system), planning(now)
+    notify(Started(source.count(TICKETS)))
+    with open_targets() as targets:
+        records = tickets(source.records(TICKETS), source.name)
+        counts = plan_records(records, translation, origin, view.histories, targets, tell)
+        if view.log and view.notes and isinstance(source, DatabaseSource):
+            provenance = Provenance(view.notes, source.name, translation, gone)
+            if others := provenance.others():
+                notify(OtherSources(others))
+            imported = provenance.may_be_gone(view.log)
+            counts.removed = _plan_gone(imported, translation, origin, view.histories, targets)
+        if not source.has(USERS):
+            notify(NoUsers(source.name))
+            return Plan(counts, Counter())
+        users = source.records(USERS)
+        return Plan(counts, _plan_references(users, targets, view.histories))
+
+
+def planning(now: datetime) -> Origin:
+    """The origin of events that are only thought of."""
+    return Origin("plan", None, "plan", None, milliseconds(now))
+
+
+def plan_records(
     records: Iterable[bytes],
     translation: Translation,
     origin: Origin,
     histories: Histories,
     targets: Targets,
-    tell: Callable[[Tally], None],
-) -> Tally:
+    tell: Callable[[int], None],
+) -> Counts:
     """What would become of each record, given the log; `targets` gets all there would be."""
-    tally = Tally(SystemMatch(translation.catalogue, translation.system))
-    for some in chunks(records, _SOME):
-        commands = [(record, translation.command(record, origin)) for record in some]
+    counts, number = Counts.of(translation), 0
+    for batch in chunks(records, _RECORDS):
+        commands = [(record, translation.command(record, origin)) for record in batch]
         known = histories({command.ticket_id for _, command in commands})
         events: list[Event | None] = []
-        kept: list[tuple[str, Target]] = []
+        found: list[tuple[str, Target]] = []
         for record, command in commands:
             stream = stream_of(known.get(command.ticket_id, ()))
             event = _event(record, command, stream, translation)
             events.append(event)
-            kept.append((command.ticket_id, _target(command, event, stream)))
-        tally.add(events)
-        targets.keep(kept)
-        tell(tally)
-    return tally
+            found.append((command.ticket_id, _target(command, event, stream)))
+        counts.add(events)
+        number += len(batch)
+        targets.keep(found)
+        tell(number)
+    return counts
 
 
-def plan_gone(
-    came: Iterable[Recorded],
+def _plan_gone(
+    imported: Iterable[Recorded],
     translation: Translation,
     origin: Origin,
     histories: Histories,
     targets: Targets,
 ) -> int:
-    """How many records would be noted as gone, of those that `came` by these events."""
+    """How many records would be noted as gone, of those that were imported by these events."""
     removed = LegacyRecordRemoved(origin, translation.collection)
     count = 0
     with open_targets() as seen:  # each stream counts once, however often records came into it
-        for some in chunks((one.ticket_id for one in came), _SOME):
-            gone = set(some) - targets.find(some).keys() - seen.find(some).keys()
-            seen.keep((one, Target("", "")) for one in gone)
+        for streams in chunks((recorded.ticket_id for recorded in imported), _RECORDS):
+            gone = set(streams) - targets.find(streams).keys() - seen.find(streams).keys()
+            seen.keep((stream, Target("", "")) for stream in gone)
             for ticket_id, history in histories(gone).items():
                 command = RemoveRecord(ticket_id, removed, system=translation.system)
                 count += len(decide(command, stream_of(history), translation.catalogue))
     return count
 
 
-def plan_references(users: Iterable[bytes], targets: Targets, histories: Histories) -> Counter[str]:
+def _plan_references(
+    users: Iterable[bytes], targets: Targets, histories: Histories
+) -> Counter[str]:
     """How many references of users would not resolve, by kind."""
 
     def find(ids: Collection[str]) -> Mapping[str, Target]:
@@ -83,7 +136,10 @@ def plan_references(users: Iterable[bytes], targets: Targets, histories: Histori
 
 
 def _event(
-    record: bytes, command: Command, stream: Stream, translation: Translation
+    record: bytes,
+    command: ImportTicket | QuarantineRecord,
+    stream: Stream,
+    translation: Translation,
 ) -> Event | None:
     try:
         return next(iter(decide(command, stream, translation.catalogue)), None)
@@ -93,7 +149,9 @@ def _event(
         return translation.quarantine(record, str(refusal), origin).quarantined
 
 
-def _target(command: Command, event: Event | None, stream: Stream) -> Target:
+def _target(
+    command: ImportTicket | QuarantineRecord, event: Event | None, stream: Stream
+) -> Target:
     if isinstance(command, ImportTicket):
         ticket = stream.ticket or command.imported
         return Target(ticket.org_id, ticket.system)

@@ -140,6 +140,17 @@ def documents(path: Path) -> Iterator[bytes]:
         raise SourceUnusable(f"{path} is empty. Make the dump again.")
 
 
+def database_of(source: DatabaseSource | FolderSource, doing: str) -> DatabaseSource:
+    """The source, if it is a database; a folder of dumps cannot be done `doing` to. Raises
+    `SourceUnusable`."""
+    if isinstance(source, DatabaseSource):
+        return source
+    raise SourceUnusable(
+        f"{source.name} is a folder of dumps, and cannot be {doing}. Name the old system's "
+        "database: --source mongodb://HOST/DB"
+    )
+
+
 @contextmanager
 def open_source(address: str) -> Iterator[DatabaseSource | FolderSource]:
     """The source at `mongodb://HOST/DB`, or in a folder. Raises `ConfigurationError` for an

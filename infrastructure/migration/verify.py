@@ -1,269 +1,92 @@
-"""Comparing the log with the old system, record by record, and telling every difference."""
+"""`verify`: compare every record of a source with the log."""
 
-import zlib
-from base64 import b64decode
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from hashlib import sha256
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-import bson
-from bson import json_util
-from bson.errors import BSONError
-
-from domain.catalogue import Catalogue
-from domain.log.ports import EventLog
-from domain.ticket.events import (
-    LegacyRecordQuarantined,
-    LegacyRecordRemoved,
-    Recorded,
-    TicketImported,
-)
-from domain.ticket.state import Ticket, fold
-from domain.ticket.stream import is_change
-from infrastructure.migration.chunks import chunks
-from infrastructure.migration.expected import ExpectedTicket, NoTicket, expect
-from infrastructure.migration.imported_events import every_event, took_over
-from infrastructure.migration.mismatches import (
-    Accounted,
-    Mismatch,
-    as_imported,
-    as_standing,
-    differences,
-    kept_out,
-    left_out,
-    repaired_fields,
-    replaced,
-)
-from infrastructure.migration.references import QUARANTINED, BadReference, bad_references, judge
-from infrastructure.migration.restoring import TableDigest
-from infrastructure.migration.targets import Target, Targets
-
-_SOME: Final = 1_000
+from domain.errors import SourceUnusable
+from infrastructure.migration.check import MigrationCheck
+from infrastructure.migration.destination import Destination
+from infrastructure.migration.expected import read_again
+from infrastructure.migration.mismatches import Accounted, Mismatch
+from infrastructure.migration.notices import Notify, NoUsers, Started
+from infrastructure.migration.proofs import Proofs, Verified
+from infrastructure.migration.provenance import Provenance
+from infrastructure.migration.sniff import tickets
+from infrastructure.migration.source import TICKETS, USERS, DatabaseSource, FolderSource
+from infrastructure.migration.targets import open_targets
 
 
-class MigrationCheck:
-    """One comparison. Ask for the mismatches of `records` first, then for the others.
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """Where the records are, how many mismatches were listed, and how many are unexplained."""
 
-    `shared` says that records of other systems came into the collection from elsewhere.
-    """
+    accounted: Accounted
+    listed: int
+    unexplained: int
 
-    def __init__(
-        self,
-        log: EventLog,
-        collection: str,
-        system: str | None,
-        catalogue: Catalogue,
-        targets: Targets,
-        shared: bool = False,
-    ) -> None:
-        self._log = log
-        self._collection = collection
-        self._system = system
-        self._features = {name: one.features.keys() for name, one in catalogue.systems.items()}
-        self._targets = targets
-        self._shared = shared
-        self._odd: dict[str, bytes] = {}
-        self._digest = sha256()
-        self.accounted = Accounted()
 
-    @property
-    def content(self) -> TableDigest:
-        """What was compared."""
-        return TableDigest(self.accounted.records, self._digest.hexdigest())
+def verify(
+    destination: Destination,
+    source: DatabaseSource | FolderSource,
+    system: str,
+    show: Callable[[Mismatch], None],
+    notify: Notify,
+    tell: Callable[[int], None],
+) -> VerifyResult:
+    """Show every mismatch, and note as proof for `retire` that none was unexplained. `tell` gets
+    how many records were compared. Raises `UnknownSystem`, `SourceUnusable`, `StoreUnavailable`."""
+    translation = destination.translation(system)
+    proofs = Proofs(destination.notes, source.name, TICKETS)
+    total, position = source.count(TICKETS), destination.log.head()
+    notify(Started(total))
+    shared = Provenance(destination.notes, source.name, translation).is_shared()
+    with open_targets() as targets:
+        check = MigrationCheck(
+            destination.log, TICKETS, system, translation.catalogue, targets, shared
+        )
+        records = _told(tickets(read_again(source, TICKETS), source.name), source.name, tell)
+        result = show_all(_mismatches(check, records, source, notify), check, show)
+    if result.unexplained:
+        proofs.is_not_verified()
+    else:
+        proofs.was_verified(Verified(check.content, position, destination.now()))
+    return result
 
-    def records(self, records: Iterable[bytes]) -> Iterator[Mismatch]:
-        """Every record must be an equal ticket, one with exactly the recorded repairs, or in
-        quarantine."""
-        for some in chunks(records, _SOME):
-            expectations = [(one, expect(one, self._system, self._features)) for one in some]
-            ids = {expected.id for _, expected in expectations if expected.id}
-            histories = self._log.histories(ids)
-            kept: list[tuple[str, Target]] = []
-            for record, expected in expectations:
-                self._digest.update(record)
-                self.accounted.records += 1
-                if expected.id is None:
-                    self._odd[sha256(record).hexdigest()] = record
-                    continue
-                target, mismatches = self._judge(record, expected, histories.get(expected.id, ()))
-                kept.append((expected.id, target))
-                yield from mismatches
-            self._targets.keep(kept)
 
-    def extra(self) -> Iterator[Mismatch]:
-        """Nothing may have been taken over that is not in the source; and records without an
-        ObjectId, which are known by their digests alone, must be in quarantine."""
-        odd, seen = dict(self._odd), set[str]()
-        ours = (one.ticket_id for one in every_event(self._log) if self._is_ours(one))
-        for some in chunks(ours, _SOME):
-            unknown = set(some) - seen - self._targets.find(set(some)).keys()
-            seen |= unknown
-            for ticket_id, history in self._log.histories(unknown).items():
-                last = [one.event for one in history if not is_change(one.event)][-1]
-                kept = last if isinstance(last, LegacyRecordQuarantined) else None
-                record = odd.get(kept.source.digest) if kept else None
-                if kept and record is not None and _is_whole(kept, record):
-                    del odd[kept.source.digest]
-                else:
-                    yield from self._surplus(ticket_id, history)
-        self.accounted.quarantined += len(self._odd) - len(odd)
-        for record in odd.values():
-            found = "its record is nowhere in quarantine"
-            yield Mismatch("missing", None, field="record", expected=_shown(record), found=found)
+def show_all(
+    mismatches: Iterable[Mismatch], check: MigrationCheck, show: Callable[[Mismatch], None]
+) -> VerifyResult:
+    """Show the mismatches of a check, and count them."""
+    listed, unexplained = 0, 0
+    for mismatch in mismatches:
+        show(mismatch)
+        listed += 1
+        unexplained += mismatch.explained is None
+    return VerifyResult(check.accounted, listed, unexplained)
 
-    def references(self, users: Iterable[bytes]) -> Iterator[Mismatch]:
-        """Every `<system>.ticket` of a user must be a ticket of that system and organisation."""
-        for some in chunks(bad_references(users, self._standing), _SOME):
-            sources = self._targets.find({bad.reference.ticket for bad in some})
-            for bad in some:
-                yield self._explained(bad, sources.get(bad.reference.ticket))
 
-    def _judge(
-        self, record: bytes, expected: ExpectedTicket | NoTicket, history: Sequence[Recorded]
-    ) -> tuple[Target, list[Mismatch]]:
-        """What users may refer to, if the source is right; and what is wrong here."""
-        digest = sha256(record).hexdigest()
-        taken = [one for one in history if self._is_ours(one) or _is_removal(one, self._collection)]
-        last = taken[-1].event if taken else None
-        ticket = fold(history)
-        if isinstance(expected, NoTicket):
-            target = Target("", "", f"its record can be no ticket: {expected.because}")
-            return target, self._in_quarantine(expected, record, digest, last)
-        fields = expected.fields
-        target = Target(fields["orgId"], fields["system"])
-        if isinstance(last, LegacyRecordQuarantined) and last.source.digest == digest:
-            owner = {"orgId": target.org_id, "system": target.system}
-            its = {"orgId": ticket.org_id, "system": ticket.system} if ticket else owner
-            if wrong := differences(expected.id, owner, its):
-                return replace(target, reason=last.reason), wrong
-            return target, [Mismatch("missing", expected.id, found=f"quarantined: {last.reason}")]
-        if not isinstance(last, TicketImported) or ticket is None:
-            found = "noted as gone" if isinstance(last, LegacyRecordRemoved) else None
-            return target, [Mismatch("missing", expected.id, found=found)]
-        changed = any(is_change(one.event) for one in history if one.position > taken[-1].position)
-        compared = self._compared(expected, digest, last, ticket, changed)
-        lost = [] if changed else replaced(expected.id, history)
-        return target, [*compared, *lost]
-
-    def _compared(
-        self,
-        expected: ExpectedTicket,
-        digest: str,
-        last: TicketImported,
-        ticket: Ticket,
-        changed: bool,
-    ) -> list[Mismatch]:
-        fields = dict(expected.fields)
-        if last.source.digest != digest:
-            if changed and ticket.updated_at > fields["updatedAt"]:
-                self.accounted.changed_here += 1
-                return kept_out(expected.id, digest, last, fields, ticket)
-            wrong = differences(expected.id, fields, as_imported(last))
-            return wrong or [
-                Mismatch("content", expected.id, None, "digest", digest, last.source.digest)
-            ]
-        wanted = fields | {
-            "unknown_features": list(expected.unknown),
-            "repairs": sorted((*expected.mended, *left_out(expected.left_out))),
-        }
-        evidence = {
-            "unknown_features": list(last.unknown_features),
-            "repairs": repaired_fields(last.repairs),
-        }
-        found = as_imported(last) if changed else as_standing(ticket)
-        if wrong := differences(expected.id, wanted, found | evidence):
-            return wrong
-        if changed:
-            self.accounted.changed_here += 1
-        elif ticket.retired:
-            return [Mismatch("content", expected.id, None, "retired", False, True)]
-        elif last.repairs or last.unknown_features:
-            self.accounted.repaired += 1
-        else:
-            self.accounted.equal += 1
-        return []
-
-    def _in_quarantine(
-        self, expected: NoTicket, record: bytes, digest: str, last: Any
-    ) -> list[Mismatch]:
-        if not isinstance(last, LegacyRecordQuarantined) or last.source.digest != digest:
-            return [Mismatch("missing", expected.id, found="it is not in quarantine")]
-        if not _is_whole(last, record):
-            return [Mismatch("content", expected.id, None, "record", _shown(record), last.record)]
-        self.accounted.quarantined += 1
-        return []
-
-    def _surplus(self, ticket_id: str, history: Sequence[Recorded]) -> Iterator[Mismatch]:
-        last = max(i for i, one in enumerate(history) if not is_change(one.event))
-        ticket = fold(history)
-        if ticket and self._system not in (None, ticket.system):
-            return  # of a record of another system, whose id is the same
-        if isinstance(history[last].event, LegacyRecordRemoved):
-            self.accounted.gone += 1
-        elif ticket is None and self._shared:
-            why = (
-                "it is in quarantine, where it may be of another system, taken over from elsewhere"
-            )
-            yield Mismatch("extra", ticket_id, why)
-        elif last < len(history) - 1:
-            yield Mismatch("extra", ticket_id, "its record is gone, and it was changed here since")
-        else:
-            yield Mismatch("extra", ticket_id)
-
-    def _is_ours(self, recorded: Recorded) -> bool:
-        """Not of another migration, of another system."""
-        return took_over(recorded, self._collection, self._system)
-
-    def _standing(self, ids: Collection[str]) -> Mapping[str, Target]:
-        tickets = ((name, fold(history)) for name, history in self._log.histories(ids).items())
-        return {
-            name: Target(ticket.org_id, ticket.system)
-            for name, ticket in tickets
-            if ticket and not ticket.retired
-        }
-
-    def _is_retired(self, ticket_id: str) -> bool:
-        ticket = fold(self._log.histories([ticket_id]).get(ticket_id, ()))
-        return ticket is not None and ticket.retired
-
-    def _explained(self, bad: BadReference, source: Target | None) -> Mismatch:
-        reference, why = bad.reference, None
-        if source is None:
-            why = "there is no such ticket in the source either"
-        elif there := judge(reference, source):
-            bad, why = there, f"in the source as well: {there.detail}"
-        elif self._is_retired(reference.ticket):
-            why = "the ticket was retired here"
-        return Mismatch(
-            bad.kind,
-            reference.ticket,
-            why if bad.kind != QUARANTINED else bad.detail,
-            user=reference.user,
-            system=reference.system,
+def _told(records: Iterable[bytes], name: str, tell: Callable[[int], None]) -> Iterator[bytes]:
+    """The same records, their number being told. Raises `SourceUnusable` when there are none."""
+    number = 0
+    for number, record in enumerate(records, start=1):
+        yield record
+        tell(number)
+    if not number:
+        raise SourceUnusable(
+            f"There is nothing in {TICKETS} of {name}, so nothing can be compared. Is it the right "
+            "source, or was it retired already?"
         )
 
 
-def _is_removal(recorded: Recorded, collection: str) -> bool:
-    event = recorded.event
-    return isinstance(event, LegacyRecordRemoved) and event.collection == collection
-
-
-def _is_whole(event: LegacyRecordQuarantined, record: bytes) -> bool:
-    """Whether the record is in quarantine to the byte."""
-    try:
-        kept = json_util.loads(event.record)
-        if set(kept) == {"$bytes"}:
-            return b64decode(kept["$bytes"]) == record
-        if set(kept) == {"$zlib"}:
-            return zlib.decompress(b64decode(kept["$zlib"])) == record
-        return bson.encode(kept) == record
-    except Exception:  # whatever keeps it from being read again: then it is not whole
-        return False
-
-
-def _shown(record: bytes) -> str:
-    try:
-        return json_util.dumps(bson.decode(record))
-    except BSONError:
-        return record.hex()
+def _mismatches(
+    check: MigrationCheck,
+    records: Iterable[bytes],
+    source: DatabaseSource | FolderSource,
+    notify: Notify,
+) -> Iterator[Mismatch]:
+    yield from check.records(records)
+    yield from check.extra()
+    if source.has(USERS):
+        yield from check.references(read_again(source, USERS))
+    else:
+        notify(NoUsers(source.name))

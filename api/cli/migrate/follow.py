@@ -1,29 +1,26 @@
 """`ticketbook migrate follow`: keep up with the old system until the moment of the cutover."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from api.cli.migrate.migrating import (
+from api.cli.migrate.options import (
     SYSTEM,
     DryRun,
     GoneOption,
-    Place,
     SourceOption,
     SystemOption,
-    counts,
-    database_of,
-    intake,
-    say_of_others,
-    translation,
-    translation_of,
+    destination,
+    interruptible,
+    refusing_unknown_system,
+    view_if_any,
 )
-from api.cli.opening import open_for_command, read_only_if_any
-from api.cli.output import LINE, Exit, Json, print_json, say
-from infrastructure.migration.follow import Follower, FollowProgress
-from infrastructure.migration.provenance import Provenance
-from infrastructure.migration.source import TICKETS, open_source
+from api.cli.migrate.printing import line_of, say_notice
+from api.cli.opening import open_for_command
+from api.cli.output import LINE, Json, print_json, say
+from infrastructure.migration import follow as use_case
+from infrastructure.migration.follow import FollowOptions, FollowProgress
+from infrastructure.migration.source import database_of, open_source
 from infrastructure.terminal import printable
 
 UntilIdle = Annotated[
@@ -48,28 +45,25 @@ def follow(
     it was.
     """
     if dry_run:
-        with read_only_if_any() as (history, catalogue), open_source(source) as opened_source:
-            database = database_of(opened_source, "followed")
-            translation_of(catalogue, system)
-            there = history and Place(history.notes, database, TICKETS).find()
-            say("Would go on." if there else "Would compare every record first.")
+        with view_if_any() as view, open_source(source) as opened, refusing_unknown_system():
+            database = database_of(opened, "followed")
+            goes_on = use_case.preview_follow(view, database, system)
+            say("Would go on." if goes_on else "Would compare every record first.")
         return
-    with open_for_command(make=True) as service, open_source(source) as opened_source:
-        database = database_of(opened_source, "followed")
-        place = Place(service.notes, database, TICKETS)
-        meaning = translation(service, system)
-        provenance = Provenance(service.notes, database.name, meaning, gone)
-        say_of_others(provenance)
-        taking = intake(service, database.collection(TICKETS), meaning)
-        follower = Follower(database, TICKETS, taking, service.log, place, provenance)
-        try:
-            taken = follower.follow(until_idle, _Line().tell)
-        except KeyboardInterrupt:
-            say("\nInterrupted. Nothing is lost: run the same command again to go on from here.")
-            raise typer.Exit(Exit.INTERRUPTED) from None
-    say(f"\nCaught up with {database.name}. {counts(taken)}.")
+    with (
+        open_for_command(make=True) as service,
+        open_source(source) as opened,
+        refusing_unknown_system(),
+        interruptible(
+            "\nInterrupted. Nothing is lost: run the same command again to go on from here."
+        ),
+    ):
+        database = database_of(opened, "followed")
+        options = FollowOptions(system=system, gone=gone, until_idle=until_idle)
+        counts = use_case.follow(destination(service), database, options, say_notice, _Line().tell)
+    say(f"\nCaught up with {database.name}. {line_of(counts)}.")
     if json:
-        print_json(asdict(taken))
+        print_json(counts.as_changes_json())
 
 
 class _Line:
@@ -78,14 +72,14 @@ class _Line:
     def __init__(self) -> None:
         self._shown = ""
 
-    def tell(self, standing: FollowProgress) -> None:
-        if standing.trouble:
-            self._show(standing.trouble)
+    def tell(self, progress: FollowProgress) -> None:
+        if progress.trouble:
+            self._show(progress.trouble)
             LINE.end()
-        elif standing.comparing is not None:
-            self._show(f"comparing: {standing.comparing:,} records; {counts(standing.taken)}")
+        elif progress.comparing is not None:
+            self._show(f"comparing: {progress.comparing:,} records; {line_of(progress.counts)}")
         else:
-            self._show(f"lag {standing.lag:.1f} s; {counts(standing.taken)}")
+            self._show(f"lag {progress.lag:.1f} s; {line_of(progress.counts)}")
 
     def _show(self, line: str) -> None:
         if line != self._shown:

@@ -1,46 +1,28 @@
 """`ticketbook migrate run`."""
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import typer
 
-from api.cli.migrate.migrating import (
+from api.cli.migrate.options import (
     SYSTEM,
     DryRun,
     GoneOption,
-    Place,
     SourceOption,
     SystemOption,
-    intake,
-    migration_origin,
-    say_of_doubt,
-    say_of_others,
-    tally_rows,
-    translation,
-    translation_of,
+    destination,
+    refusing_unknown_system,
+    view_if_any,
 )
-from api.cli.opening import open_for_command, read_only_if_any
+from api.cli.migrate.printing import rows_of, say_doubt, say_notice
+from api.cli.opening import open_for_command
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.progress import Meter
-from api.use_cases.service import Service
-from domain.errors import NotProven, SourceUnusable
-from infrastructure.migration.changes import listening, read
-from infrastructure.migration.comparison import remove_gone
-from infrastructure.migration.counts import Tally
-from infrastructure.migration.proofs import Proofs
-from infrastructure.migration.provenance import Provenance
-from infrastructure.migration.records import Translation
-from infrastructure.migration.sniff import tickets
-from infrastructure.migration.source import TICKETS, DatabaseSource, FolderSource, open_source
-from infrastructure.migration.transfer import Transfer
-from infrastructure.migration.translators import Translate, translating
-from infrastructure.stores import Notes
-
-_PILE: Final = 200_000
-"""Objects; what is being translated and committed at a time are fewer."""
+from infrastructure.migration import run as use_case
+from infrastructure.migration.counts import Counts
+from infrastructure.migration.notices import Notice, Started
+from infrastructure.migration.run import RunOptions
+from infrastructure.migration.source import TICKETS, open_source
 
 NoBackup = Annotated[bool, typer.Option("--no-backup", help="Go on without a backup.")]
 
@@ -61,108 +43,58 @@ def run(
     since is noted, unless records came from another source as well. Refuses without a backup of
     the same source.
     """
+    options = RunOptions(system=system, no_backup=no_backup, gone=gone)
     if dry_run:
-        with read_only_if_any() as (history, catalogue), open_source(source) as opened_source:
-            _check_backup(history.notes if history else None, opened_source.name, no_backup)
-            translation_of(catalogue, system)
-            total = opened_source.count(TICKETS)
+        with view_if_any() as view, open_source(source) as opened, refusing_unknown_system():
+            total = use_case.preview_run(view, opened, options)
             say(f"Would take over {total:,} records. What of each: ticketbook migrate plan.")
         return
+    progress = _RunMeter()
     with (
         open_for_command(make=True) as service,
-        open_source(source) as opened_source,
-        _rarely_collecting(),
+        open_source(source) as opened,
+        refusing_unknown_system(),
     ):
-        _check_backup(service.notes, opened_source.name, no_backup)
-        meaning, total = translation(service, system), opened_source.count(TICKETS)
-        meter, done = Meter(), 0
-
-        def tell(tally: Tally) -> None:
-            nonlocal done
-            done = tally.records
-            also = f"{tally.written:,} written, {tally.quarantined.total():,} in quarantine"
-            meter.tell(TICKETS, done, max(total, done), also)
-
+        name = opened.name
         try:
-            provenance = Provenance(service.notes, opened_source.name, meaning, gone)
-            with translating(meaning, total) as translate:
-                tally = _take(service, opened_source, meaning, translate, provenance, tell)
-        except KeyboardInterrupt:
-            say(
-                f"\nInterrupted after {done:,} of about {total:,} records. Nothing is lost: run "
-                "the same command again to go on; what is there already is skipped."
+            result = use_case.run(
+                destination(service), opened, options, progress.notify, progress.tell
             )
+        except KeyboardInterrupt:
+            say(progress.how_to_go_on())
             raise typer.Exit(Exit.INTERRUPTED) from None
-        meter.end()
-        say_of_doubt(tally)
-        reached = service.log.head()
+    progress.end()
+    counts = result.counts
+    say_doubt(counts)
     if json:
-        print_json(tally.as_json() | {"position": reached})
+        print_json(counts.as_json() | {"position": result.position})
     else:
-        print_table(["what", "records"], tally_rows(tally))
-    say(f"Took over {opened_source.name}: {tally.written:,} events, up to position {reached}.")
+        print_table(["what", "records"], rows_of(counts))
+    say(f"Took over {name}: {counts.written:,} events, up to position {result.position}.")
 
 
-@contextmanager
-def _rarely_collecting() -> Iterator[None]:
-    """Millions of objects come and go, almost none in a cycle: looking for some as often as usual
-    would take a sixth of the time. Still done where objects pile up."""
-    usual = gc.get_threshold()
-    gc.set_threshold(_PILE)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
+class _RunMeter:
+    """A line on stderr that says how far a run is."""
 
+    def __init__(self) -> None:
+        self._meter = Meter()
+        self._done, self._total = 0, 0
 
-def _check_backup(notes: Notes | None, source: str, no_backup: bool) -> None:
-    if no_backup or (notes and Proofs(notes, source, TICKETS).backup()):
-        return
-    raise NotProven(
-        f"There is no backup of {source} that this store knows of. Make one: "
-        "ticketbook migrate backup --source … --to DIR. Or say --no-backup."
-    )
+    def notify(self, notice: Notice) -> None:
+        if isinstance(notice, Started):
+            self._total = notice.total
+        say_notice(notice)
 
+    def tell(self, number: int, counts: Counts) -> None:
+        self._done = number
+        also = f"{counts.written:,} written, {counts.quarantined.total():,} in quarantine"
+        self._meter.tell(TICKETS, number, max(self._total, number), also)
 
-def _take(
-    service: Service,
-    source: DatabaseSource | FolderSource,
-    meaning: Translation,
-    translate: Translate,
-    provenance: Provenance,
-    tell: Any,
-) -> Tally:
-    every = provenance.noting(tickets(source.records(TICKETS), source.name))
-    if isinstance(source, FolderSource):
-        transfer = Transfer(
-            service.writer, service.log, meaning, translate, migration_origin(service), None
+    def how_to_go_on(self) -> str:
+        return (
+            f"\nInterrupted after {self._done:,} of about {self._total:,} records. Nothing is "
+            "lost: run the same command again to go on; what is there already is skipped."
         )
-        return transfer.take(every, tell)
-    say_of_others(provenance)
-    records = source.collection(TICKETS)
-    taking = intake(service, records, meaning)
-    before = any(True for _ in provenance.may_be_gone(service.log))
-    place = _place(source)
 
-    def again(ids: Any) -> None:
-        read_at = service.log.head()
-        taking.take(read(records, ids), read_at)
-
-    transfer = Transfer(
-        service.writer, service.log, meaning, translate, migration_origin(service), again
-    )
-    tally = transfer.take(every, tell)
-    if before:
-        came = provenance.may_be_gone(service.log)
-        noted = remove_gone(records, taking, service.log, came, transfer.odd)
-        tally.removed = sum(taken.removed for taken in noted)
-    if place:  # whoever follows from here on hears of everything that this run may have missed
-        Place(service.notes, source, TICKETS).keep(place)
-    return tally
-
-
-def _place(source: DatabaseSource) -> str | None:
-    """The present place in the changes of the records; None where there are none to hear of."""
-    with suppress(SourceUnusable), listening(source.collection(TICKETS)) as changes:
-        return changes.token
-    return None
+    def end(self) -> None:
+        self._meter.end()
