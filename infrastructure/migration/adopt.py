@@ -10,8 +10,6 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from projections.running.followed import LiveProjection
-
 from domain.errors import NotProven
 from infrastructure.migration.adoption import GENERAL, adoption_of
 from infrastructure.migration.check import MigrationCheck
@@ -28,6 +26,7 @@ from infrastructure.migration.source import USERS, DatabaseSource
 from infrastructure.migration.targets import open_targets
 from infrastructure.migration.translators import translating
 from infrastructure.migration.verify import VerifyResult, show_all
+from projections.versions.followed import LiveProjection
 from projections.versions.repair import leading
 
 Tell = Callable[[int, Counts], None]
