@@ -28,7 +28,7 @@ from infrastructure.migration.mismatches import (
     Accounted,
     Mismatch,
     as_imported,
-    as_standing,
+    as_ticket,
     differences,
     kept_out,
     left_out,
@@ -39,13 +39,15 @@ from infrastructure.migration.references import QUARANTINED, BadReference, bad_r
 from infrastructure.migration.restoring import TableDigest
 from infrastructure.migration.targets import Target, Targets
 
-_SOME: Final = 1_000
+_RECORDS: Final = 1_000
+"""Records, streams or references whose histories are read together."""
 
 
 class MigrationCheck:
     """One comparison. Ask for the mismatches of `records` first, then for the others.
 
     `shared` says that records of other systems came into the collection from elsewhere.
+    `accounted` says where the records are, so far.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class MigrationCheck:
     def records(self, records: Iterable[bytes]) -> Iterator[Mismatch]:
         """Every record must be an equal ticket, one with exactly the recorded repairs, or in
         quarantine."""
-        for some in chunks(records, _SOME):
-            expectations = [(one, expect(one, self._system, self._features)) for one in some]
+        for chunk in chunks(records, _RECORDS):
+            expectations = [
+                (record, expect(record, self._system, self._features)) for record in chunk
+            ]
             ids = {expected.id for _, expected in expectations if expected.id}
             histories = self._log.histories(ids)
-            kept: list[tuple[str, Target]] = []
+            targets: list[tuple[str, Target]] = []
             for record, expected in expectations:
                 self._digest.update(record)
                 self.accounted.records += 1
@@ -87,36 +91,36 @@ class MigrationCheck:
                     self._odd[sha256(record).hexdigest()] = record
                     continue
                 target, mismatches = self._judge(record, expected, histories.get(expected.id, ()))
-                kept.append((expected.id, target))
+                targets.append((expected.id, target))
                 yield from mismatches
-            self._targets.keep(kept)
+            self._targets.keep(targets)
 
     def extra(self) -> Iterator[Mismatch]:
         """Nothing may have been taken over that is not in the source; and records without an
         ObjectId, which are known by their digests alone, must be in quarantine."""
         odd, seen = dict(self._odd), set[str]()
-        ours = (one.ticket_id for one in every_event(self._log) if self._is_ours(one))
-        for some in chunks(ours, _SOME):
-            unknown = set(some) - seen - self._targets.find(set(some)).keys()
+        ours = (event.ticket_id for event in every_event(self._log) if self._is_ours(event))
+        for chunk in chunks(ours, _RECORDS):
+            unknown = set(chunk) - seen - self._targets.find(set(chunk)).keys()
             seen |= unknown
             for ticket_id, history in self._log.histories(unknown).items():
-                last = [one.event for one in history if not is_change(one.event)][-1]
-                kept = last if isinstance(last, LegacyRecordQuarantined) else None
-                record = odd.get(kept.source.digest) if kept else None
-                if kept and record is not None and _is_whole(kept, record):
-                    del odd[kept.source.digest]
+                last = [each.event for each in history if not is_change(each.event)][-1]
+                quarantined = last if isinstance(last, LegacyRecordQuarantined) else None
+                record = odd.get(quarantined.source.digest) if quarantined else None
+                if quarantined and record is not None and _holds(quarantined, record):
+                    del odd[quarantined.source.digest]
                 else:
                     yield from self._surplus(ticket_id, history)
         self.accounted.quarantined += len(self._odd) - len(odd)
+        nowhere = "its record is nowhere in quarantine"
         for record in odd.values():
-            found = "its record is nowhere in quarantine"
-            yield Mismatch("missing", None, field="record", expected=_shown(record), found=found)
+            yield Mismatch("missing", None, field="record", expected=_shown(record), found=nowhere)
 
     def references(self, users: Iterable[bytes]) -> Iterator[Mismatch]:
         """Every `<system>.ticket` of a user must be a ticket of that system and organisation."""
-        for some in chunks(bad_references(users, self._standing), _SOME):
-            sources = self._targets.find({bad.reference.ticket for bad in some})
-            for bad in some:
+        for chunk in chunks(bad_references(users, self._tickets_in_use), _RECORDS):
+            sources = self._targets.find({bad.reference.ticket for bad in chunk})
+            for bad in chunk:
                 yield self._explained(bad, sources.get(bad.reference.ticket))
 
     def _judge(
@@ -124,7 +128,9 @@ class MigrationCheck:
     ) -> tuple[Target, list[Mismatch]]:
         """What users may refer to, if the source is right; and what is wrong here."""
         digest = sha256(record).hexdigest()
-        taken = [one for one in history if self._is_ours(one) or _is_removal(one, self._collection)]
+        taken = [
+            each for each in history if self._is_ours(each) or _is_removal(each, self._collection)
+        ]
         last = taken[-1].event if taken else None
         ticket = fold(history)
         if isinstance(expected, NoTicket):
@@ -141,7 +147,9 @@ class MigrationCheck:
         if not isinstance(last, TicketImported) or ticket is None:
             found = "noted as gone" if isinstance(last, LegacyRecordRemoved) else None
             return target, [Mismatch("missing", expected.id, found=found)]
-        changed = any(is_change(one.event) for one in history if one.position > taken[-1].position)
+        changed = any(
+            is_change(each.event) for each in history if each.position > taken[-1].position
+        )
         compared = self._compared(expected, digest, last, ticket, changed)
         lost = [] if changed else replaced(expected.id, history)
         return target, [*compared, *lost]
@@ -167,12 +175,12 @@ class MigrationCheck:
             "unknown_features": list(expected.unknown),
             "repairs": sorted((*expected.mended, *left_out(expected.left_out))),
         }
-        evidence = {
+        recorded = {
             "unknown_features": list(last.unknown_features),
             "repairs": repaired_fields(last.repairs),
         }
-        found = as_imported(last) if changed else as_standing(ticket)
-        if wrong := differences(expected.id, wanted, found | evidence):
+        present = as_imported(last) if changed else as_ticket(ticket)
+        if wrong := differences(expected.id, wanted, present | recorded):
             return wrong
         if changed:
             self.accounted.changed_here += 1
@@ -189,7 +197,7 @@ class MigrationCheck:
     ) -> list[Mismatch]:
         if not isinstance(last, LegacyRecordQuarantined) or last.source.digest != digest:
             return [Mismatch("missing", expected.id, found="it is not in quarantine")]
-        if not _is_whole(last, record):
+        if not _holds(last, record):
             return [Mismatch("content", expected.id, None, "record", _shown(record), last.record)]
         self.accounted.quarantined += 1
         return []
@@ -215,7 +223,7 @@ class MigrationCheck:
         """Not of another migration, of another system."""
         return took_over(recorded, self._collection, self._system)
 
-    def _standing(self, ids: Collection[str]) -> Mapping[str, Target]:
+    def _tickets_in_use(self, ids: Collection[str]) -> Mapping[str, Target]:
         tickets = ((name, fold(history)) for name, history in self._log.histories(ids).items())
         return {
             name: Target(ticket.org_id, ticket.system)
@@ -249,16 +257,16 @@ def _is_removal(recorded: Recorded, collection: str) -> bool:
     return isinstance(event, LegacyRecordRemoved) and event.collection == collection
 
 
-def _is_whole(event: LegacyRecordQuarantined, record: bytes) -> bool:
+def _holds(event: LegacyRecordQuarantined, record: bytes) -> bool:
     """Whether the record is in quarantine to the byte."""
     try:
-        kept = json_util.loads(event.record)
-        if set(kept) == {"$bytes"}:
-            return b64decode(kept["$bytes"]) == record
-        if set(kept) == {"$zlib"}:
-            return zlib.decompress(b64decode(kept["$zlib"])) == record
-        return bson.encode(kept) == record
-    except Exception:  # whatever keeps it from being read again: then it is not whole
+        fields = json_util.loads(event.record)
+        if set(fields) == {"$bytes"}:
+            return b64decode(fields["$bytes"]) == record
+        if set(fields) == {"$zlib"}:
+            return zlib.decompress(b64decode(fields["$zlib"])) == record
+        return bson.encode(fields) == record
+    except Exception:  # it cannot be read again, for whatever reason
         return False
 
 

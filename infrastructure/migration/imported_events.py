@@ -7,13 +7,14 @@ from domain.log.ports import EventLog
 from domain.ticket.events import LegacyRecordQuarantined, Recorded, TicketImported
 from domain.ticket.stream import is_change
 
-_SOME: Final = 1_000
+_EVENTS: Final = 1_000
+"""Events that are read together."""
 
 
 def every_event(log: EventLog) -> Iterator[Recorded]:
     """All events in their order. Raises `EventUnreadable`."""
     position = 0
-    while events := log.read(position, _SOME):
+    while events := log.read(position, _EVENTS):
         yield from events
         position = events[-1].position
 

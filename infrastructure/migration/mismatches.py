@@ -68,26 +68,27 @@ def kept_out(
     ticket: Ticket,
 ) -> list[Mismatch]:
     """What the record says by now, and a later change made here does not."""
-    told = _what_changed(ticket_id, expected, ticket)
-    told = told or [Mismatch("content", ticket_id, None, "digest", digest, taken.source.digest)]
-    return [replace(one, explained=_KEPT) for one in told]
+    mismatches = _what_changed(ticket_id, expected, ticket) or [
+        Mismatch("content", ticket_id, None, "digest", digest, taken.source.digest)
+    ]
+    return [replace(mismatch, explained=_KEPT) for mismatch in mismatches]
 
 
 def replaced(ticket_id: str, history: Sequence[Recorded]) -> list[Mismatch]:
     """What was changed here, until a later record took its place; of several the last."""
-    stream, told = Stream(), list[Mismatch]()
+    stream, mismatches = Stream(), list[Mismatch]()
     for recorded in history:
         event = recorded.event
         if isinstance(event, TicketImported) and stream.changed_here and stream.ticket:
-            told = _what_changed(ticket_id, as_imported(event), stream.ticket)
+            mismatches = _what_changed(ticket_id, as_imported(event), stream.ticket)
         stream = stream.after(recorded)
-    return [replace(one, explained=_REPLACED) for one in told]
+    return [replace(mismatch, explained=_REPLACED) for mismatch in mismatches]
 
 
 def _what_changed(ticket_id: str, expected: Mapping[str, Any], ticket: Ticket) -> list[Mismatch]:
     """Of what can be changed here, what differs."""
     wanted = {name: expected[name] for name in ("name", "features")} | {"retired": False}
-    return differences(ticket_id, wanted, as_standing(ticket) | {"retired": ticket.retired})
+    return differences(ticket_id, wanted, as_ticket(ticket) | {"retired": ticket.retired})
 
 
 def as_imported(event: TicketImported) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def as_imported(event: TicketImported) -> dict[str, Any]:
     }
 
 
-def as_standing(ticket: Ticket) -> dict[str, Any]:
+def as_ticket(ticket: Ticket) -> dict[str, Any]:
     return {
         "name": ticket.name,
         "orgId": ticket.org_id,

@@ -15,7 +15,8 @@ DANGLING: Final = "dangling-reference"
 WRONG_ORGANISATION: Final = "wrong-organisation"
 QUARANTINED: Final = "quarantined-reference"
 
-_SOME: Final = 1_000
+_REFERENCES: Final = 1_000
+"""References whose tickets are looked up together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,10 @@ def bad_references(
     users: Iterable[bytes], find: Callable[[Collection[str]], Mapping[str, Target]]
 ) -> Iterator[BadReference]:
     """Those that do not resolve, given what there is."""
-    for some in chunks((one for user in users for one in references_of(user)), _SOME):
-        targets = find({reference.ticket for reference in some})
-        for reference in some:
+    references = (reference for user in users for reference in references_of(user))
+    for chunk in chunks(references, _REFERENCES):
+        targets = find({reference.ticket for reference in chunk})
+        for reference in chunk:
             if bad := judge(reference, targets.get(reference.ticket)):
                 yield bad
 

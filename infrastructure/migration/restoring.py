@@ -16,15 +16,21 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from domain.errors import SourceChanged, StoreCorrupt
+from infrastructure.migration.chunks import parts
 from infrastructure.migration.reading import reading, up_to_date
 
 RETIRING: Final = "_retiring"
 RESTORING: Final = "_restoring"
 """Endings of the names under which a collection stands while it is taken out, or put back."""
 
-_TOGETHER: Final = 1_000
-_TOGETHER_BYTES: Final = 8 * 1024 * 1024
+_RECORDS: Final = 1_000
+"""Most records that are written together."""
+
+_BYTES: Final = 8 * 1024 * 1024
+"""Most bytes that are written together: a message to MongoDB may have 48 MB."""
+
 _NAMESPACE_EXISTS: Final = 48
+"""MongoDB's code for a name that is taken."""
 
 Records = Collection[RawBSONDocument]
 
@@ -115,8 +121,8 @@ def put_back(
             return False
         built.drop()
         _make(built, shape)
-        for some in _batches(records):
-            built.insert_many(some)
+        for part in parts(records, _RECORDS, _BYTES):
+            built.insert_many([RawBSONDocument(record) for record in part])
         if digest_of(raw(built)) != expected:
             built.drop()
             raise StoreCorrupt(
@@ -141,19 +147,6 @@ def _make(collection: Records, shape: str) -> None:
     database.command("create", collection.name, **wanted["options"])
     if wanted["indexes"]:
         database.command("createIndexes", collection.name, indexes=wanted["indexes"])
-
-
-def _batches(records: Iterable[bytes]) -> Iterator[list[RawBSONDocument]]:
-    some: list[RawBSONDocument] = []
-    size = 0
-    for record in records:
-        some.append(RawBSONDocument(record))
-        size += len(record)
-        if len(some) == _TOGETHER or size > _TOGETHER_BYTES:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
 
 
 def _rename_back(collection: Records, name: str) -> None:

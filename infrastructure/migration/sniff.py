@@ -10,10 +10,13 @@ from bson.raw_bson import RawBSONDocument
 from domain.errors import SourceUnusable
 
 _LOOK: Final = 100
+"""Records that are looked at."""
+
 _ENOUGH: Final = 10
 """Fewer records tell nothing: a handful may well be dirty, all of them."""
 
 _TELLING: Final = ("orgId", "features")
+"""Fields that a ticket has, and hardly anything else."""
 
 
 def tickets(records: Iterator[bytes], name: str) -> Iterator[bytes]:

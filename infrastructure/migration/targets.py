@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from infrastructure.migration.chunks import chunks
+
 _VARIABLES: Final = 500
+"""Names in one `IN (…)`: short statements parse faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,12 @@ class Targets:
 
     def find(self, ids: Collection[str]) -> Mapping[str, Target]:
         """Those of the ids that were kept."""
-        found: dict[str, Target] = {}
-        every = list(ids)
-        for start in range(0, len(every), _VARIABLES):
-            some = every[start : start + _VARIABLES]
-            query = f"SELECT id, what FROM targets WHERE id IN ({', '.join('?' * len(some))})"
-            rows = self._connection.execute(query, some)
-            found.update((name, Target(*json.loads(what))) for name, what in rows)
-        return found
+        targets: dict[str, Target] = {}
+        for names in chunks(ids, _VARIABLES):
+            query = f"SELECT id, what FROM targets WHERE id IN ({', '.join('?' * len(names))})"
+            rows = self._connection.execute(query, names)
+            targets.update((name, Target(*json.loads(what))) for name, what in rows)
+        return targets
 
 
 @contextmanager
