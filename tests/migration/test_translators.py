@@ -128,7 +128,7 @@ def test_the_process_runs_what_the_command_itself_runs(tmp_path: Path) -> None:
     """Also when that is no installed one: here a copy in which a reason is worded differently."""
     for name in ("domain", "infrastructure"):
         copytree(HOUSE / name, tmp_path / name)
-    records = tmp_path / "infrastructure" / "legacy" / "records.py"
+    records = tmp_path / "infrastructure" / "migration" / "records.py"
     records.write_text(records.read_text().replace("no readable BSON", "NO READABLE BSON"))
     program = (
         "from tests.migration.test_translators import *\n"

@@ -7,7 +7,7 @@ import typer
 
 from api.cli.migrate.options import DryRun, SourceOption, destination, interruptible
 from api.cli.opening import open_for_command
-from api.cli.output import Json, print_json, say
+from api.cli.output import Exit, Json, print_json, say
 from infrastructure.migration import retire as retiring
 from infrastructure.migration import rollback as rolling_back
 from infrastructure.migration.restoring import TableDigest
@@ -123,8 +123,12 @@ def _confirm(question: str, name: str | None, option: str, done: str) -> None:
     """Go on only when the collection's name was given ahead, or is typed."""
     typed = name
     if typed is None:
-        print(f"{question}. Type the collection's name: ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        try:
+            print(f"{question}. Type the collection's name: ", end="", file=sys.stderr, flush=True)
+            line = sys.stdin.readline()
+        except KeyboardInterrupt:  # nothing was begun
+            say("\nInterrupted.")
+            raise typer.Exit(Exit.INTERRUPTED) from None
         if not line:
             raise typer.BadParameter(
                 f"No name was typed: nothing was {done}. Where nobody can type, say {option} NAME."
