@@ -327,7 +327,8 @@ def test_a_log_that_grows_all_the_while_is_whole_each_time(service: Service) -> 
         writer.start()
     try:
         reached = [0]
-        for _ in range(20):
+        while len(set(reached)) < 10:  # so often it has grown between two checks
+            assert all(writer.is_alive() for writer in writers)
             before = service.log.ending()
             reached.append(check_chain(service.log, [before], silent).position)
             assert reached[-1] >= max(before.position, reached[-2])
@@ -335,7 +336,6 @@ def test_a_log_that_grows_all_the_while_is_whole_each_time(service: Service) -> 
         stop.set()
         for writer in writers:
             writer.join()
-    assert reached[-1] > reached[1]
 
 
 COLUMNS: Final = ("position", "originator_id", "originator_version", "topic", "state", "hash")

@@ -65,6 +65,12 @@ def used_while_operated(
             sleep(PHASE_SECONDS)
             during = clients.look()
         settled(store_url)
+    check_versions(store_url)
+    return before, during
+
+
+def check_versions(store_url: str) -> None:
+    """Version 2 of the tickets is live and version 1 kept, and both are what the log says."""
     with open_service(load_settings(environment(store_url)), run_projections=False) as service:
         live = service.projections["tickets"]
         assert (live.versions.registry().live, live.versions.registry().kept) == (2, (1,))
@@ -72,7 +78,6 @@ def used_while_operated(
             found = verify(live.projected(version))
             assert (found.position, found.mismatches) == (service.log.head(), [])
         assert list(live.versions.view(1).rows()) == list(live.versions.view(2).rows())
-    return before, during
 
 
 def settled(store_url: str) -> None:

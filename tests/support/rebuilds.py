@@ -67,6 +67,7 @@ def rebuilt(
     shares: int = 2,
     tell: Callable[[Step], None] = lambda _: None,
     wanted: Wanted = SWITCH,
+    hand_over: float = 0.0,
 ) -> Rebuilt:
     return rebuild(
         projection,
@@ -76,7 +77,7 @@ def rebuilt(
         shares,
         tell,
         wanted,
-        hand_over=0.0,
+        hand_over=hand_over,
     )
 
 

@@ -42,6 +42,8 @@ class Traffic:
         self._lock = Lock()
         self._seen = Seen()
         self.failures: list[BaseException] = []
+        self.reads = 0
+        """How often anybody has read since the beginning."""
         self.written: dict[str, Answer] = {}
         """The last answer to a write, by the ticket's path."""
 
@@ -95,6 +97,7 @@ class Traffic:
                         assert (answer.status, number) == (404, 2), answer
                 with self._lock:
                     self._seen.reads += 1
+                    self.reads += 1
 
     def _note(self, version: int, latest: int, asked: float, times: list[float]) -> None:
         newer = times[version] if version < len(times) else asked
