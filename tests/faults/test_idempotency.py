@@ -20,7 +20,9 @@ from tests.support.server import (
     until,
 )
 
-POSTS = 1_000
+MANY = pytest.mark.parametrize("many", [120, pytest.param(1_000, marks=pytest.mark.exhaustive)])
+"""How often one command is sent."""
+
 AGAIN = frozenset({409, 503})
 """Answers that say: repeat this."""
 
@@ -29,14 +31,15 @@ AGAIN = frozenset({409, 503})
 def many_connections() -> None:
     """A thousand connections are more open files than some systems give unasked."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4 * POSTS), most))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4_000), most))
 
 
 class Posts:
     """Posts of one command under one key, each on a connection of its own, all sent before any
     answer is looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, many: int) -> None:
+        self.many = many
         self.answers: list[Answer] = []
         self.unanswered = 0
         self._headers = {
@@ -48,8 +51,8 @@ class Posts:
         return Sent(self, count, [(server.url, self._headers) for server in servers])
 
     def check(self, server: ServerProcess) -> None:
-        """One event, and a thousand answers that are the same byte for byte."""
-        assert Counter(answer.status for answer in self.answers) == {201: POSTS}
+        """One event, and answers that are all the same byte for byte."""
+        assert Counter(answer.status for answer in self.answers) == {201: self.many}
         assert len({answer.body for answer in self.answers}) == 1
         for header in ("ETag", "Location", "Event-Position"):
             assert len({answer.headers[header] for answer in self.answers}) == 1
@@ -100,50 +103,63 @@ def server(store_url: str) -> Iterator[ServerProcess]:
         yield running
 
 
-def test_a_thousand_posts_with_one_key_make_one_ticket(server: ServerProcess) -> None:
-    posts = Posts()
+@MANY
+def test_many_posts_with_one_key_make_one_ticket(server: ServerProcess, many: int) -> None:
+    posts = Posts(many)
 
-    posts.send(POSTS, server).take()
+    posts.send(many, server).take()
 
     posts.check(server)
     assert posts.first_answers() == 1
 
 
-@pytest.mark.parametrize("answered", [0, 1, 200])
+@pytest.mark.parametrize(
+    ("answered", "many"),
+    [
+        (0, 120),
+        (1, 120),
+        (24, 120),
+        *(pytest.param(few, 1_000, marks=pytest.mark.exhaustive) for few in (0, 1, 200)),
+    ],
+)
 def test_killing_the_service_in_between_makes_no_second_ticket(
-    server: ServerProcess, answered: int
+    server: ServerProcess, answered: int, many: int
 ) -> None:
     """Killed when so many of the first half are answered; the others, and whoever got no answer,
     ask the service that is started after it."""
-    posts = Posts()
-    sent = posts.send(POSTS // 2, server)
+    posts = Posts(many)
+    sent = posts.send(many // 2, server)
     sent.take(answered)
 
     server.kill()
     sent.take()
     server.start()
-    posts.send(POSTS // 2 + posts.unanswered, server).take()
+    posts.send(many // 2 + posts.unanswered, server).take()
 
     posts.check(server)
     assert posts.first_answers() <= 1
 
 
-def test_two_services_on_one_database_make_one_ticket(mongodb_url: str) -> None:
-    posts = Posts()
+@MANY
+def test_two_services_on_one_database_make_one_ticket(mongodb_url: str, many: int) -> None:
+    posts = Posts(many)
     with ExitStack() as stack:
         servers = [stack.enter_context(serving_apart(mongodb_url)) for _ in range(2)]
 
-        posts.send(POSTS, *servers).take()
+        posts.send(many, *servers).take()
 
         posts.check(servers[0])
         assert posts.first_answers() == 1
 
 
-def test_when_one_of_two_services_is_killed_the_other_answers_the_same(mongodb_url: str) -> None:
-    posts = Posts()
+@MANY
+def test_when_one_of_two_services_is_killed_the_other_answers_the_same(
+    mongodb_url: str, many: int
+) -> None:
+    posts = Posts(many)
     with ExitStack() as stack:
         stays, goes = (stack.enter_context(serving_apart(mongodb_url)) for _ in range(2))
-        sent = posts.send(POSTS, stays, goes)
+        sent = posts.send(many, stays, goes)
         sent.take(1)
 
         goes.kill()

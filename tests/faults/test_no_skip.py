@@ -23,6 +23,11 @@ from tests.support.mongod import ReplicaSet
 
 _STUCK_SECONDS: Final = 120
 
+EVENTS: Final = pytest.mark.parametrize(
+    "events", [600, pytest.param(5_000, marks=pytest.mark.exhaustive)]
+)
+"""By how many the log gets longer between one change of primary and the next."""
+
 Process = subprocess.Popen[bytes]
 
 
@@ -170,43 +175,47 @@ def replica_set(tmp_path: Path) -> Iterator[ReplicaSet]:
         yield started
 
 
+@pytest.mark.parametrize("events", [4_000, pytest.param(200_000, marks=pytest.mark.exhaustive)])
 def test_followers_see_every_append_of_four_processes_once_and_in_order(
-    store: str, store_url: str, reports: Path
+    store_url: str, reports: Path, events: int
 ) -> None:
     with closing(Crowd(store_url, reports)) as crowd:
-        crowd.wait_for_more(200_000 if store == "mongodb" else 20_000)
+        crowd.wait_for_more(events)
         crowd.finish()
         check_promises(crowd)
 
 
-def test_nothing_is_lost_or_doubled_when_processes_are_killed_ten_times(
-    store_url: str, reports: Path
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.exhaustive)])
+def test_nothing_is_lost_or_doubled_when_processes_are_killed(
+    store_url: str, reports: Path, kills: int
 ) -> None:
     with closing(Crowd(store_url, reports)) as crowd:
-        for _ in range(10):
+        for _ in range(kills):
             crowd.replace_one()
         crowd.wait_for_more(1_000)
         crowd.finish()
         check_promises(crowd)
 
 
+@EVENTS
 def test_nothing_is_lost_or_doubled_when_the_primary_steps_down_twice(
-    replica_set: ReplicaSet, reports: Path
+    replica_set: ReplicaSet, reports: Path, events: int
 ) -> None:
     with closing(Crowd(in_database(replica_set), reports)) as crowd:
         for _ in range(2):
-            crowd.wait_for_more(5_000)
+            crowd.wait_for_more(events)
             replica_set.step_down()
-        crowd.wait_for_more(5_000)
+        crowd.wait_for_more(events)
         crowd.finish()
         check_promises(crowd)
 
 
+@EVENTS
 def test_nothing_is_seen_or_acknowledged_that_dies_with_the_primary(
-    replica_set: ReplicaSet, reports: Path
+    replica_set: ReplicaSet, reports: Path, events: int
 ) -> None:
     with closing(Crowd(in_database(replica_set), reports)) as crowd:
-        crowd.wait_for_more(5_000)
+        crowd.wait_for_more(events)
         primary = replica_set.primary()
         with MongoClient[Document]("127.0.0.1", primary, directConnection=True) as alone:
             commits = alone["log"]["commits"]
@@ -218,9 +227,9 @@ def test_nothing_is_seen_or_acknowledged_that_dies_with_the_primary(
         replica_set.kill(primary)
         for port in others:
             replica_set.revive(port)
-        crowd.wait_for_more(5_000)
+        crowd.wait_for_more(events)
         replica_set.revive(primary)  # what only it held is rolled back
-        crowd.wait_for_more(5_000)
+        crowd.wait_for_more(events)
         crowd.finish()
         check_promises(crowd)
 

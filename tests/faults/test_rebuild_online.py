@@ -28,8 +28,8 @@ from tests.support.server import environment, serving, until
 from tests.support.traffic import Seen, Traffic, traffic
 
 Kill = Callable[["subprocess.Popen[str]", str, str], None]
-"""Waits until it is time to kill the operator's process, which rebuilds the view of that name on the
-store."""
+"""Waits until it is time to kill the operator's process, which rebuilds the view of that name on
+the store."""
 
 
 READS: Final = 40

@@ -145,13 +145,16 @@ def stores(store_url: str) -> Iterator[Opened]:
         yield opened
 
 
+@pytest.mark.parametrize(
+    ("events", "questions"), [(600, 80), pytest.param(3_000, 150, marks=pytest.mark.exhaustive)]
+)
 def test_random_questions_about_the_past_are_answered_as_by_folding_the_log(
-    stores: Opened, narrow: None
+    stores: Opened, narrow: None, events: int, questions: int
 ) -> None:
-    told = past(1, 3_000)
+    told = past(1, events)
     fill(stores.audit, told.entries)
 
-    ask(stores.audit, told, questions=150)
+    ask(stores.audit, told, questions)
 
 
 @pytest.mark.exhaustive
@@ -211,13 +214,18 @@ def shown(ticket: Ticket) -> dict[str, Any]:
     }
 
 
-def test_a_day_and_a_position_of_the_past_are_answered_over_http(store_url: str) -> None:
-    told = past(4, 1_500, alive=100)
+@pytest.mark.parametrize(
+    ("events", "questions"), [(400, 8), pytest.param(1_500, 25, marks=pytest.mark.exhaustive)]
+)
+def test_a_day_and_a_position_of_the_past_are_answered_over_http(
+    store_url: str, events: int, questions: int
+) -> None:
+    told = past(4, events, alive=events // 15)
     record(store_url, told.events)
     random = Random(13)
     with serving(store_url) as served:
         staff = served.client("*")
-        for _ in range(25):
+        for _ in range(questions):
             position, where = question(random, told)
             client = staff if where.org_id is None else served.client(where.org_id)
             asked = {"system": where.system, "name": where.name, "feature": where.feature}
@@ -395,14 +403,18 @@ WHERE = [
     for name in (None, "nobody")
     for feature in (None, FEATURES[0])
 ]
-SHORT, LONG = 4_000, 16_000
+SIZES = pytest.mark.parametrize(
+    ("short", "long"),
+    [(1_000, 4_000), pytest.param(4_000, 16_000, marks=pytest.mark.exhaustive)],
+)
 
 
+@SIZES
 def test_on_a_file_a_page_of_the_past_takes_no_more_steps_when_the_log_grows(
-    tmp_path: Path, narrow: None
+    tmp_path: Path, narrow: None, short: int, long: int
 ) -> None:
-    entries = past(6, LONG, alive=2_000).entries
-    steps: dict[int, list[int]] = {SHORT: [], LONG: []}
+    entries = past(6, long, alive=long // 8).entries
+    steps: dict[int, list[int]] = {short: [], long: []}
     for size, counted in steps.items():
         with closing(SQLiteDatabase(tmp_path / f"{size}.db")) as database:
             view = SQLiteAudit(database, 1)
@@ -417,20 +429,21 @@ def test_on_a_file_a_page_of_the_past_takes_no_more_steps_when_the_log_grows(
                     connection.set_progress_handler(None, 0)
                 counted.append(10 * len(ticks))
 
-    for where, short, long in zip(WHERE, steps[SHORT], steps[LONG], strict=True):
-        assert 0 < long < max(2 * short, 8_000), where
-    assert max(steps[LONG]) < 20_000
+    for where, before, after in zip(WHERE, steps[short], steps[long], strict=True):
+        assert 0 < after < max(2 * before, 8_000), where
+    assert max(steps[long]) < 20_000
 
 
+@SIZES
 def test_on_mongodb_a_page_of_the_past_looks_at_no_more_when_the_log_grows(
-    mongodb_database: Database[Document], narrow: None
+    mongodb_database: Database[Document], narrow: None, short: int, long: int
 ) -> None:
     view = mongodb_audit(mongodb_database)
-    fill(view, past(6, LONG, alive=2_000).entries)
+    fill(view, past(6, long, alive=long // 8).entries)
 
     mongodb_database.command("profile", 2)
     for where in WHERE:
-        view.tickets_at(LONG // 2, where, beyond=None, limit=10)
+        view.tickets_at(long // 2, where, beyond=None, limit=10)
     mongodb_database.command("profile", 0)
     looked = [
         (entry["keysExamined"], entry["docsExamined"])

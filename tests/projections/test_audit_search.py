@@ -68,13 +68,16 @@ def ask(reader: AuditReader, rows: Sequence[AuditEntry], questions: int) -> None
     assert questions / 3 < answered < questions
 
 
+@pytest.mark.parametrize(
+    ("events", "questions"), [(600, 120), pytest.param(5_000, 300, marks=pytest.mark.exhaustive)]
+)
 def test_random_questions_are_answered_as_by_looking_at_every_entry(
-    stores: Opened, narrow: None
+    stores: Opened, narrow: None, events: int, questions: int
 ) -> None:
-    rows = list(entries_of(Lives(1).events(5_000)))
+    rows = list(entries_of(Lives(1).events(events)))
     fill(stores.audit, rows)
 
-    ask(stores.audit, rows, questions=300)
+    ask(stores.audit, rows, questions)
 
 
 @pytest.mark.exhaustive
@@ -122,15 +125,19 @@ QUESTIONS: Final = [
     for many in (0, 1, 2, 3)
     for names in combinations(COSTLY, many)
 ]
-SHORT, LONG = 4_000, 16_000
+SIZES = pytest.mark.parametrize(
+    ("short", "long"),
+    [(1_000, 4_000), pytest.param(4_000, 16_000, marks=pytest.mark.exhaustive)],
+)
 
 
+@SIZES
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_on_a_file_a_page_takes_no_more_steps_when_the_log_grows(
-    tmp_path: Path, narrow: None, newest_first: bool
+    tmp_path: Path, narrow: None, newest_first: bool, short: int, long: int
 ) -> None:
-    rows = list(entries_of(Lives(3, alive=2_000).events(LONG)))
-    steps: dict[int, list[int]] = {SHORT: [], LONG: []}
+    rows = list(entries_of(Lives(3, alive=long // 8).events(long)))
+    steps: dict[int, list[int]] = {short: [], long: []}
     for size, counted in steps.items():
         with closing(SQLiteDatabase(tmp_path / f"{size}.db")) as database:
             view = SQLiteAudit(database, 1)
@@ -145,17 +152,18 @@ def test_on_a_file_a_page_takes_no_more_steps_when_the_log_grows(
                     connection.set_progress_handler(None, 0)
                 counted.append(10 * len(ticks))
 
-    for where, short, long in zip(QUESTIONS, steps[SHORT], steps[LONG], strict=True):
-        assert 0 < long < max(2 * short, 6_000), where
-    assert max(steps[LONG]) < 20_000
+    for where, before, after in zip(QUESTIONS, steps[short], steps[long], strict=True):
+        assert 0 < after < max(2 * before, 6_000), where
+    assert max(steps[long]) < 20_000
 
 
+@SIZES
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_on_mongodb_a_page_looks_at_no_more_when_the_log_grows(
-    mongodb_database: Database[Document], narrow: None, newest_first: bool
+    mongodb_database: Database[Document], narrow: None, newest_first: bool, short: int, long: int
 ) -> None:
     view = mongodb_audit(mongodb_database)
-    fill(view, list(entries_of(Lives(3, alive=2_000).events(LONG))))
+    fill(view, list(entries_of(Lives(3, alive=long // 8).events(long))))
 
     mongodb_database.command("profile", 2)
     for where in QUESTIONS:

@@ -86,7 +86,7 @@ def causes_are_true(one: TicketDiff, log: Past, after: int, upto: int) -> bool:
     )
 
 
-@pytest.fixture(params=["as it is", "narrow"])
+@pytest.fixture(params=["narrow", pytest.param("as it is", marks=pytest.mark.exhaustive)])
 def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Walks that look at a few entries only: a short log is a long one to them."""
     if request.param == "narrow":
@@ -94,14 +94,17 @@ def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
             monkeypatch.setattr(lives, name, few)
 
 
+@pytest.mark.parametrize(
+    ("events", "pairs"), [(500, 30), pytest.param(2_000, 60, marks=pytest.mark.exhaustive)]
+)
 def test_random_pairs_of_positions_differ_as_two_folds_of_the_log_do(
-    stores: Opened, width: None
+    stores: Opened, width: None, events: int, pairs: int
 ) -> None:
-    log, random = past(5, 2_000, alive=150), Random(3)
+    log, random = past(5, events, alive=events // 13), Random(3)
     fill(stores.audit, log.entries)
 
-    for _ in range(60):
-        after, upto = sorted((random.randrange(2_001), random.randrange(2_001)))
+    for _ in range(pairs):
+        after, upto = sorted((random.randrange(events + 1), random.randrange(events + 1)))
         like = random.choice(log.entries)
         where = AuditFilter(
             random.choice((None, like.org_id)),

@@ -359,12 +359,15 @@ def other(value: Any, random: Random) -> Any:
 
 
 @pytest.mark.parametrize("store", ["sqlite"])
-def test_a_thousand_changes_to_rows_on_sqlite_are_found(service: Service, store_url: str) -> None:
+@pytest.mark.parametrize("changes", [200, pytest.param(1_000, marks=pytest.mark.exhaustive)])
+def test_random_changes_to_rows_on_sqlite_are_found(
+    service: Service, store_url: str, changes: int
+) -> None:
     random = Random(1)
     update = f"UPDATE events SET ({', '.join(COLUMNS)}) = (?, ?, ?, ?, ?, ?) WHERE position = ?"
     with closing(sqlite3.connect(store_url.removeprefix("sqlite:///"))) as connection:
         rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM events ORDER BY 1").fetchall()
-        for _ in range(1_000):
+        for _ in range(changes):
             row, place = random.choice(rows), random.randrange(len(COLUMNS))
             changed = [*row[:place], other(row[place], random), *row[place + 1 :]]
             try:
@@ -389,12 +392,13 @@ def odd(value: Any, random: Random) -> Any:
 
 
 @pytest.mark.parametrize("store", ["mongodb"])
-def test_a_thousand_changes_to_commits_on_mongodb_are_found(
-    service: Service, mongodb_database: Database[Document]
+@pytest.mark.parametrize("changes", [200, pytest.param(1_000, marks=pytest.mark.exhaustive)])
+def test_random_changes_to_commits_on_mongodb_are_found(
+    service: Service, mongodb_database: Database[Document], changes: int
 ) -> None:
     random, commits = Random(2), mongodb_database["commits"]
     whole = list(commits.find().sort("_id", 1))
-    for _ in range(1_000):
+    for _ in range(changes):
         commit, field = random.choice(whole), random.choice(FIELDS)
         if field == "last":
             changed, position = commit | {"last": odd(commit["last"], random)}, commit["_id"] + 2
