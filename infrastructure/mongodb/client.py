@@ -39,6 +39,12 @@ OLD_RECORDS: Final = CodecOptions[Document](
 )
 """Reads documents of the old system although they hold dates of any year, or broken text."""
 
+CONNECT_SECONDS: Final = 5.0
+"""Seconds in which a server must be found and reached."""
+
+SOCKET_SECONDS: Final = 30.0
+"""Seconds that a connection waits for an answer, where nothing else bounds that."""
+
 UNREACHABLE: Final = (ConnectionFailure, ExecutionTimeout, NetworkTimeout, WTimeoutError)
 """The store did not answer; the same request may work in a moment."""
 
@@ -75,9 +81,9 @@ def connect(uri: str, *, at_once: bool = True) -> MongoClient[Document]:
         return MongoClient(
             uri,
             appname="ticketbook",
-            serverSelectionTimeoutMS=5_000,
-            connectTimeoutMS=5_000,
-            socketTimeoutMS=30_000,
+            serverSelectionTimeoutMS=CONNECT_SECONDS * 1_000,
+            connectTimeoutMS=CONNECT_SECONDS * 1_000,
+            socketTimeoutMS=SOCKET_SECONDS * 1_000,
             retryWrites=True,
             connect=at_once,
         )

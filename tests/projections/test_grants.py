@@ -108,14 +108,14 @@ def test_random_ranges_are_answered_as_by_going_through_the_log(
             random.choice((None, *SYSTEMS)),
         )
         after = random.randrange(len(entries))
-        upto = min(after + random.choice((0, 1, 50, 1_000)), len(entries))
+        upto = min(after + random.choice((0, 1, 50, events // 3)), len(entries))
 
         found = read_through(stores.audit, asked, after, upto, random.choice((1, 7, 200)))
 
         assert found == expected(entries, asked, after, upto), (asked, after, upto)
         answered += bool(found)
         several += any(len(one.grants) > 1 for one in found)
-    assert questions / 2 < answered < questions
+    assert questions / 3 < answered < questions
     assert several > questions / 15
 
 

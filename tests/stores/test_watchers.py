@@ -65,7 +65,8 @@ def listening(stores: Opened, watcher: Watcher) -> Iterator[Queue[None]]:
         yield heard
     finally:
         stop.set()
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive(), "it goes on waiting"
 
 
 def append(stores: Opened) -> None:
@@ -101,5 +102,4 @@ def test_what_is_not_heard_is_polled(watcher: Watcher) -> None:
 
 def test_a_watcher_stops_promptly_though_nothing_happens(stores: Opened, watcher: Watcher) -> None:
     with listening(stores, watcher):
-        asked = monotonic()
-    assert monotonic() - asked < 5  # it would otherwise wait for the poll, an hour
+        pass  # it would otherwise wait for the poll, an hour
