@@ -1,17 +1,19 @@
 """`ticketbook token`."""
 
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from api.cli.output import example, reporting
 from domain.errors import ConfigurationError
-from domain.log.ports import Clock
 from infrastructure.clock import now
 from infrastructure.configuration.settings import Settings, SharedSecret, load_settings
 from infrastructure.keys.credentials import SCOPES, issue_token
 from infrastructure.keys.secret_file import auth_of
+
+if TYPE_CHECKING:
+    from domain.log.ports import Clock
 
 EXAMPLE_ORG: Final = "52f22665a60c12d289185d95"
 EVERYTHING: Final = " ".join(SCOPES)
@@ -32,7 +34,7 @@ def token(
 
 
 def new_token(
-    settings: Settings, sub: str, org: str, scope: str, *, hours: float, clock: Clock
+    settings: Settings, sub: str, org: str, scope: str, *, hours: float, clock: "Clock"
 ) -> str:
     """Raises `ConfigurationError` where tokens come from elsewhere, or a part is wrong."""
     auth = auth_of(settings)

@@ -75,7 +75,9 @@ def _described(runs: Sequence[Run]) -> str:
 
 def _run(command: Sequence[str], environment: dict[str, str]) -> Run:
     started = perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     _, status, used = os.wait4(process.pid, 0)
     took = perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -64,12 +64,12 @@ def heavy(program: str, *arguments: str, store: str) -> set[str]:
     return {module.partition(".")[0] for module in done.stderr.split()} & HEAVY
 
 
-@pytest.mark.parametrize(  # jwt, structlog and rich bring others along
+@pytest.mark.parametrize(  # structlog brings asyncio and rich along
     ("arguments", "loaded"),
     [
         (("--help",), set()),
         (("catalogue", "check"), set()),
-        (TOKEN, {"jwt", "cryptography"}),
+        (TOKEN, set()),
         (("projections", "status"), {"eventsourcing", "sqlite3", "structlog", "asyncio", "rich"}),
     ],
 )

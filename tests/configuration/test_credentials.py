@@ -101,6 +101,15 @@ def test_platform_staff_belong_to_no_organisation(tokens: Tokens, now: Now) -> N
     assert tokens.verify(issue_token(SECRET, "ops", "*", SCOPES, HOUR, now)).org_id is None
 
 
+def test_a_token_is_signed_byte_for_byte_as_the_library_that_verifies_it_would(now: Now) -> None:
+    for subject in ("ana", "Ana-Zoë 😀", "x" * 255):
+        token = issue_token(SECRET, subject, ORG, SCOPES, HOUR, now)
+        claims = jwt.decode(
+            token, SECRET, algorithms=["HS256"], audience=OURS, options={"verify_exp": False}
+        )
+        assert token == jwt.encode(claims, SECRET, algorithm="HS256")
+
+
 def test_scopes_nobody_knows_are_passed_over(tokens: Tokens, now: Now) -> None:
     token = signed(claims(now, scope="openid  tickets:write tickets:everything"))
     assert tokens.verify(token).scopes == {"tickets:write"}
