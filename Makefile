@@ -1,6 +1,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TESTS ?= tests
+QUICK := tests/domain tests/configuration tests/stores/test_codec.py tests/stores/test_group_commit.py \
+	tests/projections/test_progress.py tests/migration/test_records.py tests/migration/test_chunks.py \
+	tests/http/test_moments.py tests/cli/test_output.py tests/house/test_imports.py
+
 READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 
@@ -9,10 +14,12 @@ DEV_READY := $(VENV)/.dev-ready
 serve: $(READY)
 	$(BIN)/ticketbook serve
 
+# One file or test: make test TESTS=tests/http/test_tickets.py
 test: lint unit
 
+# What needs no store and no process of its own.
 quick: lint
-	$(BIN)/pytest tests/domain tests/configuration tests/stores/test_codec.py
+	$(BIN)/pytest $(QUICK)
 
 lint: $(DEV_READY)
 	$(BIN)/ruff format --check .
@@ -20,10 +27,10 @@ lint: $(DEV_READY)
 	$(BIN)/mypy
 
 unit: $(DEV_READY)
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal --durations 15 $(TESTS)
 
 test-exhaustive: $(DEV_READY)
-	$(BIN)/pytest -m exhaustive
+	$(BIN)/pytest -m exhaustive --durations 15 $(TESTS)
 
 bench: $(DEV_READY)
 	$(BIN)/pip install --quiet -e '.[dev,bench]'

@@ -20,6 +20,8 @@ from tests.support.memory import keep_files_in_memory
 from tests.support.mongod import ReplicaSet
 from tests.support.server import Client, Served, serving
 
+pytest_plugins = ["tests.support.processor_time"]
+
 keep_files_in_memory()
 
 
