@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -30,6 +31,14 @@ def _forked_workers() -> Iterator[None]:
     with forked_workers():
         yield
     end_fork_server()
+
+
+@pytest.fixture(autouse=True)
+def _plain_tracebacks() -> None:
+    """Log failures without the variables of each frame: to print those takes seconds."""
+    *others, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*others, plain])
 
 
 @pytest.fixture(scope="session")
