@@ -27,9 +27,8 @@ class TicketLog:
     def __init__(self, store: OrderedLog, tail: int = TAIL) -> None:
         self._store = store
         self._tail: deque[Recorded] = deque(maxlen=tail)
-        self._prepared: dict[
-            int, tuple[Event, bytes]
-        ] = {}  # by identity: to hash an event takes as long as to encode it
+        # by identity: to hash an event takes as long as to encode it
+        self._prepared: dict[int, tuple[Event, bytes]] = {}
         self._lock = Lock()
 
     def head(self) -> int:

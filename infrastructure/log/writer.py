@@ -186,9 +186,7 @@ class Writer:
     def _find_head(self) -> None:
         self._head = self._log.head()
         if self._head:
-            with suppress(
-                EventUnreadable, IndexError
-            ):  # only its time is needed; the event may be unreadable or gone
+            with suppress(EventUnreadable, IndexError):  # unreadable, or gone: its time is a guard
                 self._last_recorded = self._log.read(self._head - 1, 1)[0].recorded_at
 
     def _rebase(self) -> None:

@@ -122,8 +122,7 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
             self._rows.insert_many(documents, ordered=False, session=session)
 
     def _load(self, rows: Sequence[AuditEntry]) -> None:
-        # in order, and an entry that is there already is there for good: what an interruption
-        # leaves is the beginning
+        # in order, and a stored entry never changes: an interruption leaves the beginning
         try:
             self._rows.insert_many([_document(entry) for entry in rows])
         except PyMongoError as error:
@@ -159,7 +158,7 @@ def _document(entry: AuditEntry) -> Document:
         "granted": list(entry.granted),
         "revoked": list(entry.revoked),
         "hash": bytes.fromhex(entry.hash),
-        # for searching alone: one index finds either, and case is left out of it
+        # for searches: one index for granted and revoked, and text without case
         "changed": [*entry.granted, *entry.revoked],
         "folded": entry.reason and entry.reason.casefold(),
     }

@@ -1,8 +1,8 @@
-"""Looking back in the audit view on MongoDB, at a cost that does not grow with the log.
+"""The past in the audit view on MongoDB, at a cost that does not grow with the log.
 
 The index of the organisation, of the feature, or of all tickets gives ticket ids in order; another
-gives each ticket's last entry up to the position. The one to lead is, as in a search, the one whose
-entries lie farthest apart.
+gives each ticket's last entry up to the position. As in a search, the index with the most sparse
+entries leads.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,7 +15,7 @@ from projections.audit.as_of import SCAN
 from projections.tickets.search import TicketFilter
 
 _SLICE: Final = 200
-"""Tickets that are looked at together, at least."""
+"""Least number of tickets whose last entries are read at once."""
 
 BY_TICKET: Final = (("ticketId", 1), ("_id", -1))
 BY_ORGANISATION: Final = (("orgId", 1), ("ticketId", 1), ("_id", -1))
@@ -29,8 +29,8 @@ def last_entries(
     beyond: str | None,
     limit: int,
 ) -> tuple[Sequence[Document], str | None]:
-    """The last entry up to `position` of each of the first tickets that match, at most `limit`; and
-    the last ticket that a page may look at, or None when it may look at all."""
+    """The last entry up to `position` of each of the first matching tickets, at most `limit`; and
+    the last ticket id that a page may examine, or None if it may examine all."""
     lead, index, edge = _lead(rows, where, beyond or "")
     window = {"$gt": beyond or ""} | ({} if edge is None else {"$lte": edge})
     ids: list[Document] = [
@@ -69,7 +69,7 @@ def _last(
     index: Sequence[tuple[str, int]],
     held: Document | None = None,
 ) -> list[Document]:
-    """The last entry of each ticket, if it is also what `held` asks for. Sorted like the index,
+    """The last entry of each ticket, if `held` matches it. As the order is that of the index,
     $first jumps from one ticket to the next."""
     pipeline: list[Document] = [
         {"$match": match},
@@ -81,7 +81,7 @@ def _last(
 
 
 def _held(where: TicketFilter) -> Document:
-    """What the last entry of a ticket in use says that matches."""
+    """The condition on the last entry of a ticket: in use, and with the values of `where`."""
     values = {
         "last.orgId": where.org_id,
         "last.system": where.system,
@@ -95,7 +95,8 @@ def _held(where: TicketFilter) -> Document:
 def _lead(
     rows: MongoCollection[Document], where: TicketFilter, beyond: str
 ) -> tuple[Document, Sequence[tuple[str, int]], str | None]:
-    """What gives the ticket ids, its index, and the last ticket that a page may look at."""
+    """The condition that gives the ticket ids, its index, and the last id that a page may
+    examine."""
     leads: list[tuple[Document, Sequence[tuple[str, int]]]] = []
     if where.feature is not None:
         leads.append(({"changed": where.feature}, BY_FEATURE))

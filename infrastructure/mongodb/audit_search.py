@@ -1,8 +1,9 @@
 """Searching the audit view on MongoDB, at a cost that does not grow with the log.
 
-One filter leads: an index gives its entries in position order, and each of them is held against
-the other filters. The best to lead is the one whose entries lie farthest apart from where the page
-begins, so each is asked where its `SCAN`th entry from there is. No page goes past that.
+One filter leads: an index gives its entries in order of position, and each is tested against the
+other filters. The best leader is the filter whose entries are the most sparse: the position of each
+filter's `SCAN`th entry from the start of the page is looked up, and the furthest one wins. A page
+ends at that position.
 """
 
 from collections.abc import Sequence
@@ -14,8 +15,8 @@ from infrastructure.mongodb.client import Document
 from projections.audit.search import SCAN, AuditFilter, Bounds
 
 LEADING: Final = ("ticketId", "correlationId", "changed", "actor", "orgId", "system", "action")
-"""The fields that can lead, each with an index of itself and the position. Where several are as
-good to lead, the first of them will."""
+"""The fields that can lead, each with an index on itself and the position. Among equally good
+leaders the first one leads."""
 
 
 def documents(
@@ -26,8 +27,8 @@ def documents(
     limit: int,
     newest_first: bool,
 ) -> tuple[Sequence[Document], int | None]:
-    """The first entries within bounds that match, at most `limit`; and the position of the last
-    entry that a page may look at, or None when it may look at all there are."""
+    """The first matching entries within the bounds, at most `limit`; and the last position that a
+    page may examine, or None if it may examine all."""
     order = -1 if newest_first else 1
     leader, edge = _leader(rows, where, within, order)
     within = within.until(edge, newest_first=newest_first)
@@ -37,7 +38,7 @@ def documents(
 
 
 def _leading(where: AuditFilter) -> list[Document]:
-    """The filters that were given and can lead, in that order."""
+    """The filters that have a value and can lead, in the order of `LEADING`."""
     changed = (where.granted, where.revoked, where.feature)
     values = {
         "ticketId": [where.ticket_id],
@@ -52,7 +53,7 @@ def _leading(where: AuditFilter) -> list[Document]:
 
 
 def _tests(where: AuditFilter) -> list[Document]:
-    """Every filter. `changed` is not among them: of two features only one can lead."""
+    """All filters, except `changed`: of two features only one can lead."""
     tests: list[Document] = [filter_ for filter_ in _leading(where) if "changed" not in filter_]
     if where.granted is not None:
         tests.append({"granted": where.granted})
@@ -60,7 +61,7 @@ def _tests(where: AuditFilter) -> list[Document]:
         tests.append({"revoked": where.revoked})
     if where.feature is not None:
         tests.append({"$or": [{"granted": where.feature}, {"revoked": where.feature}]})
-    if where.text is not None:  # as it is, whatever a pattern or a path would make of it
+    if where.text is not None:  # literally: no character is a pattern or a path
         place = {"$indexOfCP": ["$folded", {"$literal": where.text.casefold()}]}
         tests.append({"$expr": {"$gte": [{"$ifNull": [place, -1]}, 0]}})
     return tests
@@ -69,7 +70,7 @@ def _tests(where: AuditFilter) -> list[Document]:
 def _leader(
     rows: MongoCollection[Document], where: AuditFilter, within: Bounds, order: int
 ) -> tuple[Document, int | None]:
-    """The filter to lead, nothing if none can, and where its page ends."""
+    """The leading filter, empty if none can lead, and the last position of its page."""
     edges: list[tuple[int, Document]] = []
     for filter_ in _leading(where) or [{}]:
         cursor = rows.find(

@@ -1,4 +1,4 @@
-"""One MongoDB connection, with the guarantees everything here relies on."""
+"""Connections to MongoDB, with the guarantees that the stores rely on."""
 
 import re
 from collections.abc import Iterator
@@ -26,10 +26,10 @@ from domain import errors
 Document = dict[str, Any]
 
 DURABLE: Final = WriteConcern("majority", j=True, wtimeout=10_000)
-"""Acknowledged means on the journals of a majority: no failover loses it."""
+"""An acknowledged write is in the journals of a majority: no failover loses it."""
 
 SETTLED: Final = ReadConcern("majority")
-"""Reads see only what cannot roll back."""
+"""Reads see only writes that cannot roll back."""
 
 _TIMEZONE_AWARE: Final = CodecOptions[Document](tz_aware=True, uuid_representation=4)
 
@@ -46,7 +46,7 @@ SOCKET_SECONDS: Final = 30.0
 """Seconds that a connection waits for an answer, where nothing else bounds that."""
 
 UNREACHABLE: Final = (ConnectionFailure, ExecutionTimeout, NetworkTimeout, WTimeoutError)
-"""The store did not answer; the same request may work in a moment."""
+"""The server did not answer; the same request may succeed in a moment."""
 
 _DUPLICATE_KEY: Final = 11000
 
@@ -76,7 +76,7 @@ _TRANSIENT_CODES: Final = frozenset(
 
 
 def connect(uri: str, *, at_once: bool = True) -> MongoClient[Document]:
-    """A client for `uri`. It looks for its servers at once, or when it is first used."""
+    """A client for `uri`. It connects at once, or else at its first use."""
     try:
         return MongoClient(
             uri,
@@ -92,6 +92,7 @@ def connect(uri: str, *, at_once: bool = True) -> MongoClient[Document]:
 
 
 def database(client: MongoClient[Document], name: str) -> Database[Document]:
+    """A database whose writes are durable and whose reads are settled."""
     return client.get_database(
         name,
         codec_options=_TIMEZONE_AWARE,
@@ -102,7 +103,7 @@ def database(client: MongoClient[Document], name: str) -> Database[Document]:
 
 
 def is_transient(error: PyMongoError) -> bool:
-    """Whether the same operation may succeed once the replica set has settled."""
+    """True if the same operation may succeed once the replica set has a primary again."""
     if isinstance(error, UNREACHABLE):
         return True
     if isinstance(error, OperationFailure):
@@ -116,12 +117,12 @@ def is_transient(error: PyMongoError) -> bool:
 
 
 def briefly(error: PyMongoError) -> str:
-    """What the driver says, without its settings and its view of all the servers."""
+    """The driver's message, without its settings and its list of servers."""
     return re.split(r" \(configured timeouts|, Timeout: |, Topology Description", str(error))[0]
 
 
 def is_duplicate(error: PyMongoError) -> bool:
-    """Whether a unique key stood in the way."""
+    """True if a unique index refused the write."""
     if isinstance(error, BulkWriteError):
         return any(e["code"] == _DUPLICATE_KEY for e in error.details["writeErrors"])
     # inside a transaction the server may report it as a failed command
@@ -130,7 +131,7 @@ def is_duplicate(error: PyMongoError) -> bool:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Turn "the replica set does not answer" into `StoreUnavailable`."""
+    """Raise `StoreUnavailable` for errors of a replica set that does not answer."""
     try:
         yield
     except PyMongoError as error:

@@ -1,7 +1,7 @@
-"""The documents that commits are: built, and read back.
+"""The documents of commits: building them, and reading them.
 
 `{_id: first position, last, by, events: [{position, id, version, topic, state, hash}], answers:
-[{key, body}]}`; those that hold answers alone have neither `events` nor a position.
+[{key, body}]}`; a document of answers only has neither `events` nor a position.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,14 @@ from infrastructure.log.ordered_log import Chained, StoredAnswer
 from infrastructure.mongodb.client import Document
 
 COMMIT_BYTES: Final = 8 * 1024 * 1024
-"""A commit of more bytes than this, of events and answers, is spread over several documents, in a
-transaction: MongoDB documents end at 16 MB."""
+"""Most bytes of events and answers in one document. A larger commit takes several documents, in one
+transaction: MongoDB documents have at most 16 MB."""
 
 _LARGEST: Final = 16 * 1024 * 1024
-"""Bytes of a document of MongoDB."""
+"""Most bytes of a MongoDB document."""
 
 _ENTRY_BYTES: Final = 200
-"""What an event or an answer takes besides what is counted, generously."""
+"""Bytes that an event or an answer takes besides its content; a generous estimate."""
 
 _FIELDS: Final = ("position", "id", "version", "topic", "state", "hash")
 
@@ -34,7 +34,7 @@ def documents_of(
     hashes: Sequence[bytes],
     answers: Sequence[StoredAnswer],
 ) -> list[Document]:
-    """Raises `EventTooLarge`."""
+    """The documents of a commit after position `after`. Raises `EventTooLarge`."""
     by = ObjectId()
     documents: list[Document] = []
     room = 0
@@ -72,8 +72,8 @@ def documents_of(
 
 
 def links(commit: Document, position: int) -> Iterator[Link]:
-    """The events of the commit that should begin at a position, whatever somebody has made of it.
-    Raises `ChainBroken` where it is no commit, or contradicts its own events."""
+    """The events of the commit that should begin at a position, exactly as they are stored. Raises
+    `ChainBroken` where it is no commit, or contradicts its own events."""
     first, last, events = commit["_id"], commit.get("last"), commit.get("events")
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
         raise ChainBroken(position, "the commit that begins here holds no events.")
@@ -87,6 +87,7 @@ def links(commit: Document, position: int) -> Iterator[Link]:
 
 
 def notification(event: Document) -> Chained:
+    """The stored event of one element of `events`."""
     return Chained(
         originator_id=event["id"],
         originator_version=event["version"],

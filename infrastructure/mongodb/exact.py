@@ -1,5 +1,5 @@
-"""Telling whether a stored document is exactly what we store, down to its types and the order of
-its fields: whatever else stands in a view was put there by something else."""
+"""Checking that a document is exactly as this program stores it, down to its types and the order of
+its fields. Any other document in a view was written by something else."""
 
 from typing import Any, Final
 
@@ -15,19 +15,19 @@ ANYTHING: Final = CodecOptions[Document](
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     unicode_decode_error_handler="replace",
 )
-"""Reads also what our own options would choke on: times beyond the year 9999, broken text."""
+"""Options that also read times beyond the year 9999 and broken text."""
 
 _NARROW: Final = 31
-"""Bits of an integer that is stored in 32."""
+"""Most bits of an integer that MongoDB stores in 32."""
 
 
-class Stranger(bytes):
-    """A key of a row under which none of ours can stand: `_id`, encoded, so that it has a hash."""
+class ForeignKey(bytes):
+    """An `_id` that no row of ours can have, as BSON, so that it can be hashed."""
 
     __slots__ = ()
 
     @classmethod
-    def of(cls, id_: Any) -> "Stranger":
+    def of(cls, id_: Any) -> "ForeignKey":
         return cls(bson.encode({"_id": id_}))
 
     @property
@@ -39,8 +39,8 @@ class Stranger(bytes):
 
 
 def same(document: Document, expected: Document) -> bool:
-    """Whether both hold equal values in the same order. Of numbers and flags the types must be
-    looked at besides: 1, 1.0 and true are equal. To encode both would take twice as long."""
+    """True if both have equal values in the same order. The types of numbers and flags must be
+    compared besides, as 1, 1.0 and true are equal. To encode both would take twice as long."""
     return document == expected and _order(document) == _order(expected)
 
 
@@ -49,5 +49,5 @@ def _order(document: Document) -> list[Any]:
 
 
 def is_integer(value: Any) -> bool:
-    """Whether it was stored as we store an integer. One that is equal may be a double."""
+    """True if the value was stored as an integer, not as a double with an equal value."""
     return type(value) is int or (type(value) is Int64 and value.bit_length() > _NARROW)

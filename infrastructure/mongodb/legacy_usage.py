@@ -1,4 +1,4 @@
-"""Who calls in the old way, on MongoDB."""
+"""The counts of calls on the old routes, on MongoDB."""
 
 from collections.abc import Sequence
 

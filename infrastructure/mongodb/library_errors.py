@@ -1,4 +1,4 @@
-"""The errors of `eventsourcing` for ours and MongoDB's."""
+"""Raising the errors of `eventsourcing` in place of ours and MongoDB's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +14,8 @@ from infrastructure.mongodb.client import answering
 
 @contextmanager
 def translating_errors() -> Iterator[None]:
-    """Raise `IntegrityError` for a conflict, `OperationalError` when MongoDB does not answer (what
-    was asked may or may not have happened), `DataError` for what MongoDB cannot hold."""
+    """Raise `IntegrityError` for a conflict, `OperationalError` when MongoDB does not answer (the
+    operation may or may not have happened), `DataError` for values that MongoDB cannot store."""
     try:
         with answering():
             yield

@@ -1,13 +1,13 @@
 """The ordered log on MongoDB: one document per commit, positions claimed through its `_id`.
 
-A commit is one document `{_id: first position, last, by, events: […], answers: […]}`. Inserting
-one document is atomic, so a batch needs no transaction; claiming `_id = head + 1` fails with a
-duplicate key if anybody else was first, so positions have no gaps and become visible in order:
-nobody can claim n + 1 before having seen n. `by` is unique to the attempt: after a lost
-acknowledgement it tells whether the document that stands there is ours.
+A commit is one document `{_id: first position, last, by, events: […], answers: […]}`. To insert one
+document is atomic, so a batch needs no transaction. To claim `_id = head + 1` fails with a
+duplicate key if another process was first, so positions have no gaps and become visible in order:
+nobody can claim n + 1 before n is visible. `by` is unique to the attempt: after a lost
+acknowledgement it shows whether the stored document is ours.
 
-Answers that no document of events has room for have no position: they stand in documents with an
-ObjectId for `_id`.
+Answers that do not fit into a document of events have no position: their documents have an ObjectId
+for `_id`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -44,24 +44,27 @@ from infrastructure.mongodb.client import (
 from infrastructure.mongodb.commits import documents_of, links, notification
 
 PATIENCE: Final = 30.0
-"""Seconds a commit keeps trying while the replica set has no primary."""
+"""Seconds for which a commit is repeated while the replica set has no primary."""
 
 _PAUSE: Final = 0.02
-_HELD: Final = 1_000
-"""Positions looked for in one document at once."""
+"""Seconds between two tries of a commit."""
 
-_LENIENT: Final[CodecOptions[Document]] = CodecOptions(
+_POSITIONS_AT_ONCE: Final = 1_000
+"""Most positions that one query looks for."""
+
+_ANY_CONTENT: Final[CodecOptions[Document]] = CodecOptions(
     unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
-"""Reads whatever stands there: what is not as it was written does not have its hash."""
+"""Reads any stored value. A damaged one has a wrong hash anyway."""
 
 _POSITIONED: Final = {"$and": [{"_id": {"$gt": 0}}, {"_id": {"$type": ["int", "long"]}}]}
-"""The commits of events that a log wrote: it counts in integers."""
+"""Matches the commits of events: their positions are integers."""
 
 _PLACE: Final = ("id", "version")
 
 Alongside = Callable[[ClientSession], None]
-"""More to write in the transaction of a commit. It may run again; an exception stops it all."""
+"""Further writes in the transaction of a commit. They may run again; an exception cancels the
+commit."""
 
 
 class MongoDBLog:
@@ -79,7 +82,7 @@ class MongoDBLog:
         self._client = database.client
         self._commits: MongoCollection[Document] = database[collection]
         self._patience = patience
-        self._end = EMPTY  # an end of the log that was seen here: no commit reaches across it
+        self._end = EMPTY  # the last known end of the log: no commit reaches across it
         if not reading_only:
             self._make_indexes()
 
@@ -94,7 +97,7 @@ class MongoDBLog:
         return self.ending().position
 
     def ending(self) -> Head:
-        # from the last event itself, as readers see it: not from what the commit says of its end
+        # from the last event itself, as readers see it, not from the commit's own `last`
         event = {"$cond": [{"$isArray": "$events"}, {"$last": "$events"}, None]}
         fields = {"position": "$$event.position", "hash": "$$event.hash"}
         ending = {"ending": {"$let": {"vars": {"event": event}, "in": fields}}}
@@ -120,8 +123,8 @@ class MongoDBLog:
         wanted = sorted(set(positions))
         events: list[Chained] = []
         with _reading():
-            while wanted:  # from the last one down, each time all that stand in one document
-                held = self._holding(wanted[-_HELD:])
+            while wanted:  # from the last one down, each time all positions of one commit
+                held = self._holding(wanted[-_POSITIONS_AT_ONCE:])
                 if held:
                     wanted = [position for position in wanted if position < held["_id"]]
                     events += [notification(event) for event in reversed(held["events"]) if event]
@@ -130,8 +133,8 @@ class MongoDBLog:
         return events[::-1]
 
     def _holding(self, positions: Sequence[int]) -> Document | None:
-        """The commit that begins at or last before the last of these positions; of its events only
-        those at these positions."""
+        """The last commit that begins at or before the last of these positions, with only its
+        events at these positions."""
         within = {"$and": [{"$gte": ["$$this", "$_id"]}, {"$lte": ["$$this", "$last"]}]}
         mine = {"$filter": {"input": list(positions), "cond": within}}
         index = {"$toInt": {"$subtract": ["$$this", "$_id"]}}
@@ -146,7 +149,7 @@ class MongoDBLog:
         with answering():
             last = self._commits.find_one(above, {"_id": 1}, sort=[("_id", -1)])
             within = {"_id": {"$gt": 0, "$lte": last["_id"]}} if last else above
-            for commit in self._commits.with_options(_LENIENT).find(
+            for commit in self._commits.with_options(_ANY_CONTENT).find(
                 within, fields, sort=[("_id", 1)]
             ):
                 for link in links(commit, position):
@@ -229,7 +232,7 @@ class MongoDBLog:
             return
 
         def insert(session: ClientSession) -> None:
-            # one by one: a message may be 48 MB long, a transaction as long as it takes
+            # one by one: a message has at most 48 MB, a transaction has no limit
             for document in documents:
                 self._commits.insert_one(document, session=session)
             if alongside:
@@ -241,9 +244,9 @@ class MongoDBLog:
     def _is_stored(
         self, first: Document, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer]
     ) -> bool:
-        """Something refused the commit as a duplicate. True when an earlier attempt of ours was
-        stored after all and its acknowledgement got lost. Otherwise raises what stands in the way;
-        False when that is not durable yet: it may still roll back, so try again."""
+        """Find out why the commit was refused as a duplicate. True if an earlier attempt of ours
+        was stored and its acknowledgement got lost. Otherwise raises the conflict; False if the
+        other document is not durable yet: it may still roll back, so try again."""
         by = first["by"]
         with answering():
             stored = self._commits.find_one({"_id": first["_id"]}, {"by": 1})
@@ -307,7 +310,7 @@ class MongoDBLog:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Raises `StoreCorrupt` where somebody made of a commit what is none."""
+    """Raise `StoreCorrupt` where a document is no commit any more."""
     with answering():
         try:
             yield
@@ -319,7 +322,7 @@ def _reading() -> Iterator[None]:
 
 
 def _end(commit: Document) -> Head:
-    """Where the log ends, given its last commit."""
+    """The end of the log, given its last commit."""
     first, ending = commit["_id"], commit.get("ending") or {}
     position = ending.get("position")
     if not is_number(position) or position < first:
@@ -328,5 +331,5 @@ def _end(commit: Document) -> Head:
 
 
 def _among(ids: Sequence[Any]) -> Document:
-    """Whether an event is of one of these streams, as an expression."""
+    """An expression: true for an event of one of these streams."""
     return {"$in": ["$$this.id", {"$literal": ids}]}

@@ -1,7 +1,7 @@
 """The recorders that `eventsourcing` asks of a persistence module, for events.
 
-Originator ids may be UUIDs or text, and come back as what they were. What is raised is the
-library's, see `library_errors.py`.
+Originator ids may be UUIDs or text, and keep their type. The errors are the library's, see
+`library_errors.py`.
 """
 
 from collections.abc import Sequence
@@ -136,7 +136,7 @@ class MongoDBApplicationRecorder(ApplicationRecorder):
         return subscription
 
     def close(self) -> None:
-        """End every subscription; store what was handed over, then take no more."""
+        """End every subscription, store the events that were handed over, and take no more."""
         for subscription in self._subscriptions:
             subscription.stop()
         self._appender.close()

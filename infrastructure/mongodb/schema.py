@@ -1,4 +1,4 @@
-"""Which version of the collections a database holds."""
+"""The version of the collections in a database."""
 
 from typing import Final
 
@@ -27,7 +27,7 @@ def check_schema(database: Database[Document]) -> None:
 
 
 def has_schema(database: Database[Document]) -> bool:
-    """Whether the database was ever opened; raises like `check_schema`, and changes nothing."""
+    """True if the database was ever opened. Raises like `check_schema`, and changes nothing."""
     with answering():
         document = database["ticketbook"].find_one({"_id": "schema"})
     if document:

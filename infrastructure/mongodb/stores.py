@@ -46,7 +46,7 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
 
 @contextmanager
 def open_mongodb_to_read(store: MongoDBStore) -> Iterator[ReadOnlyStores | None]:
-    """The store, for reading alone: None where there is none yet."""
+    """The store, for reading only; None if there is none yet."""
     with connect(store.uri) as client:
         opened = database(client, store.database)
         exists = has_schema(opened)

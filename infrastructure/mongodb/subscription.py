@@ -49,7 +49,7 @@ class MongoDBSubscription(Subscription[Recorder], Generic[Recorder]):
         raise StopIteration
 
     def _select(self) -> bool:
-        """Fetch what follows, and pass over what the topics leave out; whether anything did."""
+        """Fetch the next notifications of the topics. False if the log has no more events."""
         head = self._recorder.max_notification_id() or 0
         if head <= self._after:
             return False

@@ -43,7 +43,7 @@ MONGOOSE_SHAPE: Final[list[Document]] = [
     {"$match": _IN_USE},
     {"$project": {"version": 0, "position": 0, "retired": 0}},
 ]
-"""What others see of a version."""
+"""The stages that turn a version into the documents that other services see."""
 
 
 class MongoDBTickets(MongoDBView[Ticket]):
@@ -107,7 +107,7 @@ class MongoDBTickets(MongoDBView[Ticket]):
         except PyMongoError as error:
             if not is_duplicate(error):
                 raise
-        # some are there already: put those forward that are behind, and no other
+        # some exist already: replace only those that are older
         for document in documents:
             behind = {"_id": document["_id"], "version": {"$lt": document["version"]}}
             self._rows.replace_one(behind, document)
@@ -128,7 +128,7 @@ def _match(where: TicketFilter) -> Document:
 
 
 def _object_ids(ticket_ids: Collection[str]) -> list[ObjectId]:
-    """Ids of records in quarantine can be anything; only ObjectIds have rows."""
+    """The ids that can have rows. A record in quarantine may have an id of any kind."""
     return [ObjectId(ticket_id) for ticket_id in ticket_ids if ObjectId.is_valid(ticket_id)]
 
 

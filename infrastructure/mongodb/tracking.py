@@ -1,4 +1,4 @@
-"""The recorders that `eventsourcing` asks of a persistence module, for who follows events."""
+"""The recorders that `eventsourcing` asks of a persistence module, for followers of events."""
 
 from collections.abc import Sequence
 from threading import Event
@@ -23,9 +23,9 @@ from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.library_errors import translating_errors
 from infrastructure.mongodb.recorders import MongoDBApplicationRecorder
 
-_FIRST_LOOK: Final = 0.002
-_SLOWEST_LOOK: Final = 0.1
-"""Seconds between two looks at a tracking position somebody waits for: ever longer."""
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.1
+"""Seconds between two looks at a tracking position that a caller waits for. The pause doubles."""
 
 
 class MongoDBTrackingRecorder(TrackingRecorder):
@@ -44,8 +44,8 @@ class MongoDBTrackingRecorder(TrackingRecorder):
             self.track(tracking)
 
     def track(self, tracking: Tracking, session: ClientSession | None = None) -> None:
-        """Record it, in the session's transaction if there is one. Raises `IntegrityError` when
-        the application is tracked that far already."""
+        """Store the position, in the session's transaction if there is one. Raises `IntegrityError`
+        when the application is tracked to it or beyond already."""
         name, position = tracking.application_name, tracking.notification_id
         try:
             # a document that stands at `position` or beyond is not found: inserting it then fails
@@ -72,7 +72,7 @@ class MongoDBTrackingRecorder(TrackingRecorder):
     ) -> None:
         deadline = monotonic() + timeout
         interrupt = interrupt or Event()
-        pause = _FIRST_LOOK
+        pause = _FIRST_PAUSE
         while not self.has_tracking_id(application_name, notification_id):
             remaining = deadline - monotonic()
             if remaining <= 0:
@@ -82,7 +82,7 @@ class MongoDBTrackingRecorder(TrackingRecorder):
                 )
             if interrupt.wait(min(pause, remaining)):
                 raise WaitInterruptedError
-            pause = min(pause * 2, _SLOWEST_LOOK)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 class MongoDBProcessRecorder(MongoDBTrackingRecorder, MongoDBApplicationRecorder, ProcessRecorder):

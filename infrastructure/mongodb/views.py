@@ -1,13 +1,12 @@
-"""What the views on MongoDB share: checkpoint, fence, parked tickets and the transaction.
+"""The common part of the views on MongoDB: checkpoint, fence, parked tickets and the transaction.
 
-Each version of a view has one document in `checkpoints`:
-`{_id: "tickets@1", position, fence, writes, session, shares}`.
-Every transaction of a view changes it, and counts in `writes` so that it really changes: that is
-what makes two writers collide, and lets only one of them pass.
+Each version of a view has one document in `checkpoints`: `{_id: "tickets@1", position, fence,
+writes, session, shares}`. Every transaction of a view increases `writes`, so that the document
+really changes: two writers then collide, and only one of them commits.
 
-A process that is killed in the middle of a transaction leaves it open, and the checkpoint locked,
-until MongoDB gives up on it a minute later. So whoever writes a view says first in which session,
-and whoever takes over ends that session.
+A process that is killed inside a transaction leaves the checkpoint locked until MongoDB aborts the
+transaction, a minute later. So a writer stores the id of its session first, and the next writer
+ends that session.
 """
 
 from abc import ABC, abstractmethod
@@ -33,21 +32,21 @@ from infrastructure.mongodb.client import (
     answering,
     is_duplicate,
 )
-from infrastructure.mongodb.exact import ANYTHING, Stranger
+from infrastructure.mongodb.exact import ANYTHING, ForeignKey
 from projections.running.projection import Key, Parked, Row, ViewChange
 
 PATIENCE: Final = 30.0
 """Seconds a transaction keeps trying while the replica set has no primary."""
 
 _INDEXING: Final = 3_600.0
-"""Seconds that the indexes of a version of millions of documents may take to build."""
+"""Seconds that building the indexes of a version may take, with millions of documents."""
 
 _CHUNK: Final = 1_000
-"""Rows in one request while a version is loaded."""
+"""Most rows in one request while a version is loaded."""
 
 
 class MongoDBView(ABC, Generic[Row]):
-    """The half of a `View` that does not depend on what its rows are: one version, in the
+    """The part of a `View` that is the same for all kinds of rows: one version, in the
     collection `{projection}_{version}`."""
 
     indexes: ClassVar[Sequence[IndexModel]]
@@ -62,8 +61,9 @@ class MongoDBView(ABC, Generic[Row]):
         self._sessions: dict[int, ClientSession] = {}
 
     def create(self, *, indexed: bool) -> None:
-        """Make what is missing of it. A version that is to be built in bulk gets the indexes that
-        only readers need when it is complete: that costs a fraction of keeping them up."""
+        """Make the collections and indexes that do not exist yet. A version that is built in bulk
+        gets its readers' indexes when it is complete, at a fraction of the cost of keeping them up
+        to date."""
         beginning = {"position": 0, "fence": 0, "writes": 0, "shares": {}}
         with answering():
             self._parked.create_index("_id.view")
@@ -74,7 +74,7 @@ class MongoDBView(ABC, Generic[Row]):
             )
 
     def drop(self) -> None:
-        """Delete all that is stored of it."""
+        """Delete all stored data of the version."""
         with answering():
             self._rows.drop()
             self._parked.delete_many({"_id.view": self.name})
@@ -87,24 +87,24 @@ class MongoDBView(ABC, Generic[Row]):
     def _write(
         self, rows: Sequence[tuple[str, Row | None]], session: ClientSession, *, over: bool
     ) -> None:
-        """Store the rows, in a transaction. With `over` anything may be there already; without, a
-        row that begins something may be inserted, which costs the server half of an upsert."""
+        """Store the rows, in a transaction. With `over`, replace anything that is stored already.
+        Without, a ticket's first row may be inserted, which costs half of an upsert."""
 
     @abstractmethod
     def _key(self, id_: Any) -> Key | None:
-        """The key of the row under an `_id`; None when no row of ours can stand there."""
+        """The key of the row with an `_id`; None if no row of ours can have it."""
 
     @abstractmethod
     def _id(self, key: Key) -> Any:
-        """The `_id` under which the row of a key stands."""
+        """The `_id` of the row with a key."""
 
     @abstractmethod
     def _row(self, document: Document) -> Row | None:
-        """The row, or None when the document is not exactly what we store. May raise."""
+        """The row, or None if the document is not exactly as this program stores it. May raise."""
 
     @abstractmethod
     def _load(self, rows: Sequence[Row]) -> None:
-        """Store the rows of different tickets, or those of different events in order."""
+        """Store rows of different tickets, or of different events in order."""
 
     def checkpoint(self) -> int:
         with answering():
@@ -129,10 +129,10 @@ class MongoDBView(ABC, Generic[Row]):
         return int(document["position"])
 
     def _end_former(self, fence: int) -> None:
-        """End what the writer before left open, if anything."""
+        """End the session of the writer before, in case it left a transaction open."""
         document = self._checkpoints.find_one({"_id": self.name}, {"fence": 1, "session": 1})
         if document and document["fence"] <= fence and "session" in document:
-            with suppress(OperationFailure):  # not allowed: then MongoDB ends it in a minute
+            with suppress(OperationFailure):  # not permitted: MongoDB ends it in a minute
                 session = Binary.from_uuid(document["session"])
                 self._client.admin.command("killSessions", [{"id": session}])
 
@@ -166,7 +166,7 @@ class MongoDBView(ABC, Generic[Row]):
         except PyMongoError as error:
             if not is_duplicate(error):
                 raise
-            # something put there what only we write; what the log says prevails
+            # something else wrote into the view; the log prevails
             self._transaction(partial(work, over=True), fence)
 
     def loaded(self) -> Mapping[int, int]:
@@ -191,7 +191,7 @@ class MongoDBView(ABC, Generic[Row]):
             )
 
     def complete(self, upto: int) -> None:
-        with answering(), pymongo.timeout(_INDEXING):  # in place of what a connection waits for
+        with answering(), pymongo.timeout(_INDEXING):  # longer than the timeout of the connection
             self._rows.create_indexes(list(self.indexes))
             self._checkpoints.update_one(
                 {"_id": self.name, "position": 0}, {"$set": {"position": upto}}
@@ -200,7 +200,7 @@ class MongoDBView(ABC, Generic[Row]):
     def rows(self) -> Iterator[tuple[Key, Row | None]]:
         above: Document = {}
         with answering():
-            # in pages: a cursor would not outlive a change of primary
+            # in pages: a cursor does not survive a change of primary
             while page := list(self._anything.find(above).sort("_id", 1).limit(_CHUNK)):
                 yield from map(self._readable, page)
                 above = {"$expr": {"$gt": ["$_id", {"$literal": page[-1]["_id"]}]}}
@@ -211,20 +211,20 @@ class MongoDBView(ABC, Generic[Row]):
             return dict(map(self._readable, documents))
 
     def misfiled(self) -> Iterator[Key]:
-        return iter(())  # nothing is kept beside the rows but indexes, and those are the server's
+        return iter(())  # the only search keys beside the rows are the server's indexes
 
     def _readable(self, document: Document) -> tuple[Key, Row | None]:
-        """A document's key and its row, or None when something else put there what there is."""
+        """A document's key and its row, or None in place of a row that something else wrote."""
         key = self._key(document["_id"])
         if key is None:
-            return Stranger.of(document["_id"]), None
+            return ForeignKey.of(document["_id"]), None
         try:
             return key, self._row(document)
         except (AttributeError, BSONError, OverflowError, StoreCorrupt, TypeError, ValueError):
             return key, None
 
     def _ids(self, keys: Iterable[Key]) -> list[Any]:
-        return [key.id if isinstance(key, Stranger) else self._id(key) for key in keys]
+        return [key.id if isinstance(key, ForeignKey) else self._id(key) for key in keys]
 
     def mend(self, rows: Mapping[Key, Row | None], fence: int) -> None:
         def work(session: ClientSession) -> None:

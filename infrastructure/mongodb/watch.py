@@ -1,4 +1,4 @@
-"""Hearing of what other processes did, by a change stream."""
+"""Noticing the changes of other processes, by a change stream."""
 
 from collections.abc import Generator, Sequence
 from threading import Event, Thread
@@ -12,9 +12,9 @@ from infrastructure.mongodb.client import Document
 
 _WATCHED: Final = ("commits", "checkpoints")
 _LOOK: Final = 0.1
-"""Seconds between looks at whether to stop."""
+"""Seconds between two checks whether to stop."""
 _GATHER: Final = 0.02
-"""Least seconds between two items: under load, most commits need not be heard of one by one."""
+"""Least seconds between two items: under load, one item stands for many commits."""
 
 
 class MongoDBWatcher:
@@ -31,12 +31,12 @@ class MongoDBWatcher:
         self._poll = poll
         self._pipeline: list[Document] = [
             {"$match": {"ns.coll": {"$in": list(collections)}}},
-            {"$project": {"_id": 1}},  # that it happened is all we need: no document travels
+            {"$project": {"_id": 1}},  # only the fact of a change: no document is sent
         ]
 
     def changes(self, stop: Event) -> Generator[None, None, None]:
-        # A thread of its own reads the stream: whatever it hears while the caller is busy is one
-        # item afterwards, and no trouble it has with the replica set holds up the poll.
+        # A thread of its own reads the stream: all changes while the caller is busy become one
+        # item, and errors of the replica set do not hold up the poll.
         heard, done = Event(), Event()
         Thread(target=self._listen, args=(heard, done), name="change-stream", daemon=True).start()
         try:
@@ -57,7 +57,7 @@ class MongoDBWatcher:
                 with self._database.watch(
                     self._pipeline, max_await_time_ms=round(_LOOK * 1000)
                 ) as stream:
-                    heard.set()  # what happened before it was open
+                    heard.set()  # changes from before it was open
                     while not done.is_set():
                         if stream.try_next() is not None:
                             heard.set()

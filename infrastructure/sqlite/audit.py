@@ -33,7 +33,7 @@ _TYPES: Final = (
     *((int,), _TEXT, (int,), _TEXT_OR_NONE, _TEXT_OR_NONE, _TEXT, _TEXT, _TEXT_OR_NONE, _TEXT),
     *(_TEXT_OR_NONE, (int,), (int,), _TEXT_OR_NONE, _TEXT_OR_NONE, _TEXT, _TEXT, (bytes,)),
 )
-"""What the columns hold: SQLite itself takes anything."""
+"""The types of the columns. SQLite itself would store any value in them."""
 
 # Every index ends in the position, so each gives its page in order. The table beside it holds the
 # features that an entry granted or revoked.
@@ -91,7 +91,7 @@ ORDER BY 1, 2
 """
 
 
-# what something else damaged in the features themselves is no row of ours anyway
+# a row with damaged features is found by its types already
 _UNFILED: Final = """EXISTS (
 SELECT 1 FROM json_each(iif(json_valid(a.{column}), a.{column}, '[]')) j
 WHERE NOT EXISTS (SELECT 1 FROM {{features}} f WHERE f.feature = j.value

@@ -1,8 +1,8 @@
-"""Looking back in the audit view on SQLite, at a cost that does not grow with the log.
+"""The past in the audit view on SQLite, at a cost that does not grow with the log.
 
 The index of the organisation, of the feature, or of all tickets gives ticket ids in order; each
-ticket's last entry up to the position is one step in another index. The one to lead is, as in a
-search, the one whose entries lie farthest apart.
+ticket's last entry up to the position is one step in another index. As in a search, the index with
+the most sparse entries leads.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ def last_positions(
     beyond: str | None,
     limit: int,
 ) -> tuple[Sequence[tuple[str, int]], str | None]:
-    """(ticket id, position of its last entry up to `position`) of the first tickets that match, at
-    most `limit`; and the last ticket that a page may look at, or None when it may look at all."""
+    """(ticket id, position of its last entry up to `position`) of the first matching tickets, at
+    most `limit`; and the last ticket id that a page may examine, or None if it may examine all."""
     lead, edge = _lead(connection, rows, where, beyond or "")
     tests: list[tuple[str, Any]] = [
         ("a.org_id = ?", where.org_id),
@@ -50,8 +50,8 @@ def last_positions(
         f"INDEXED BY {rows}_ticket WHERE l.ticket_id = t.ticket_id AND l.position <= ?) "
         f"WHERE {' AND '.join([_IN_USE, *(test for test, _ in conditions)])} LIMIT ?"
     )
-    walked = [*lead.values, beyond or "", *([] if edge is None else [edge])]
-    values = [*walked, position, *(value for _, value in conditions), limit]
+    source_values = [*lead.values, beyond or "", *([] if edge is None else [edge])]
+    values = [*source_values, position, *(value for _, value in conditions), limit]
     return connection.execute(query, values).fetchall(), edge
 
 
@@ -71,7 +71,7 @@ def last_grant(
 def _lead(
     connection: Connection, rows: str, where: TicketFilter, beyond: str
 ) -> tuple[_Lead, str | None]:
-    """What gives the ticket ids, and the last of them that a page may look at."""
+    """The source of the ticket ids, and the last id that a page may examine."""
     leads: list[_Lead] = []
     if where.feature is not None:
         source = f"{rows}_features INDEXED BY {rows}_features_ticket"

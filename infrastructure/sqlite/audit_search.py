@@ -1,8 +1,9 @@
 """Searching the audit view on SQLite, at a cost that does not grow with the log.
 
-One filter leads: an index gives its entries in position order, and each of them is held against
-the other filters. The best to lead is the one whose entries lie farthest apart from where the page
-begins, so each is asked where its `SCAN`th entry from there is. No page goes past that.
+One filter leads: an index gives its entries in order of position, and each is tested against the
+other filters. The best leader is the filter whose entries are the most sparse: the position of each
+filter's `SCAN`th entry from the start of the page is looked up, and the furthest one wins. A page
+ends at that position.
 """
 
 from collections.abc import Sequence
@@ -15,10 +16,12 @@ from projections.audit.search import SCAN, AuditFilter, Bounds
 
 @dataclass(frozen=True, slots=True)
 class _Filter:
-    """One filter, with a value. `test` holds an entry `a` against it.
+    """One filter, with a value.
 
-    It leads with the rows of `index`; or where that is "features", with those of the table of
-    features, `c`, that `leads` tells. None: it never leads.
+    - `test`: the SQL condition on an entry `a`.
+    - `index`: the index that gives its entries; "features" for the table of features, `c`; None if
+      the filter can never lead.
+    - `leads`: a further condition on `c`.
     """
 
     value: str
@@ -41,8 +44,8 @@ def positions(
     limit: int,
     newest_first: bool,
 ) -> tuple[Sequence[int], int | None]:
-    """The first positions within bounds of entries that match, at most `limit`; and the position
-    of the last entry that a page may look at, or None when it may look at all there are."""
+    """The first positions of matching entries within the bounds, at most `limit`; and the last
+    position that a page may examine, or None if it may examine all."""
     filters = _filters(f"{rows}_features", where)
     order = "DESC" if newest_first else "ASC"
     leader, edge = _leader(connection, rows, filters, within, order)
@@ -62,7 +65,7 @@ def positions(
 
 
 def _filters(features: str, where: AuditFilter) -> list[_Filter]:
-    """Those that were given; where several are as good to lead, the first of them will."""
+    """The filters that have a value. Among equally good leaders the first one leads."""
     gained, lost = " AND c.gained", " AND NOT c.gained"
     every = (
         (where.ticket_id, "ticket", "a.ticket_id = ?", ""),
@@ -86,7 +89,7 @@ def _filters(features: str, where: AuditFilter) -> list[_Filter]:
 def _leader(
     connection: Connection, rows: str, filters: Sequence[_Filter], within: Bounds, order: str
 ) -> tuple[_Filter | None, int | None]:
-    """The filter to lead, if any, and where its page ends."""
+    """The leading filter, if any, and the last position of its page."""
     edges: list[tuple[int, _Filter | None]] = []
     leaders: list[_Filter | None] = [filter_ for filter_ in filters if filter_.index]
     for filter_ in leaders or [None]:
@@ -107,7 +110,7 @@ def _leader(
 
 
 def _source(rows: str, leader: _Filter | None) -> tuple[str, str, str]:
-    """What to walk along: the table, its name in the query, and the condition."""
+    """The source of the entries: the table, its name in the query, and the condition."""
     if leader is None:
         return f"{rows} a NOT INDEXED", "a", "true"
     if leader.index == "features":

@@ -21,12 +21,13 @@ SCHEMA: Final = 2
 """Version of the tables, kept in the file's `user_version`."""
 
 _BUSY_SECONDS: Final = 10
+"""Seconds to wait for writers of other processes."""
 
 _WRITER_KIB: Final = 32 * 1024
-"""Memory for the pages of one transaction: those that do not fit are written twice."""
+"""KiB of memory for the pages of one transaction. Pages that do not fit are written twice."""
 
 _VARIABLES: Final = 500
-"""Names in one `IN (…)`; SQLite takes some thousands, short statements parse faster."""
+"""Most values in one `IN (…)`. SQLite allows thousands, but short statements parse faster."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS events (
@@ -54,11 +55,11 @@ def slices(values: Collection[Any]) -> list[list[Any]]:
 
 
 class SQLiteDatabase:
-    """Connections to one file: as many for reading as read at once, one for writing; none for
-    writing if it is opened for `reading_only`, and then nothing is made or changed.
+    """Connections to one file: one for writing, and one for each concurrent read. With
+    `reading_only` there is none for writing, and the file is neither made nor changed.
 
-    Writers of this process take turns on a lock of ours: SQLite's own busy handler sleeps and
-    polls. Writers of other processes are waited for up to ten seconds.
+    Writers of this process take turns on a lock, as SQLite's own busy handler sleeps and polls.
+    Writers of other processes are waited for, up to ten seconds.
     """
 
     def __init__(self, path: Path, *, reading_only: bool = False) -> None:
@@ -158,20 +159,20 @@ class SQLiteDatabase:
 
 
 def _casefold(text: str | None) -> str | None:
-    """What SQLite's own `lower` does for ASCII alone."""
+    """Fold case in all of Unicode; SQLite's own `lower` does so for ASCII only."""
     return None if text is None else text.casefold()
 
 
 def _make_private(path: Path) -> None:
-    """Make the file if there is none, for its owner alone; SQLite gives the files that it puts
-    beside it the same rights. What an operator gave an older file stays."""
-    with suppress(OSError):  # it is there already, or SQLite says what is wrong
+    """Make the file if there is none, readable by its owner only. SQLite gives the files beside it
+    the same rights. The rights of an existing file stay as they are."""
+    with suppress(OSError):  # it exists, or SQLite will report the error
         path.touch(mode=0o600, exist_ok=False)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Readers and the writer do not wait for each other. SQLite does not wait for its turn to
-    switch a new file over, so several processes that open one together do it here."""
+    """Turn on write-ahead logging: readers and the writer do not wait for each other. SQLite fails
+    at once when several processes do this to a new file together, so the call is repeated."""
     deadline = monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -185,11 +186,11 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def _answering(path: Path) -> Iterator[None]:
-    """Turn SQLite's own errors into ours, with the next step."""
+    """Turn SQLite's errors into ours, with advice for the operator."""
     try:
         yield
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError):
-        raise  # what was asked is wrong, not the file
+        raise  # the statement is wrong, not the file
     except sqlite3.OperationalError as error:
         raise StoreUnavailable(
             f"SQLite cannot use {path}: {error}. "

@@ -29,7 +29,8 @@ _INSERT: Final = """
 INSERT INTO journal (at, actor, org_id, action, details, correlation_id) VALUES (?, ?, ?, ?, ?, ?)
 """
 
-_FROM_THE_TOP: Final = 2**63 - 1
+_AFTER_ALL: Final = 2**63 - 1
+"""A number after that of every entry."""
 
 
 class SQLiteJournal:
@@ -51,7 +52,7 @@ class SQLiteJournal:
             "SELECT number, at, actor, org_id, action, details, correlation_id FROM journal "
             f"WHERE {whose} AND number < :beyond ORDER BY number DESC LIMIT :limit"
         )
-        top = _FROM_THE_TOP if beyond is None else beyond
+        top = _AFTER_ALL if beyond is None else beyond
         values = {"org_id": org_id, "beyond": top, "limit": limit}
         with self._database.reading() as connection:
             return [(row[0], _entry(row)) for row in connection.execute(query, values)]

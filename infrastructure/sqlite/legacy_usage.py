@@ -1,4 +1,4 @@
-"""Who calls in the old way, on SQLite."""
+"""The counts of calls on the old routes, on SQLite."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -20,7 +20,9 @@ from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 
 _COLUMNS: Final = "originator_id, originator_version, topic, state, position, hash"
 
-_SCANNED: Final = 5_000
+_SCAN_PAGE: Final = 5_000
+"""Events that a scan reads in one transaction."""
+
 _SMALLEST: Final = -(2**63)
 """The smallest position that a row can have."""
 
@@ -71,12 +73,12 @@ class SQLiteLog:
         )
         begin, last = _SMALLEST, 0
         rows: list[Any] = []
-        while begin == _SMALLEST or len(rows) == _SCANNED:
-            # page by page: a long snapshot would keep SQLite from tidying up
+        while begin == _SMALLEST or len(rows) == _SCAN_PAGE:
+            # page by page: a long snapshot would keep SQLite from truncating its write-ahead log
             with self._database.reading() as connection:
                 connection.text_factory = _as_it_stands
                 try:
-                    rows = connection.execute(query, (begin, _SCANNED)).fetchall()
+                    rows = connection.execute(query, (begin, _SCAN_PAGE)).fetchall()
                 finally:
                     connection.text_factory = str
                 given_out = _given_out(connection)
@@ -144,8 +146,8 @@ class SQLiteLog:
 
 
 def _head(connection: sqlite3.Connection) -> Head:
-    """Where readers see the log end; or later, where the end was deleted: a position is never
-    given out twice."""
+    """The last event that readers see; or a later position, if the last events were deleted: no
+    position is given out twice."""
     last = connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1")
     position, hash_ = last.fetchone() or EMPTY
     given_out = _given_out(connection)
@@ -155,11 +157,11 @@ def _head(connection: sqlite3.Connection) -> Head:
 
 
 def _as_it_stands(text: bytes) -> str:
-    """Also of what is no UTF-8: whoever computes the chain finds it."""
+    """The text, even of bytes that are no UTF-8: a check of the chain finds them."""
     return text.decode(errors="surrogateescape")
 
 
 def _given_out(connection: sqlite3.Connection) -> object:
-    """The largest position ever given out; whatever stands there, if somebody changed it."""
+    """The largest position ever given out. It may have any type if somebody changed it."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     return row[0] if row else 0

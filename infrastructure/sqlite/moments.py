@@ -1,4 +1,4 @@
-"""Times in SQLite: whole milliseconds since 1970, which sort and compare as they should."""
+"""Times in SQLite: whole milliseconds since 1970, which sort and compare like the times."""
 
 from datetime import UTC, datetime
 from typing import Final

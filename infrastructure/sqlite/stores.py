@@ -43,7 +43,7 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
 
 @contextmanager
 def open_sqlite_to_read(store: SQLiteStore) -> Iterator[ReadOnlyStores | None]:
-    """The store, for reading alone: None where there is none yet."""
+    """The store, for reading only; None if there is none yet."""
     if not store.path.exists() or not store.path.stat().st_size:
         yield None
         return

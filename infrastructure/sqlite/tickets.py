@@ -21,7 +21,7 @@ _COLUMNS: Final = (
 )
 
 _TYPES: Final = (str, str, str, str, int, str, int, int, int, int, int)
-"""What the columns hold: SQLite itself takes anything."""
+"""The types of the columns. SQLite itself would store any value in them."""
 
 _UPDATE: Final = """
 UPDATE {rows}
@@ -77,7 +77,7 @@ ON CONFLICT (id) DO UPDATE SET
 WHERE excluded.version > version
 """
 
-# what something else damaged in the features themselves is no row of ours anyway
+# a row with damaged features is found by its types already
 _FEATURES: Final = "json_each(iif(json_valid(t.features), t.features, '[]'))"
 
 _FILING: Final = (
@@ -161,14 +161,14 @@ class SQLiteTickets(SQLiteView[Ticket]):
             f"DELETE FROM {self._features} WHERE feature = ? AND org_id = ? AND id = ?",
             sorted(old - new),
         )
-        connection.executemany(  # what something else put there is no reason to stop
+        connection.executemany(  # a row from elsewhere is no reason to stop
             f"INSERT OR IGNORE INTO {self._features} VALUES (?, ?, ?)", sorted(new - old)
         )
         connection.executemany(
             f"DELETE FROM {self._rows} WHERE id = ?",
             [(ticket_id,) for ticket_id in before if ticket_id not in after],
         )
-        # most events change nothing that is indexed, and then no index need be touched
+        # most events change no indexed column, and then no index need be updated
         light = [t for t in after.values() if t.id in before and _place(t) == _place(before[t.id])]
         connection.executemany(
             _UPDATE.format(rows=self._rows), [(*_content(t), t.id) for t in light]
@@ -199,7 +199,7 @@ def _holdings(ticket: Ticket) -> list[tuple[str, str, str]]:
 
 
 def _place(ticket: Ticket) -> tuple[Any, ...]:
-    """What the indexes are made of."""
+    """The indexed columns."""
     return (ticket.id, ticket.org_id, ticket.system, ticket.name, ticket.retired)
 
 

@@ -1,4 +1,4 @@
-"""What the views on SQLite share: checkpoint, fence, parked tickets and the transaction."""
+"""The common part of the views on SQLite: checkpoint, fence, parked tickets and the transaction."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,7 +33,8 @@ CREATE TABLE IF NOT EXISTS shares (
 """
 
 _CHUNK: Final = 1_000
-"""Rows in one transaction while a version is loaded: short ones, as others wait to commit."""
+"""Rows in one transaction while a version is loaded. Transactions are short, as others wait to
+commit."""
 
 _DERIVED: Final = 20_000
 """Rows whose features are derived in one transaction."""
@@ -42,14 +43,14 @@ _PARK: Final = "INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)"
 
 
 class SQLiteView(ABC, Generic[Row]):
-    """The half of a `View` that does not depend on what its rows are: one version, in the table
+    """The part of a `View` that is the same for all kinds of rows: one version, in the table
     `{projection}_{version}` and one beside it for the features."""
 
     _tables: ClassVar[str]
     """`CREATE … IF NOT EXISTS`, with `{rows}` and `{features}` for the names of the tables."""
 
     _indexes: ClassVar[Sequence[str]]
-    """What only readers need, one statement each."""
+    """The indexes that only readers need, one statement each."""
 
     _derive: ClassVar[str]
     """Fills `{features}` from the rows whose `{key}` is above `:above` and at most `:upto`."""
@@ -58,8 +59,8 @@ class SQLiteView(ABC, Generic[Row]):
     """The column that holds a row's key: the first."""
 
     _filing: ClassVar[Sequence[tuple[str, tuple[Any, ...]]]]
-    """Queries that compare what is kept for features with the rows, and where each begins. They
-    give a key, whether it is misfiled, and where to go on."""
+    """Queries that compare the table of features with the rows, and the place where each begins.
+    They give a key, whether it is misfiled, and the place to go on."""
 
     def __init__(self, database: SQLiteDatabase, projection: str, version: int) -> None:
         self.name = f"{projection}@{version}"
@@ -68,8 +69,8 @@ class SQLiteView(ABC, Generic[Row]):
         self._features = f"{self._rows}_features"
 
     def create(self, *, indexed: bool) -> None:
-        """Make what is missing of it. A version that is to be built in bulk gets what only readers
-        need when it is complete: that costs a fraction of keeping it up."""
+        """Make the tables that do not exist yet. A version that is built in bulk gets its indexes
+        and features when it is complete, at a fraction of the cost of keeping them up to date."""
         statements = [self._tables, *(self._indexes if indexed else ())]
         self._database.create(
             _TABLES
@@ -81,7 +82,7 @@ class SQLiteView(ABC, Generic[Row]):
         return statement.format(rows=self._rows, features=self._features, key=self._key)
 
     def drop(self) -> None:
-        """Delete all that is stored of it."""
+        """Delete all stored data of the version."""
         with self._database.writing() as connection:
             for table in (self._rows, self._features):
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
@@ -97,15 +98,15 @@ class SQLiteView(ABC, Generic[Row]):
 
     @abstractmethod
     def _remove(self, keys: Sequence[Key], connection: Connection) -> None:
-        """Delete whatever stands under the keys, in a transaction."""
+        """Delete whatever is stored under the keys, in a transaction."""
 
     @abstractmethod
     def _load(self, rows: Sequence[Row], connection: Connection) -> None:
-        """Store the rows alone, where they are further on than what is there."""
+        """Store the rows without their features, where they are newer than the stored ones."""
 
     @abstractmethod
     def _row(self, stored: Any) -> Row | None:
-        """The row, or None when it is not exactly what we store. May raise."""
+        """The row, or None if it is not exactly as this program stores it. May raise."""
 
     def checkpoint(self) -> int:
         with self._database.reading() as connection:
@@ -166,7 +167,7 @@ class SQLiteView(ABC, Generic[Row]):
             )
 
     def complete(self, upto: int) -> None:
-        # a little at a time: others wait to commit
+        # in short transactions, as others wait to commit
         above: Any = None
         while last := self._key_after(above):
             with self._database.writing() as connection:
@@ -212,7 +213,8 @@ class SQLiteView(ABC, Generic[Row]):
             yield from (row[0] for row in self._paged(named, after, slice(2, None)) if row[1])
 
     def _paged(self, query: str, after: tuple[Any, ...], place: slice) -> Iterator[Any]:
-        """The rows after `after`, a page in each transaction: `place` cuts out where one stands."""
+        """The rows after `after`, a page in each transaction. `place` is the slice of a row that
+        gives its place."""
         page: list[Any] = [None] * _CHUNK
         while len(page) == _CHUNK:
             with self._database.reading() as connection:
@@ -226,7 +228,7 @@ class SQLiteView(ABC, Generic[Row]):
             after = page[-1][place] if page else after
 
     def _readable(self, row: Any) -> Row | None:
-        """The row, or None when it is not exactly what we store."""
+        """The row, or None if it is not exactly as this program stores it."""
         try:
             return self._row(row)
         except (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError):
@@ -258,7 +260,7 @@ class SQLiteView(ABC, Generic[Row]):
 
 
 def _fetched(connection: Connection, query: str, values: Sequence[Any]) -> list[Any]:
-    """All rows; where something else wrote text that is none, with a mark in its place."""
+    """All rows. Text from elsewhere that is no UTF-8 gets replacement characters."""
     try:
         return connection.execute(query, values).fetchall()
     except OperationalError as error:

@@ -1,4 +1,4 @@
-"""Hearing of what other processes did, by the file system's notifications."""
+"""Noticing the changes of other processes, by the file system's notifications."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Final
 from infrastructure.sqlite.database import SQLiteDatabase
 
 _STEP: Final = 10
-"""Milliseconds between looks at what the file system told; also what a burst is gathered for."""
+"""Milliseconds between two looks at the notifications; also the time in which a burst gathers."""
 
 
 class SQLiteWatcher:
@@ -25,7 +25,7 @@ class SQLiteWatcher:
         while not stop.is_set():
             try:
                 yield from self._notified(stop)
-            except OSError:  # the folder cannot be watched now: what remains is the poll
+            except OSError:  # the folder cannot be watched now: the poll remains
                 if not stop.wait(self._poll):
                     yield
 

@@ -22,7 +22,7 @@ from domain.errors import (
     StoreUnavailable,
 )
 from infrastructure.mongodb.client import Document, answering, connect, database
-from infrastructure.mongodb.exact import Stranger
+from infrastructure.mongodb.exact import ForeignKey
 from infrastructure.mongodb.schema import SCHEMA, check_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
 from infrastructure.mongodb.versions import MongoDBVersions
@@ -89,7 +89,7 @@ def test_documents_that_no_event_made_are_no_tickets_but_show_as_rows(
     mongodb_database["tickets_1"].insert_one(like | {"_id": ObjectId(id_(3))})
     mongodb_database["tickets_1"].insert_one({"_id": 7})
 
-    seven = Stranger.of(7)
+    seven = ForeignKey.of(7)
     assert str(seven) == "7"
     assert tickets.find(TicketFilter(ACME), None, 2) == [ticket(1), ticket(4)]
     assert list(tickets.rows()) == [

@@ -14,7 +14,7 @@ from pymongo.errors import WriteError
 
 from infrastructure.configuration.addresses import SQLiteStore, parse_store
 from infrastructure.mongodb.client import Document, connect, database
-from infrastructure.mongodb.exact import ANYTHING, Stranger, is_integer
+from infrastructure.mongodb.exact import ANYTHING, ForeignKey, is_integer
 
 VALUES: Final = ("", "x", '["get_all"]', 0, 1, -5, 2.5, 2**40, b"\xff\x00", None)
 """What a column or a field may be overwritten with, in every store."""
@@ -139,8 +139,8 @@ class _MongoDBVandal:
     def _key(self, id_: Any) -> Any:
         """As the view tells it."""
         if self._rows.name.startswith("tickets"):
-            return str(id_) if isinstance(id_, ObjectId) else Stranger.of(id_)
-        return int(id_) if is_integer(id_) else Stranger.of(id_)
+            return str(id_) if isinstance(id_, ObjectId) else ForeignKey.of(id_)
+        return int(id_) if is_integer(id_) else ForeignKey.of(id_)
 
     def harm(self, random: Random) -> None:
         (found,) = self._rows.find().sort("_id", 1).skip(self._place(random)).limit(1)
