@@ -1,5 +1,6 @@
-"""The catalogue as TOML text: parsed, checked, and refused with the line that is wrong."""
+"""The catalogue as TOML text: parsed, checked, and refused with the key that is wrong."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -18,19 +19,17 @@ _Features = dict[_Name, _Sentence]
 _Path = tuple[str, ...]
 
 _FAULTS_SHOWN: Final = 10
-_TOKEN: Final = re.compile(
-    r"""
-      "{3}(?:[^\\]|\\.)*?"{3,5} | '{3}.*?'{3,5}  # text on several lines; may end in quotes
-    | "(?:[^"\\]|\\.)*" | '[^']*'
-    | \#[^\n]*
-    | (?P<open>[\[{]) | (?P<close>[\]}]) | (?P<newline>\n)
-    | [^"'\#\[\]{}\n]+
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-"""The tokens of a TOML document, as far as they tell where a statement ends."""
+"""Most mistakes in one message."""
 
+_DEEPEST: Final = 4
+"""Keys in the longest path of a catalogue: systems, a system, features, a feature."""
+
+_LONGEST_KEY: Final = 100
+"""Most characters of a strange key in a message."""
+
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _TOML_LINE: Final = re.compile(r" \(at line (\d+), column \d+\)$")
+"""The place at the end of tomllib's messages."""
 
 
 class _Table(BaseModel):
@@ -52,13 +51,13 @@ class _File(_Table):
 
 
 _KEYS: Final = {0: list(_File.model_fields), 1: ["features"], 2: list(_System.model_fields)}
-"""The keys a table may have, by how deep it is."""
+"""The keys that a table may have, by its depth."""
 
 
 def parse_catalogue(text: str, name: str) -> Catalogue:
-    """The catalogue written in `text`; `name` is what error messages call it.
+    """The catalogue written in `text`; `name` is its name in error messages.
 
-    Raises `ConfigurationError` with one line per mistake: where, what, and what to do.
+    Raises `ConfigurationError` with a line for each mistake: its key, the reason, and what to do.
     """
     try:
         data = tomllib.loads(text)
@@ -66,16 +65,15 @@ def parse_catalogue(text: str, name: str) -> Catalogue:
         raise ConfigurationError(_not_toml(text, name, error)) from error
     except RecursionError as error:
         raise ConfigurationError(
-            f"{name}, line 1: brackets are nested too deeply. "
-            "Compare the file with the bundled catalogue."
+            f"{name}: brackets are nested too deeply. Compare the file with the bundled catalogue."
         ) from error
     try:
         file = _File.model_validate(data)
     except ValidationError as error:
         faults = [(_path(detail), _explain(detail)) for detail in error.errors()]
-        raise ConfigurationError(_faults(text, name, faults)) from error
+        raise ConfigurationError(_faults(data, name, faults)) from error
     if contradictions := list(_contradictions(file)):
-        raise ConfigurationError(_faults(text, name, contradictions))
+        raise ConfigurationError(_faults(data, name, contradictions))
     return Catalogue(
         {
             system_name: System(
@@ -96,73 +94,29 @@ def _contradictions(file: _File) -> Iterator[tuple[_Path, str]]:
             )
 
 
-def _faults(text: str, name: str, faults: list[tuple[_Path, str]]) -> str:
-    """One line of explanation per fault, in the order of the file."""
-    shown = faults[:_FAULTS_SHOWN]
-    lines = _lines_of(text, {path for path, _ in shown})
-    said = sorted((lines.get(path, 1), what) for path, what in shown)
-    return "\n".join(f"{name}, line {line}: {what}" for line, what in said)
+def _faults(data: dict[str, Any], name: str, faults: list[tuple[_Path, str]]) -> str:
+    """One line of explanation for each of the first faults, in the order of the file."""
+    order = {path: number for number, path in enumerate(_paths(data))}
+    first = sorted(faults, key=lambda fault: order.get(fault[0], -1))[:_FAULTS_SHOWN]
+    return "\n".join(f"{_place(name, path)}: {explanation}" for path, explanation in first)
 
 
-def _lines_of(text: str, paths: set[_Path]) -> dict[_Path, int]:
-    """The line on which the key at each path first stands, however the file spells it."""
-    lines: dict[_Path, int] = {}
-    table: _Path = ()
-    for line, statement in _statements(text):
-        written = tomllib.loads(statement)
-        if statement.lstrip().startswith("["):
-            table = _only_path(written)
-            found = {path for path in paths if table[: len(path)] == path}
-        else:
-            depth = len(table)
-            found = {p for p in paths if p[:depth] == table and _holds(written, p[depth:])}
-        lines |= dict.fromkeys(found, line)
-        paths = paths - found
-        if not paths:
-            break
-    return lines
+def _paths(table: Any, path: _Path = ()) -> Iterator[_Path]:
+    """The path of every key that may have a fault of its own, in the order of the file."""
+    yield path
+    if isinstance(table, dict) and len(path) < _DEEPEST:
+        for key, value in table.items():
+            yield from _paths(value, (*path, key))
 
 
-def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Each header, pair, comment and empty line of a TOML document, with its first line.
-
-    Taking it apart first makes each be parsed once: a whole file up to some line may end inside
-    a value, and finding where it does not took minutes.
-    """
-    start, line, depth = 0, 1, 0
-    for token in _TOKEN.finditer(text):
-        match token.lastgroup:
-            case "open":
-                depth += 1
-            case "close":
-                depth -= 1
-            case "newline" if depth == 0:
-                yield line, text[start : token.end()]
-                line += text.count("\n", start, token.end())
-                start = token.end()
-    yield line, text[start:]
-
-
-def _only_path(header: dict[str, Any]) -> _Path:
-    """The path of the one table that a header makes."""
-    path: list[str] = []
-    table: Any = header
-    while isinstance(table, dict) and table:
-        [(key, table)] = table.items()
-        path.append(key)
-    return tuple(path)
-
-
-def _holds(table: Any, path: _Path) -> bool:
-    for key in path:
-        if not isinstance(table, dict) or key not in table:
-            return False
-        table = table[key]
-    return True
+def _place(name: str, path: _Path) -> str:
+    """The file and the key in it, like `catalogue.toml, systems.library.features.lend_book`."""
+    keys = [key if _BARE_KEY.fullmatch(key) else json.dumps(key[:_LONGEST_KEY]) for key in path]
+    return ", ".join([name, *([".".join(keys)] if keys else [])])
 
 
 def _path(detail: ErrorDetails) -> _Path:
-    """Where the key is, or for a key that is missing, the table that should have it."""
+    """The path of the key, or for a missing key that of the table it belongs to."""
     path = tuple(str(key) for key in detail["loc"] if key != "[key]")
     return path[:-1] if detail["type"] == "missing" else path
 
@@ -209,10 +163,10 @@ def _allowed(key: str, depth: int) -> str:
 
 def _not_toml(text: str, name: str, error: tomllib.TOMLDecodeError) -> str:
     message = str(error)
-    found = _TOML_LINE.search(message)
-    line = int(found[1]) if found else text.count("\n") + 1
-    what = _TOML_LINE.sub("", message)
+    place = _TOML_LINE.search(message)
+    line = int(place[1]) if place else text.count("\n") + 1
+    mistake = _TOML_LINE.sub("", message)
     return (
-        f"{name}, line {line}: this is not TOML: {what}. "
+        f"{name}, line {line}: this is not TOML: {mistake}. "
         "Correct the line; each table and each key may stand there only once."
     )
