@@ -20,7 +20,7 @@ from projections.tickets.search import TicketFilter
 from tests.bench.plan import Plan
 from tests.bench.table import Part, at_most, below
 from tests.support.audit_questions import question
-from tests.support.histories import FEATURES, SYSTEMS, Lives, entries_of
+from tests.support.histories import FEATURES, SYSTEMS, Histories, entries_of
 
 _LIMIT: Final = 200.0
 """Milliseconds that 95 % of the pages may take."""
@@ -75,9 +75,9 @@ def _part(store: str, views: tuple[_View, _View], size: int, questions: int) -> 
 def _filled(view: _View, size: int) -> list[AuditEntry]:
     """Fill the view as a rebuild does, indexes last; some of its entries, to ask for."""
     samples: list[AuditEntry] = []
-    lives = Lives(7, orgs=12, actors=24, alive=20_000)
+    histories = Histories(7, orgs=12, actors=24, alive=20_000)
     view.create(indexed=False)
-    coming = _sampled(entries_of(lives.events(size)), samples)
+    coming = _sampled(entries_of(histories.events(size)), samples)
     while some := list(islice(coming, 5_000)):
         view.load(0, some[-1].position, [(entry.ticket_id, entry) for entry in some], ())
     view.complete(size)

@@ -17,12 +17,12 @@ from infrastructure.configuration.settings import load_settings
 from infrastructure.keys.signing_key import read_public_key, signing_key_of
 from projections.versions.verification import verify
 from tests.support.command import run
-from tests.support.small_log import SECRET, TICKETS, chronicle
+from tests.support.small_log import SECRET, TICKETS, small_log
 
 
 @pytest.fixture
 def service(store_url: str) -> Iterator[Service]:
-    with chronicle(store_url) as opened:
+    with small_log(store_url) as opened:
         yield opened
 
 

@@ -365,9 +365,9 @@ def test_a_step_in_the_wrong_order_is_found(
         kind: Any = type(opened.tickets)
     load = kind.load
 
-    def hasty(self: Any, share: int, upto: int, rows: Any, parked: Any) -> None:
-        load(self, share, upto, (), parked)
-        load(self, share, upto, rows, ())
+    def hasty(self: Any, partition: int, upto: int, rows: Any, parked: Any) -> None:
+        load(self, partition, upto, (), parked)
+        load(self, partition, upto, rows, ())
 
     monkeypatch.setattr(kind, "load", hasty)
     with pytest.raises(AssertionError):

@@ -28,7 +28,7 @@ from projections.audit.projection import AuditEntry
 from projections.tickets.search import TicketFilter
 from projections.versions.parked import parked_in
 from tests.support.audit_questions import fill
-from tests.support.histories import FEATURES, NAMES, SYSTEMS, Lives, entries_of
+from tests.support.histories import FEATURES, NAMES, SYSTEMS, Histories, entries_of
 from tests.support.server import Client, Served, refused, seen, serving, until
 from tests.support.view_rows import START, Opened, mongodb_audit, open_store
 
@@ -94,7 +94,7 @@ class Past:
 
 
 def past(seed: int, count: int, alive: int = 400) -> Past:
-    events = list(Lives(seed, alive=alive).events(count))
+    events = list(Histories(seed, alive=alive).events(count))
     return Past(events, list(entries_of(events)))
 
 

@@ -20,7 +20,7 @@ from infrastructure.sqlite.database import SQLiteDatabase
 from projections.audit.projection import AuditEntry
 from projections.audit.search import AuditFilter, AuditReader
 from tests.support.audit_questions import fill, matching, question
-from tests.support.histories import FEATURES, SYSTEMS, Lives, entries_of
+from tests.support.histories import FEATURES, SYSTEMS, Histories, entries_of
 from tests.support.server import Served, refused, seen
 from tests.support.view_rows import Opened, mongodb_audit, open_store
 
@@ -74,7 +74,7 @@ def ask(reader: AuditReader, rows: Sequence[AuditEntry], questions: int) -> None
 def test_random_questions_are_answered_as_by_looking_at_every_entry(
     stores: Opened, narrow: None, events: int, questions: int
 ) -> None:
-    rows = list(entries_of(Lives(1).events(events)))
+    rows = list(entries_of(Histories(1).events(events)))
     fill(stores.audit, rows)
 
     ask(stores.audit, rows, questions)
@@ -82,7 +82,7 @@ def test_random_questions_are_answered_as_by_looking_at_every_entry(
 
 @pytest.mark.exhaustive
 def test_a_thousand_random_questions_about_a_hundred_thousand_events(stores: Opened) -> None:
-    rows = list(entries_of(Lives(2, alive=4_000).events(100_000)))
+    rows = list(entries_of(Histories(2, alive=4_000).events(100_000)))
     fill(stores.audit, rows)
 
     ask(stores.audit, rows, questions=1_000)
@@ -92,7 +92,7 @@ def test_a_thousand_random_questions_about_a_hundred_thousand_events(stores: Ope
 def test_a_page_that_has_looked_long_enough_ends_and_says_where_to_go_on(
     stores: Opened, narrow: None, newest_first: bool
 ) -> None:
-    rows = list(entries_of(Lives(1).events(1_000)))
+    rows = list(entries_of(Histories(1).events(1_000)))
     fill(stores.audit, rows)
     where = AuditFilter(None, text="said by nobody")
 
@@ -136,7 +136,7 @@ SIZES = pytest.mark.parametrize(
 def test_on_a_file_a_page_takes_no_more_steps_when_the_log_grows(
     tmp_path: Path, narrow: None, newest_first: bool, short: int, long: int
 ) -> None:
-    rows = list(entries_of(Lives(3, alive=long // 8).events(long)))
+    rows = list(entries_of(Histories(3, alive=long // 8).events(long)))
     steps: dict[int, list[int]] = {short: [], long: []}
     for size, counted in steps.items():
         with closing(SQLiteDatabase(tmp_path / f"{size}.db")) as database:
@@ -163,7 +163,7 @@ def test_on_mongodb_a_page_looks_at_no_more_when_the_log_grows(
     mongodb_database: Database[Document], narrow: None, newest_first: bool, short: int, long: int
 ) -> None:
     view = mongodb_audit(mongodb_database)
-    fill(view, list(entries_of(Lives(3, alive=long // 8).events(long))))
+    fill(view, list(entries_of(Histories(3, alive=long // 8).events(long))))
 
     mongodb_database.command("profile", 2)
     for where in QUESTIONS:

@@ -11,7 +11,7 @@ import pytest
 
 from domain.ticket.events import Event, Recorded
 from domain.ticket.state import Ticket
-from projections.audit import histories as lives
+from projections.audit import histories
 from projections.audit.diff import TicketDiff, ticket_diffs
 from projections.audit.projection import AuditEntry
 from projections.audit.search import AuditFilter
@@ -88,10 +88,10 @@ def causes_are_true(one: TicketDiff, log: Past, after: int, upto: int) -> bool:
 
 @pytest.fixture(params=["narrow", pytest.param("as it is", marks=pytest.mark.exhaustive)])
 def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Walks that look at a few entries only: a short log is a long one to them."""
+    """Scans that look at a few entries only: a short log is a long one to them."""
     if request.param == "narrow":
         for name, few in (("LOOKED_AT", 50), ("_READ", 40), ("_PAGE", 7), ("_TICKETS_AT_ONCE", 3)):
-            monkeypatch.setattr(lives, name, few)
+            monkeypatch.setattr(histories, name, few)
 
 
 @pytest.mark.parametrize(

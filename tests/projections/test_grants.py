@@ -16,13 +16,13 @@ from infrastructure.mongodb import audit_as_of as mongodb_as_of
 from infrastructure.mongodb import audit_search as mongodb_search
 from infrastructure.sqlite import audit_as_of as sqlite_as_of
 from infrastructure.sqlite import audit_search as sqlite_search
-from projections.audit import histories as walks
+from projections.audit import histories
 from projections.audit.grants import Grant, Place, Question, TicketGrants, grants_between
 from projections.audit.histories import Reader
 from projections.audit.projection import AuditEntry
 from tests.support.audit_questions import fill
 from tests.support.command import run
-from tests.support.histories import FEATURES, SYSTEMS, Lives, entries_of
+from tests.support.histories import FEATURES, SYSTEMS, Histories, entries_of
 from tests.support.server import Client, Served, environment, refused, seen, serving
 from tests.support.stories import ACME, create, id_, rename
 from tests.support.view_rows import Opened, open_store
@@ -34,7 +34,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (sqlite_as_of, mongodb_as_of, sqlite_search, mongodb_search):
         monkeypatch.setattr(module, "SCAN", 100)
     for name, few in (("LOOKED_AT", 50), ("_READ", 40), ("_PAGE", 7), ("_TICKETS_AT_ONCE", 3)):
-        monkeypatch.setattr(walks, name, few)
+        monkeypatch.setattr(histories, name, few)
 
 
 @pytest.fixture
@@ -49,18 +49,18 @@ def expected(
     """What every ticket granted after each of its entries, looked at one by one."""
     from_the_start: list[TicketGrants] = []
     later: list[TicketGrants] = []
-    lives: dict[str, list[AuditEntry]] = {}
+    by_ticket: dict[str, list[AuditEntry]] = {}
     for entry in entries[:upto]:
-        lives.setdefault(entry.ticket_id, []).append(entry)
-    for _, life in sorted(lives.items()):
-        if asked.org_id not in (None, life[-1].org_id):
+        by_ticket.setdefault(entry.ticket_id, []).append(entry)
+    for _, history in sorted(by_ticket.items()):
+        if asked.org_id not in (None, history[-1].org_id):
             continue
-        if asked.system not in (None, life[-1].system):
+        if asked.system not in (None, history[-1].system):
             continue
         grants: list[Grant] = []
         shown: AuditEntry | None = None
         at_start = False
-        for number, entry in enumerate(life):
+        for number, entry in enumerate(history):
             held = entry.after
             grants_it = bool(held and not held.retired and asked.feature in held.features)
             open_ = bool(grants) and grants[-1].revoked is None
@@ -68,7 +68,7 @@ def expected(
                 grants.append(Grant(entry))
             elif open_ and not grants_it:
                 grants[-1] = Grant(grants[-1].granted, entry)
-            next_one = life[number + 1].position if number + 1 < len(life) else upto + 1
+            next_one = history[number + 1].position if number + 1 < len(history) else upto + 1
             if grants_it and next_one > after and shown is None:
                 shown, at_start = entry, entry.position <= after
         within = [one for one in grants if one.revoked is None or one.revoked.position > after]
@@ -97,7 +97,7 @@ def read_through(
 def test_random_ranges_are_answered_as_by_going_through_the_log(
     stores: Opened, narrow: None, events: int, questions: int
 ) -> None:
-    entries = list(entries_of(Lives(5, alive=events // 30).events(events)))
+    entries = list(entries_of(Histories(5, alive=events // 30).events(events)))
     fill(stores.audit, entries)
     random, answered, several = Random(3), 0, 0
     for _ in range(questions):

@@ -165,7 +165,7 @@ def test_what_an_interruption_left_half_written_does_no_harm(
     view = live.versions.view(build.version)
     some = [(row.ticket_id if projection is AUDIT else row.id, row) for _, row in rows(live, 1)]
     half = some[: len(some) // 2]
-    for ticket_id, row in half:  # rows, but not how far the share has come
+    for ticket_id, row in half:  # rows, but not how far the partition has come
         view.load(0, 0, [(ticket_id, row)], [])
     found = rebuilt(live, house.log.head)
     assert (found.state, found.live) == ("switched", [])
@@ -265,8 +265,8 @@ def test_a_new_version_that_is_not_what_the_log_says_is_refused(
     followed(live, 1)
     load = type(live.live_version.view).load
 
-    def forgetful(self: Any, share: int, upto: int, rows: Any, parked: Any) -> None:
-        load(self, share, upto, rows[1:], parked)
+    def forgetful(self: Any, partition: int, upto: int, rows: Any, parked: Any) -> None:
+        load(self, partition, upto, rows[1:], parked)
 
     monkeypatch.setattr(type(live.live_version.view), "load", forgetful)
     found = rebuilt(live, house.log.head, shares=1)

@@ -237,13 +237,13 @@ from infrastructure.mongodb.client import connect, database
 from infrastructure.mongodb.tickets import MongoDBTickets
 from tests.support.view_rows import step, ticket
 
-class Dawdling(MongoDBTickets):
+class Slow(MongoDBTickets):
     def _write(self, rows, session, *, over):
         super()._write(rows, session, over=over)
         print("inside", flush=True)
         time.sleep(120)
 
-view = Dawdling(database(connect(sys.argv[1]), sys.argv[2]), 1)
+view = Slow(database(connect(sys.argv[1]), sys.argv[2]), 1)
 view.take_over(1)
 view.apply(step(0, 1, ticket(1)), 1)
 """

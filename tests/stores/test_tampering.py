@@ -22,13 +22,13 @@ from domain.log.chain import EMPTY, Head, next_hash
 from infrastructure.keys.signing_key import signing_key_of
 from infrastructure.log.chain_check import check_chain
 from infrastructure.mongodb.client import Document
-from tests.support.small_log import TICKETS, chronicle, silent
+from tests.support.small_log import TICKETS, silent, small_log
 from tests.support.stories import create, id_, rename
 
 
 @pytest.fixture
 def service(store_url: str) -> Iterator[Service]:
-    with chronicle(store_url) as opened:
+    with small_log(store_url) as opened:
         yield opened
 
 

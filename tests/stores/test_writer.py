@@ -101,9 +101,9 @@ class Flaky:
         self._speak()
         return self._log.read(after, limit)
 
-    def read_partition(self, share: Partition, after: int, limit: int) -> LogSlice:
+    def read_partition(self, partition: Partition, after: int, limit: int) -> LogSlice:
         self._speak()
-        return self._log.read_partition(share, after, limit)
+        return self._log.read_partition(partition, after, limit)
 
     def histories(self, ticket_ids: Collection[str]) -> Mapping[str, Sequence[Recorded]]:
         self._speak()

@@ -1,4 +1,4 @@
-"""The lives of many tickets: a log as long as wanted, the same for the same seed."""
+"""The histories of many tickets: a log as long as wanted, the same for the same seed."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ _GONE_AFTER: Final = 40
 
 
 @dataclass
-class _Life:
+class _History:
     ticket_id: str
     org_id: str
     ticket: Ticket | None = None
@@ -41,7 +41,7 @@ class _Life:
 
 
 @dataclass
-class Lives:
+class Histories:
     """`orgs` organisations, the first with half of all tickets, the next with half of the rest…;
     likewise `actors`. A moment passes now and then, so that many events share one."""
 
@@ -49,7 +49,7 @@ class Lives:
     orgs: int = 6
     actors: int = 20
     alive: int = 400
-    _lives: list[_Life] = field(default_factory=list)
+    _current: list[_History] = field(default_factory=list)
     _made: int = 0
 
     def __post_init__(self) -> None:
@@ -64,26 +64,26 @@ class Lives:
         for position in range(1, count + 1):
             if self._random.random() < 0.6:
                 moment += timedelta(milliseconds=self._random.randrange(1, 2_000))
-            life = self._life()
-            life.version += 1
-            event = self._event(life, self._origin(moment))
-            recorded = Recorded(position, life.ticket_id, life.version, moment, event)
-            life.ticket = evolve(life.ticket, recorded)
+            history = self._next()
+            history.version += 1
+            event = self._event(history, self._origin(moment))
+            recorded = Recorded(position, history.ticket_id, history.version, moment, event)
+            history.ticket = evolve(history.ticket, recorded)
             yield recorded
 
-    def _life(self) -> _Life:
-        if (len(self._lives) < self.alive and self._random.random() < 0.2) or not self._lives:
+    def _next(self) -> _History:
+        if (len(self._current) < self.alive and self._random.random() < 0.2) or not self._current:
             self._made += 1
             # ids in no order of time
             ticket_id = f"{self._made * 0x9E3779B97F4A7C15 % 2**64:024x}"
-            self._lives.append(_Life(ticket_id, self.org(self._skewed(self.orgs))))
-            return self._lives[-1]
-        number = self._random.randrange(len(self._lives))
-        life = self._lives[number]
-        if life.version >= _GONE_AFTER:
-            self._lives[number] = self._lives[-1]
-            self._lives.pop()
-        return life
+            self._current.append(_History(ticket_id, self.org(self._skewed(self.orgs))))
+            return self._current[-1]
+        number = self._random.randrange(len(self._current))
+        history = self._current[number]
+        if history.version >= _GONE_AFTER:
+            self._current[number] = self._current[-1]
+            self._current.pop()
+        return history
 
     def _skewed(self, count: int) -> int:
         number = 0
@@ -100,22 +100,22 @@ class Lives:
             occurred_at=moment - timedelta(milliseconds=self._random.randrange(50)),
         )
 
-    def _event(self, life: _Life, origin: Origin) -> Event:
-        random, ticket = self._random, life.ticket
+    def _event(self, history: _History, origin: Origin) -> Event:
+        random, ticket = self._random, history.ticket
         source = SourceRecord("ticket_1", "ab" * 32, random.randrange(9))
         chosen = tuple(random.sample(FEATURES, random.randrange(5)))
         name = random.choice(NAMES)
-        system = SYSTEMS[int(life.ticket_id, 16) % len(SYSTEMS)]
+        system = SYSTEMS[int(history.ticket_id, 16) % len(SYSTEMS)]
         if ticket is None:
             match random.randrange(10):
-                case 0 if life.version == 1:
+                case 0 if history.version == 1:
                     return LegacyRecordQuarantined(origin, source, "no name", "{}")
                 case 1 | 2:
                     born = origin.occurred_at - timedelta(days=1)
                     return TicketImported(
-                        origin, life.org_id, system, name, chosen, born, born, source, (), ()
+                        origin, history.org_id, system, name, chosen, born, born, source, (), ()
                     )
-            return TicketCreated(origin, life.org_id, system, name, chosen)
+            return TicketCreated(origin, history.org_id, system, name, chosen)
         if ticket.retired:
             return TicketRestored(origin)
         match random.randrange(8):

@@ -22,7 +22,7 @@ LONGEST: Final = 0.03
 Row = TypeVar("Row")
 
 
-def dawdling(projection: Projection[Row]) -> Projection[Row]:
+def slowed(projection: Projection[Row]) -> Projection[Row]:
     def project(row: Row | None, recorded: Recorded) -> Row | None:
         if random() < 0.05:
             sleep(random() * LONGEST)
@@ -33,5 +33,5 @@ def dawdling(projection: Projection[Row]) -> Projection[Row]:
 
 
 if __name__ == "__main__":
-    vars(composition).update(TICKETS=dawdling(TICKETS), AUDIT=dawdling(AUDIT))
+    vars(composition).update(TICKETS=slowed(TICKETS), AUDIT=slowed(AUDIT))
     main()

@@ -14,7 +14,7 @@ TICKETS: Final = 20
 
 
 @contextmanager
-def chronicle(store_url: str) -> Iterator[Service]:
+def small_log(store_url: str) -> Iterator[Service]:
     """A service over a new store that holds them, all in its audit log: at 1, 3, 5 … a ticket is
     created, and renamed by the event after it, in the same commit."""
     environment = {"TICKETBOOK_STORE": store_url, "TICKETBOOK_AUTH_SECRET": SECRET}
