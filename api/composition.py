@@ -1,15 +1,12 @@
 """The composition root: settings become one frozen `Service`, used alike by HTTP, the command
 line and tests. Only this module chooses concrete classes, and loads those alone that it chooses."""
 
-import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
-from uuid import uuid4
 
 from api.use_cases.jobs import JobRunner
 from api.use_cases.service import Legacy, Service
@@ -19,6 +16,7 @@ from infrastructure.clock import now
 from infrastructure.configuration.addresses import MongoDBStore, SQLiteStore
 from infrastructure.configuration.catalogue_file import CatalogueFile
 from infrastructure.configuration.settings import Settings, SharedSecret
+from infrastructure.ids import holder
 from infrastructure.ids import new_id as random_id
 from infrastructure.journal.writer import JournalWriter
 from infrastructure.keys.credentials import Tokens, secret_tokens
@@ -42,11 +40,6 @@ class History:
 
     log: TicketLog
     notes: Notes
-
-
-def holder() -> str:
-    """A name for this process, or for one operation in it, that no other has."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
 
 @contextmanager

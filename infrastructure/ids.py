@@ -1,4 +1,8 @@
-"""Ids of tickets and jobs."""
+"""Ids of tickets and jobs, and names of processes."""
+
+import os
+import socket
+from uuid import uuid4
 
 
 def new_id() -> str:
@@ -6,3 +10,8 @@ def new_id() -> str:
     from bson import ObjectId  # most commands make no id
 
     return str(ObjectId())
+
+
+def holder() -> str:
+    """A name for this process, or for one task in it, that no other has: it holds leases."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"

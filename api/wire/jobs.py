@@ -1,4 +1,4 @@
-"""What operators ask for, and the operations they are told of, over the wire."""
+"""The JSON of jobs, and of the requests that start them."""
 
 from typing import Annotated, Any, Final
 
@@ -8,6 +8,8 @@ from api.wire.fields import Id, Reason, Request, Time, iso
 from api.wire.projections import parked_json, verification_json, view_mismatch_json
 from infrastructure.jobs import Job
 from projections.versions.rebuild import Rebuilt
+from projections.versions.repair import RepairReport
+from projections.versions.verification import ViewReport
 
 SHOWN: Final = 100
 """Most differences in the result of an operation; `verify` on the command line prints all."""
@@ -65,22 +67,22 @@ class JobPage(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last")
 
 
-def job_json(operation: Job) -> dict[str, Any]:
+def job_json(job: Job) -> dict[str, Any]:
     return {
-        "id": operation.id,
-        "kind": operation.kind,
-        "projection": operation.projection,
-        "state": operation.state,
-        "phase": operation.phase,
-        "position": operation.position,
-        "head": operation.head,
-        "rate": operation.rate,
-        "startedAt": iso(operation.started_at),
-        "finishedAt": operation.finished_at and iso(operation.finished_at),
-        "by": operation.by,
-        "reason": operation.reason,
-        "result": operation.result,
-        "error": operation.error,
+        "id": job.id,
+        "kind": job.kind,
+        "projection": job.projection,
+        "state": job.state,
+        "phase": job.phase,
+        "position": job.position,
+        "head": job.head,
+        "rate": job.rate,
+        "startedAt": iso(job.started_at),
+        "finishedAt": job.finished_at and iso(job.finished_at),
+        "by": job.by,
+        "reason": job.reason,
+        "result": job.result,
+        "error": job.error,
     }
 
 
@@ -93,11 +95,18 @@ def rebuilt_json(rebuilt: Rebuilt) -> dict[str, Any]:
         "live": [view_mismatch_json(one) for one in rebuilt.live[:SHOWN]],
         "newlyParked": len(rebuilt.parked),
         "parked": [parked_json(one) for one in rebuilt.parked[:SHOWN]],
-        "new": rebuilt.new and verification_result(verification_json(rebuilt.new)),
+        "new": rebuilt.new and _verification_result(rebuilt.new),
     }
 
 
-def verification_result(verification: dict[str, Any]) -> dict[str, Any]:
-    """A verification, with the number of differences and the first of them."""
+def repair_result(report: RepairReport) -> dict[str, Any]:
+    """The verification, with the number of differences and the first of them, and how many remain
+    after the repair."""
+    verification = _verification_result(report.found)
+    return verification | {"remaining": len(report.remaining.mismatches)}
+
+
+def _verification_result(report: ViewReport) -> dict[str, Any]:
+    verification = verification_json(report)
     differences = verification["differences"]
     return verification | {"differing": len(differences), "differences": differences[:SHOWN]}

@@ -82,42 +82,53 @@ class Rebuilt:
 Tell = Callable[[Step], None]
 
 
-def rebuild(
-    projection: LiveProjection[Any],
-    head: Callable[[], int],
-    holder: str,
-    workers: Workers,
-    partitions: int,
-    tell: Tell,
-    wanted: Wanted = SWITCH,
-    *,
-    hand_over: float = HAND_OVER,
-    stop: Callable[[], None] = lambda: None,
-) -> Rebuilt:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildContext:
+    """What a rebuild works with.
+
+    - `head`: the head of the log, at any time.
+    - `holder`: who takes the lease of the new version.
+    - `partitions`: how many to build at once, unless a build is gone on with.
+    - `tell` hears of the progress; `stop` is called often. Both may raise to interrupt.
+    - `hand_over`: seconds, see `HAND_OVER`.
+    """
+
+    projection: LiveProjection[Any]
+    head: Callable[[], int]
+    holder: str
+    workers: Workers
+    partitions: int
+    tell: Tell = lambda _: None
+    stop: Callable[[], None] = lambda: None
+    hand_over: float = HAND_OVER
+
+
+def rebuild(context: RebuildContext, wanted: Wanted = SWITCH) -> Rebuilt:
     """Build a new version, compare it, and switch to it, as far as that is `wanted`.
 
     An interrupted build goes on where it stopped. A version that was compared only, or refused, is
-    brought up to date, and the tickets that it alone parks are tried again. `tell` hears of the
-    progress. `stop` is called often and may raise to interrupt. Raises `Fenced` when another
-    process rebuilds instead.
+    brought up to date, and the tickets that it alone parks are tried again. Raises `Fenced` when
+    another process rebuilds instead.
     """
-    build = projection.versions.begin(head(), partitions)
+    versions = context.projection.versions
+    build = versions.begin(context.head(), context.partitions)
     if wanted.rate is not None:
-        projection.versions.control(rate=wanted.rate)
+        versions.control(rate=wanted.rate)
     try:
-        with leading(projection.projected(build.version), holder) as (applier, held):
+        projected = context.projection.projected(build.version)
+        with leading(projected, context.holder) as (applier, held):
 
             def check() -> None:
                 held()
-                stop()
+                context.stop()
 
-            rebuilt = _Rebuild(projection, build, applier, head, workers, tell, check).end(wanted)
+            rebuilt = _Rebuild(context, build, applier, check).end(wanted)
             if rebuilt.state == "switched":
                 with suppress(Fenced):  # another process leads it already
-                    _hand_over(applier, hand_over)
+                    _hand_over(applier, context.hand_over)
         return rebuilt
     except TicketbookError:
-        if build.version in projection.versions.registry().versions:
+        if build.version in versions.registry().versions:
             raise
         return _cancelled(build)  # an operator dropped it meanwhile
 
@@ -128,23 +139,20 @@ class _Rebuild:
 
     def __init__(
         self,
-        projection: LiveProjection[Any],
+        context: RebuildContext,
         build: Build,
         applier: Applier[Any],
-        head: Callable[[], int],
-        workers: Workers,
-        tell: Tell,
         check: Callable[[], None],
     ) -> None:
-        self._projection = projection
-        self._name = projection.projection.name
-        self._versions = projection.versions
+        self._projection = context.projection
+        self._name = context.projection.projection.name
+        self._versions = context.projection.versions
         self._build = build
-        self._view = projection.versions.view(build.version)
+        self._view = self._versions.view(build.version)
         self._applier = applier
-        self._head = head
-        self._workers = workers
-        self._tell = tell
+        self._head = context.head
+        self._workers = context.workers
+        self._tell = context.tell
         self._check = check
 
     def end(self, wanted: Wanted) -> Rebuilt:

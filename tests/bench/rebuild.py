@@ -10,14 +10,15 @@ from urllib.parse import urlsplit
 
 from bson import ObjectId
 
-from api.composition import holder, open_service, open_stores
+from api.composition import open_service, open_stores
 from api.use_cases.workers import Workers, shares
 from infrastructure.configuration.settings import Settings, load_settings
+from infrastructure.ids import holder
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.mongodb.client import connect
 from projections.running.applier import Applier
 from projections.versions.followed import LiveProjection
-from projections.versions.rebuild import Step, rebuild
+from projections.versions.rebuild import RebuildContext, Step, rebuild
 from tests.bench.history import fill
 from tests.bench.plan import Plan
 from tests.bench.table import Part, Row, at_least
@@ -112,8 +113,14 @@ def _rebuild(
     """Events a second until a new version is live."""
     started = perf_counter()
     with open_stores(settings) as stores:
-        found = rebuild(
-            live, stores.log.head, holder(), Workers(settings, open_stores), shares(), tell
+        context = RebuildContext(
+            projection=live,
+            head=stores.log.head,
+            holder=holder(),
+            workers=Workers(settings, open_stores),
+            partitions=shares(),
+            tell=tell,
         )
+        found = rebuild(context)
     assert (found.state, found.live) == ("switched", [])
     return events / (perf_counter() - started)

@@ -26,7 +26,7 @@ from projections.versions.build import PartitionBuilder, build_partition
 from projections.versions.control import cancel, drop_old, droppable, roll_back, too_late
 from projections.versions.followed import LiveProjection
 from projections.versions.parked import parked_anywhere, parked_in, retry_everywhere, skip
-from projections.versions.rebuild import Step, Wanted, rebuild
+from projections.versions.rebuild import RebuildContext, Step, Wanted, rebuild
 from projections.versions.verification import verify
 from tests.support.rebuilds import Here, House, followed, poisoned, rebuilt, rows
 from tests.support.server import until
@@ -476,8 +476,17 @@ def test_a_rebuild_can_be_stopped_while_it_compares_and_is_gone_on_with(house: H
     def tell(step: Step) -> None:
         phases.append(step.phase)
 
+    context = RebuildContext(
+        projection=live,
+        head=house.log.head,
+        holder="operator",
+        workers=Here(live),
+        partitions=2,
+        tell=tell,
+        stop=stop,
+    )
     with pytest.raises(KeyboardInterrupt):
-        rebuild(live, house.log.head, "operator", Here(live), 2, tell, hand_over=0.0, stop=stop)
+        rebuild(context)
     assert live.versions.registry().live == 1
     found = rebuilt(live, house.log.head)
     assert (found.state, found.version) == ("switched", 2)
@@ -510,8 +519,15 @@ def test_a_builder_that_fails_says_why(house: House) -> None:
         def build(self, projection: str, build: Any) -> Iterator[Any]:
             yield Failed()
 
+    context = RebuildContext(
+        projection=live,
+        head=house.log.head,
+        holder="operator",
+        workers=Failing(live),
+        partitions=1,
+    )
     with pytest.raises(StoreUnavailable, match="ended early"):
-        rebuild(live, house.log.head, "operator", Failing(live), 1, lambda _: None)
+        rebuild(context)
     assert rebuilt(live, house.log.head).state == "switched"
 
 

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 
 from api.composition import open_service, open_stores
-from api.use_cases.workers import Workers
 from domain.errors import ChainBroken
 from domain.log.chain import START, next_hash
 from domain.ticket.commands import Command
@@ -31,7 +30,7 @@ from infrastructure.mongodb import commits
 from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.log import MongoDBLog
 from projections.audit.search import AuditFilter
-from projections.versions.rebuild import rebuild
+from projections.versions.rebuild import RebuildContext, rebuild
 from tests.support.stories import FOREMAN, change, create, id_, minute, rename, renamed, retire
 
 HEAD: Final = "cfc7d8b3763812a8a2c11dbeeafa3d83bba32092dc03065de6f3b7e70bcf64ec"
@@ -180,7 +179,14 @@ def test_every_store_and_every_rebuild_give_the_same_head(store_url: str) -> Non
         audit = service.projections["audit"]
         assert audit.live_version.progress.wait(position, 10)
         before = dict(audit.live_version.view.rows())
-        rebuild(audit, service.log.head, "test", Workers(settings, open_stores), 1, lambda _: None)
+        context = RebuildContext(
+            projection=audit,
+            head=service.log.head,
+            holder="test",
+            workers=service.workers,
+            partitions=1,
+        )
+        rebuild(context)
         assert audit.live_version.view.name == "audit@2"
         assert dict(audit.live_version.view.rows()) == before
         assert audit.live_version.view.parked().keys() == {id_(9)}

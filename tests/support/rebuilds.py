@@ -15,7 +15,7 @@ from projections.running.projection import Projection
 from projections.versions.build import build_partition
 from projections.versions.expected import At
 from projections.versions.followed import LiveProjection
-from projections.versions.rebuild import SWITCH, Rebuilt, Step, Wanted, rebuild
+from projections.versions.rebuild import SWITCH, RebuildContext, Rebuilt, Step, Wanted, rebuild
 from projections.versions.registry import Build
 from projections.versions.verification import ViewMismatch, ViewReport, compare, verify
 from projections.versions.workers import Builders
@@ -69,16 +69,16 @@ def rebuilt(
     wanted: Wanted = SWITCH,
     hand_over: float = 0.0,
 ) -> Rebuilt:
-    return rebuild(
-        projection,
-        head,
-        "operator",
-        Here(projection),
-        shares,
-        tell,
-        wanted,
+    context = RebuildContext(
+        projection=projection,
+        head=head,
+        holder="operator",
+        workers=Here(projection),
+        partitions=shares,
+        tell=tell,
         hand_over=hand_over,
     )
+    return rebuild(context, wanted)
 
 
 def catch_up(applier: Applier[Any]) -> None:

@@ -10,11 +10,11 @@ from api.cli.migrate.printing import conclude, line_of, print_mismatch, rows_of
 from api.cli.migrate.verify import Summary
 from api.cli.opening import open_for_command, read_only_if_any
 from api.cli.output import LINE, Json, example, print_json, print_table, say
-from api.composition import holder
 from domain.errors import ConfigurationError
 from infrastructure.clock import now
 from infrastructure.configuration.addresses import MongoDBStore
 from infrastructure.configuration.settings import Settings, load_settings
+from infrastructure.ids import holder
 from infrastructure.migration import adopt as use_case
 from infrastructure.migration.adoption import GENERAL
 from infrastructure.migration.counts import Counts

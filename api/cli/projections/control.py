@@ -8,9 +8,10 @@ from api.cli.journaling import record
 from api.cli.opening import open_for_command
 from api.cli.output import say
 from api.cli.projections.arguments import DryRun, Name, named
-from api.cli.projections.drop_old import until_unread
+from api.cli.projections.monitor import CommandMonitor
+from api.use_cases.projections import prepare_cancel
 from api.wire.jobs import FASTEST
-from projections.versions.control import cancel, control, too_late
+from projections.versions.control import control
 from projections.versions.status import status
 
 _LIMIT = typer.Option("--rate", min=0, max=FASTEST, help="Most events a second; 0: no limit.")
@@ -36,14 +37,12 @@ def throttle(name: Name, rate: Rate, dry_run: DryRun = False) -> None:
 def cancel_rebuild(name: Name, dry_run: DryRun = False) -> None:
     """Give up the version that is being built, and delete it. The live one stays."""
     with open_for_command() as service:
-        projection = named(service, name)
-        building = control(projection)
+        task = prepare_cancel(named(service, name), dry_run=dry_run)
         if not dry_run:
-            record(service, "projection.rebuild_cancelled", {"projection": name})
-            if cancel(projection, until_unread(name)) is None:
-                raise too_late(projection, building)
+            record(service, task.action, {"projection": name})
+        version = task.run(CommandMonitor(name))
     said = "would be" if dry_run else "is"
-    say(f"{name}: version {building.version} {said} cancelled.")
+    say(f"{name}: version {version} {said} cancelled.")
 
 
 def _ask(name: str, action: str, dry_run: bool, **asked: Any) -> None:

@@ -1,15 +1,12 @@
-"""`ticketbook projections drop-old`, and the wait before anything is deleted."""
-
-from collections.abc import Callable
-from time import sleep
-
-import typer
+"""`ticketbook projections drop-old`."""
 
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
-from api.cli.output import Exit, say
+from api.cli.output import say
 from api.cli.projections.arguments import DryRun, Names, chosen
-from projections.versions.control import drop_old, droppable
+from api.cli.projections.monitor import CommandMonitor
+from api.use_cases.projections import prepare_drop_old
+from projections.versions.control import droppable
 
 
 def drop_old_versions(name: Names = None, dry_run: DryRun = False) -> None:
@@ -18,28 +15,15 @@ def drop_old_versions(name: Names = None, dry_run: DryRun = False) -> None:
     Without NAME, of every projection that has any.
     """
     with open_for_command() as service:
-        found = {one: droppable(projection) for one, projection in chosen(service, name).items()}
-        for one, versions in found.items():
+        old = {one: droppable(projection) for one, projection in chosen(service, name).items()}
+        for one, versions in old.items():
             if not versions and name is None:
                 continue
+            task = prepare_drop_old(service.projections[one], dry_run=dry_run)
             if not dry_run:
-                record(service, "projection.old_dropped", {"projection": one, "versions": versions})
-                versions = drop_old(service.projections[one], until_unread(one))
-            listed = ", ".join(map(str, versions)) or "none"
+                record(service, task.action, {"projection": one, "versions": versions})
+            dropped = task.run(CommandMonitor(one))
+            listed = ", ".join(map(str, dropped)) or "none"
             say(f"{one}: {'would drop' if dry_run else 'dropped'} versions: {listed}.")
-    if name is None and not any(found.values()):
+    if name is None and not any(old.values()):
         say("No projection has a version to drop: one is kept after each rebuild.")
-
-
-def until_unread(name: str) -> Callable[[float], None]:
-    """Waits, and says what for, and what to do when it is interrupted."""
-
-    def wait(seconds: float) -> None:
-        try:
-            say(f"{name}: waiting {seconds:.0f} s until nobody reads it.")
-            sleep(seconds)
-        except KeyboardInterrupt:
-            say(f"Interrupted. ticketbook projections drop-old {name} deletes what is left.")
-            raise typer.Exit(Exit.INTERRUPTED) from None
-
-    return wait

@@ -10,10 +10,10 @@ from api.cli.journaling import os_user, record
 from api.cli.opening import open_for_command
 from api.cli.output import Exit, Json, print_json, print_table, say
 from api.cli.projections.arguments import DryRun, Name, Names, chosen, named
-from api.composition import holder
 from api.use_cases.service import Service
 from api.wire.fields import iso
 from api.wire.projections import parked_json
+from infrastructure.ids import holder
 from projections.running.projection import Parked
 from projections.versions.followed import LiveProjection
 from projections.versions.parked import (

@@ -12,13 +12,12 @@ from api.cli.opening import open_for_command
 from api.cli.output import LINE, Exit, Json, print_json, say
 from api.cli.projections.arguments import DryRun, Name, Names, chosen, named, where
 from api.cli.projections.control import RateIfAny
-from api.composition import holder
+from api.cli.projections.monitor import CommandMonitor
+from api.use_cases.projections import prepare_rebuild, prepare_roll_back
 from api.use_cases.service import Service
-from api.use_cases.workers import shares
 from domain.errors import VersionUnknown
-from projections.versions.control import earlier, roll_back
 from projections.versions.followed import LiveProjection
-from projections.versions.rebuild import Rebuilt, Step, Wanted, rebuild
+from projections.versions.rebuild import Rebuilt, Step, Wanted
 
 AcceptParked = Annotated[
     bool, typer.Option("--accept-parked", help="Switch even if that parks tickets shown now.")
@@ -45,55 +44,45 @@ def rebuild_view(
     switch because the new version is not what the log says, or parks what the live one shows, and
     when --dry-run found differences in the live one; with 5 when somebody cancelled it.
     """
+    wanted = Wanted(dry_run=dry_run, accept_parked=accept_parked, rate=rate)
     with open_for_command() as service:
-        projection = named(service, name)
-        workers = service.workers
+        task = prepare_rebuild(service, named(service, name), wanted)
         if not dry_run:
-            record(service, "projection.rebuilt", {"projection": name})
+            record(service, task.action, {"projection": name})
         try:
-            found = rebuild(
-                projection,
-                service.log.head,
-                holder(),
-                workers,
-                shares(),
-                partial(_progress, name),
-                Wanted(dry_run, accept_parked, rate),
-            )
+            rebuilt = task.run(CommandMonitor(name, partial(_progress, name)))
         except KeyboardInterrupt:
             say("\nInterrupted. Run the command again: it goes on where it stopped.")
             raise typer.Exit(Exit.INTERRUPTED) from None
     LINE.end()
     if json:
-        print_json(asdict(found))
+        print_json(asdict(rebuilt))
     else:
-        _tell(name, found)
-    if found.state == "refused" or (found.state == "compared" and found.live):
+        _tell(name, rebuilt)
+    if rebuilt.state == "refused" or (rebuilt.state == "compared" and rebuilt.live):
         raise typer.Exit(Exit.DIFFERENT)
-    if found.state == "cancelled":
+    if rebuilt.state == "cancelled":
         raise typer.Exit(Exit.TAKEN_OVER)
 
 
-def _tell(name: str, found: Rebuilt) -> None:
-    for difference in found.live:
+def _tell(name: str, rebuilt: Rebuilt) -> None:
+    for difference in rebuilt.live:
         print(f"{difference.kind} in the live version: {where(difference)}")
-    for difference in found.new.mismatches if found.new else ():
+    for difference in rebuilt.new.mismatches if rebuilt.new else ():
         print(f"{difference.kind} in the new version: {where(difference)}")
-    for parked in found.parked:
+    for parked in rebuilt.parked:
         print(f"parked in the new version: ticket {parked.ticket_id}, position {parked.position}")
         say(f"  {parked.error}")
-    if found.state == "refused" and found.new and not found.new.mismatches:
-        say(_PARKED.format(name=name, version=found.version, count=len(found.parked)))
+    if rebuilt.state == "refused" and rebuilt.new and not rebuilt.new.mismatches:
+        say(_PARKED.format(name=name, version=rebuilt.version, count=len(rebuilt.parked)))
         return
-    say(
-        {
-            "switched": f"{name}: version {found.version} is live, at position {found.position}.",
-            "compared": f"{name}: version {found.version} is ready; the live one stays.",
-            "refused": f"{name}: version {found.version} is not what the log says; "
-            "the live one stays.",
-            "cancelled": f"{name}: version {found.version} was cancelled.",
-        }[found.state]
-    )
+    outcome = {
+        "switched": f"is live, at position {rebuilt.position}.",
+        "compared": "is ready; the live one stays.",
+        "refused": "is not what the log says; the live one stays.",
+        "cancelled": "was cancelled.",
+    }[rebuilt.state]
+    say(f"{name}: version {rebuilt.version} {outcome}")
 
 
 def roll_back_view(name: Names = None, dry_run: DryRun = False) -> None:
@@ -122,9 +111,9 @@ def _roll_back(
         said = f"would switch to version {kept[0]}" if kept else "there is none to go back to"
         say(f"{name}: {said}.")
         return
-    earlier(projection)  # refused before it is recorded
-    record(service, "projection.rolled_back", {"projection": name})
-    say(f"{name}: version {roll_back(projection, holder())} is live again.")
+    task = prepare_roll_back(projection, dry_run=dry_run)
+    record(service, task.action, {"projection": name})
+    say(f"{name}: version {task.run(CommandMonitor(name))} is live again.")
 
 
 def _progress(name: str, step: Step) -> None:

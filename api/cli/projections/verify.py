@@ -9,12 +9,13 @@ from api.cli.opening import open_for_command
 from api.cli.output import Exit, Json, print_json, say
 from api.cli.progress import Meter
 from api.cli.projections.arguments import DryRun, Names, chosen, where
-from api.composition import holder
+from api.cli.projections.monitor import CommandMonitor
+from api.use_cases.projections import prepare_verify
 from api.use_cases.service import Service
 from api.wire.projections import verification_json
-from projections.versions.expected import unheard
-from projections.versions.repair import RepairReport, check
-from projections.versions.verification import UNREADABLE, ViewReport, unreadable
+from projections.versions.rebuild import Step
+from projections.versions.repair import RepairReport
+from projections.versions.verification import UNREADABLE, unreadable
 
 Repair = Annotated[bool, typer.Option("--repair", help="Put right what differs.")]
 
@@ -26,48 +27,57 @@ def verify_view(
 
     Without NAME, every view. Exits with 1 when differences remain.
     """
-    checked: dict[str, RepairReport] = {}
+    reports: dict[str, RepairReport] = {}
     with open_for_command() as service:
         for one in chosen(service, name):
-            if not dry_run:
-                record(service, "projection.verified", {"projection": one, "repair": repairing})
-            checked[one] = _checked(service, one, repairing and not dry_run, json)
+            reports[one] = _verified(service, one, repairing, dry_run, quiet=json)
             if not json:
-                _tell(one, checked[one], repairing, dry_run)
-    remaining = [one.remaining for one in checked.values()]
+                _tell(one, reports[one], repairing, dry_run)
+    remaining = [report.remaining for report in reports.values()]
     if json:
-        found = {one: _json(told) for one, told in checked.items()}
-        print_json(found[name] if name else found)
+        bodies = {one: _json(report) for one, report in reports.items()}
+        print_json(bodies[name] if name else bodies)
     if any(map(unreadable, remaining)):
         say(UNREADABLE)
-    if any(one.mismatches for one in remaining):
+    if any(report.mismatches for report in remaining):
         raise typer.Exit(Exit.DIFFERENT)
 
 
-def _checked(service: Service, name: str, repairing: bool, quiet: bool) -> RepairReport:
-    projection, workers = service.projections[name], service.workers
-    version, head = projection.versions.registry().live, service.log.head()
-
-    def verified() -> ViewReport:
-        meter = Meter()
-        at = unheard if quiet else lambda position: meter.tell("position", position, head)
-        found = workers.verify(name, version, at)
-        meter.end()
-        return found
-
-    def before(places: int) -> None:
+def _verified(
+    service: Service, name: str, repairing: bool, dry_run: bool, *, quiet: bool
+) -> RepairReport:
+    def before_repair(places: int) -> None:
         record(service, "projection.repaired", {"projection": name, "differences": places})
 
-    mending = before if repairing else None
-    return check(projection.projected(version), verified, holder(), mending)
+    task = prepare_verify(
+        service,
+        service.projections[name],
+        before_repair=before_repair if repairing else None,
+        dry_run=dry_run,
+    )
+    if not dry_run:
+        record(service, task.action, {"projection": name, "repair": repairing})
+    meter, last = Meter(), 0
+
+    def show(step: Step) -> None:
+        nonlocal meter, last
+        if step.position < last:  # verified once more, after the repair
+            meter.end()
+            meter = Meter()
+        last = step.position
+        meter.tell("position", step.position, step.head)
+
+    report = task.run(CommandMonitor(name) if quiet else CommandMonitor(name, show))
+    meter.end()
+    return report
 
 
-def _json(checked: RepairReport) -> dict[str, Any]:
-    return verification_json(checked.found) | {"remaining": len(checked.remaining.mismatches)}
+def _json(report: RepairReport) -> dict[str, Any]:
+    return verification_json(report.found) | {"remaining": len(report.remaining.mismatches)}
 
 
-def _tell(name: str, checked: RepairReport, repairing: bool, dry_run: bool) -> None:
-    found = checked.found
+def _tell(name: str, report: RepairReport, repairing: bool, dry_run: bool) -> None:
+    found = report.found
     for difference in found.mismatches:
         print(f"{difference.kind}: {where(difference)}")
     for ticket_id in found.parked:
@@ -77,4 +87,4 @@ def _tell(name: str, checked: RepairReport, repairing: bool, dry_run: bool) -> N
     if repairing and dry_run:
         say(f"Would repair {len(found.mismatches) - unreadable(found)}.")
     elif repairing:
-        say(f"Repaired {checked.mended}; {len(checked.remaining.mismatches)} remain.")
+        say(f"Repaired {report.mended}; {len(report.remaining.mismatches)} remain.")

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.http.request.callers import service_of
-from api.http.routes.projections import statuses
+from api.use_cases.projections import statuses
 from api.use_cases.service import Service
 from domain.errors import LegacyUsersUnavailable, StoreUnavailable, TicketbookError
 from projections.versions.status import ProjectionStatus, VersionStatus

@@ -1,6 +1,5 @@
 """`/v1/projections`: how the views stand, for operators."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from anyio import to_thread
@@ -8,16 +7,17 @@ from fastapi import APIRouter, Path
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.composition import holder
 from api.http.errors.problems import CALLER, Problem, documented
 from api.http.request.callers import Operating
 from api.http.request.reading import record
+from api.use_cases.projections import statuses
 from api.use_cases.service import Service
 from api.wire.fields import ID_PATTERN
 from api.wire.projections import ProjectionList, ProjectionModel, SkipBody, status_json
+from infrastructure.ids import holder
 from projections.versions.followed import LiveProjection
 from projections.versions.parked import retry_everywhere, skip
-from projections.versions.status import ProjectionStatus, status
+from projections.versions.status import status
 
 _PARKED: Final = (
     *CALLER,
@@ -33,8 +33,8 @@ router = APIRouter(prefix="/v1/projections", tags=["Projections"])
 @router.get("", response_model=ProjectionList, responses=documented(*CALLER, "store-unavailable"))
 async def list_projections(call: Operating) -> Response:
     """Every projection against the head of the log, read afresh."""
-    found = await to_thread.run_sync(statuses, call.service)
-    return _json({"items": [status_json(one) for one in found]})
+    every = await to_thread.run_sync(statuses, call.service)
+    return _json({"items": [status_json(projection) for projection in every]})
 
 
 @router.get(
@@ -83,11 +83,6 @@ async def skip_parked(
     actor, clock = call.caller.subject, call.service.clock
     await to_thread.run_sync(skip, projection, ticket_id, actor, body.reason, holder(), clock)
     return _json(status_json(await to_thread.run_sync(status, projection)))
-
-
-def statuses(service: Service) -> Sequence[ProjectionStatus]:
-    """Every projection's status, read afresh from the store. Blocks."""
-    return [status(projection) for projection in service.projections.values()]
 
 
 def named(service: Service, name: str) -> LiveProjection[Any]:
