@@ -11,6 +11,7 @@ TicketbookError
 │   ├── TicketIsRetired       a retired ticket must be restored before it can change
 │   └── VersionConflict       the caller looked at an older version
 ├── KeyReused               an idempotency key came back with another command
+├── CommandInProgress       the first command with an idempotency key has not ended yet
 ├── HeadMoved               somebody else appended first (the log retries; callers never see it)
 ├── StoreUnavailable        the store does not answer; the command may or may not be stored
 ├── EventTooLarge           the store cannot hold an event of that size
@@ -130,6 +131,10 @@ REFUSALS: dict[str, type[Refusal]] = {
 
 class KeyReused(TicketbookError):
     """The idempotency key already answered a different command."""
+
+
+class CommandInProgress(TicketbookError):
+    """An earlier command with the same idempotency key has not ended yet."""
 
 
 class HeadMoved(TicketbookError):

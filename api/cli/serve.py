@@ -41,7 +41,7 @@ def serve(
                 "Set TICKETBOOK_AUTH_SECRET (openssl rand -hex 32) or TICKETBOOK_OIDC_ISSUER."
             )
         with open_service(settings) as service, _listening(host, port) as listener:
-            _greet(settings, service, f"http://{_shown(host)}:{listener.getsockname()[1]}")
+            _greet(settings, service, f"http://{_host_in_url(host)}:{listener.getsockname()[1]}")
             _collect_rarely()
             run(service, listener)
 
@@ -79,7 +79,7 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _shown(host: str) -> str:
+def _host_in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 

@@ -12,7 +12,6 @@ from api.http.errors import failures, pages, problems
 from api.http.middleware.envelope import Envelope
 from api.http.middleware.express import Express
 from api.http.request.callers import SECURITY, VERIFYING
-from api.http.request.submission import Submitter
 from api.http.routes import (
     audit,
     diff,
@@ -31,6 +30,7 @@ from api.http.routes import (
 from api.legacy import routes, sockets
 from api.legacy.door import LegacyTickets
 from api.use_cases.service import Service
+from api.use_cases.submission import Submitter
 
 
 def create_app(service: Service) -> FastAPI:

@@ -10,7 +10,6 @@ from anyio import CapacityLimiter, fail_after, to_thread
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as Figure
 
-from api.http.request.submission import Submitter
 from api.legacy.bodies import (
     WriteRequest,
     checked_system,
@@ -22,6 +21,7 @@ from api.legacy.bodies import (
 from api.legacy.refusals import NO_TICKET, LegacyRefusal
 from api.use_cases import freshness
 from api.use_cases.service import Legacy, Service
+from api.use_cases.submission import Submitter
 from domain.deciding import Outcome, Submission
 from domain.errors import LegacyUsersUnavailable, ProjectionBehind, StoreCorrupt
 from domain.origin import Origin, milliseconds
@@ -190,7 +190,7 @@ class LegacyTickets:
         """What the commands made, once the view shows it."""
         outcome = await self._submitter.submit(Submission(commands))
         try:
-            await self._shown(outcome)
+            await self._wait_until_visible(outcome)
         except ProjectionBehind:
             raise ProjectionBehind(
                 "The change is stored, but does not show yet. Do not send it again: "
@@ -199,7 +199,7 @@ class LegacyTickets:
         assert outcome.ticket is not None
         return outcome.ticket
 
-    async def _shown(self, outcome: Outcome) -> None:
+    async def _wait_until_visible(self, outcome: Outcome) -> None:
         live = await freshness.live_version(self._service.tickets)
         await freshness.reached(live.progress, outcome.position, "The view of tickets")
         found = await self._in_thread(lambda: self._service.tickets.view.get(outcome.ticket_id))

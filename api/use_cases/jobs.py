@@ -91,7 +91,7 @@ class JobRunner:
         self, running: "RunningJob", work: Callable[["RunningJob"], Mapping[str, Any]]
     ) -> None:
         ended = Event()
-        living = Thread(target=self._live, args=(running, ended), daemon=True)
+        living = Thread(target=self._keep_alive, args=(running, ended), daemon=True)
         living.start()
         try:
             result = work(running)
@@ -99,7 +99,7 @@ class JobRunner:
         except _Stopped:
             last = replace(running.operation, state="interrupted")
         except Exception as error:
-            last = replace(running.operation, state="failed", error=self._told(running, error))
+            last = replace(running.operation, state="failed", error=self._explain(running, error))
         finally:
             ended.set()
             living.join()
@@ -107,14 +107,14 @@ class JobRunner:
             self._records.keep(replace(last, finished_at=milliseconds(self._clock())))
             self._leases.release(_lease(last), last.id)
 
-    def _live(self, running: "RunningJob", ended: Event) -> None:
+    def _keep_alive(self, running: "RunningJob", ended: Event) -> None:
         """Say again and again how far it has come, and that it lives."""
         while not ended.wait(_HEARTBEAT):
             with suppress(StoreUnavailable):
                 self._leases.acquire(_lease(running.operation), running.operation.id, LEASE_SECONDS)
                 self._records.keep(running.operation)
 
-    def _told(self, running: "RunningJob", error: Exception) -> str:
+    def _explain(self, running: "RunningJob", error: Exception) -> str:
         import structlog  # only a job that fails logs, and few commands start one
 
         operation, log = running.operation, structlog.get_logger(__name__)

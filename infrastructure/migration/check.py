@@ -114,7 +114,9 @@ class MigrationCheck:
         self.accounted.quarantined += len(self._odd) - len(odd)
         nowhere = "its record is nowhere in quarantine"
         for record in odd.values():
-            yield Mismatch("missing", None, field="record", expected=_shown(record), found=nowhere)
+            yield Mismatch(
+                "missing", None, field="record", expected=_as_json(record), found=nowhere
+            )
 
     def references(self, users: Iterable[bytes]) -> Iterator[Mismatch]:
         """Every `<system>.ticket` of a user must be a ticket of that system and organisation."""
@@ -198,7 +200,7 @@ class MigrationCheck:
         if not isinstance(last, LegacyRecordQuarantined) or last.source.digest != digest:
             return [Mismatch("missing", expected.id, found="it is not in quarantine")]
         if not _holds(last, record):
-            return [Mismatch("content", expected.id, None, "record", _shown(record), last.record)]
+            return [Mismatch("content", expected.id, None, "record", _as_json(record), last.record)]
         self.accounted.quarantined += 1
         return []
 
@@ -270,7 +272,7 @@ def _holds(event: LegacyRecordQuarantined, record: bytes) -> bool:
         return False
 
 
-def _shown(record: bytes) -> str:
+def _as_json(record: bytes) -> str:
     try:
         return json_util.dumps(bson.decode(record))
     except BSONError:

@@ -30,12 +30,12 @@ def compare(
     those that were `imported` by these events. `tell` gets the number of records compared."""
     compared = 0
 
-    def told(number: int) -> None:
+    def report(number: int) -> None:
         nonlocal compared
         compared = number
         tell(number)
 
-    streams = importer.take_all(records, translate, told)
+    streams = importer.take_all(records, translate, report)
     for stream_ids in _still_unseen(imported, streams):
         read_at = log.head()
         importer.remove(_gone(collection, stream_ids), read_at)

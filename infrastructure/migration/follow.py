@@ -103,7 +103,7 @@ class _Follower:
     def follow(self, until_idle: bool, tell: Callable[[FollowProgress], None]) -> Counts:
         answered = monotonic()
 
-        def told(progress: FollowProgress) -> None:
+        def report(progress: FollowProgress) -> None:
             nonlocal answered
             answered = monotonic()
             self._progress = progress
@@ -111,7 +111,7 @@ class _Follower:
 
         while True:
             try:
-                self._go_on(until_idle, told)
+                self._go_on(until_idle, report)
                 return self._importer.counts
             except FollowedTooLate as error:
                 self._place.forget()

@@ -73,19 +73,19 @@ def run(
     records = provenance.noting(tickets(source.records(TICKETS), source.name))
     log, counts = destination.log, importer.counts
 
-    def told(number: int) -> None:
+    def report(number: int) -> None:
         tell(number, counts)
 
     with _rarely_collecting(), translating(translation, total) as translate:
         if isinstance(source, FolderSource):
-            importer.take_all(records, translate, told)
+            importer.take_all(records, translate, report)
             return RunResult(counts, log.head())
         if others := provenance.others():
             notify(OtherSources(others))
         before = any(True for _ in provenance.may_be_gone(log))
         imported = provenance.may_be_gone(log) if before else ()
         token = _present_token(source)
-        compare(records, source.collection(TICKETS), importer, translate, log, imported, told)
+        compare(records, source.collection(TICKETS), importer, translate, log, imported, report)
     if token:  # who follows from here on hears of everything that this run may have missed
         FollowedPlace(destination.notes, source, TICKETS).keep(token)
     return RunResult(counts, log.head())

@@ -44,7 +44,7 @@ def verify(
         check = MigrationCheck(
             destination.log, TICKETS, system, translation.catalogue, targets, shared
         )
-        records = _told(tickets(read_again(source, TICKETS), source.name), source.name, tell)
+        records = _counted(tickets(read_again(source, TICKETS), source.name), source.name, tell)
         result = show_all(_mismatches(check, records, source, notify), check, show)
     if result.unexplained:
         proofs.is_not_verified()
@@ -65,7 +65,7 @@ def show_all(
     return VerifyResult(check.accounted, listed, unexplained)
 
 
-def _told(records: Iterable[bytes], name: str, tell: Callable[[int], None]) -> Iterator[bytes]:
+def _counted(records: Iterable[bytes], name: str, tell: Callable[[int], None]) -> Iterator[bytes]:
     """The same records, their number being told. Raises `SourceUnusable` when there are none."""
     number = 0
     for number, record in enumerate(records, start=1):

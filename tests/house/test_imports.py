@@ -95,6 +95,7 @@ ROOMS: dict[str, tuple[str | set[str], ...]] = {
         "legacy_access",
         "migration",
     ),
+    "api": ("wire", "use_cases", "composition", "export", "legacy", "http", "cli"),
 }
 """The rooms of each layer, a folder or a module each, from the bottom up. A room may import itself
 and the rooms below it. Rooms on one floor know nothing of each other: MongoDB and SQLite are twins.

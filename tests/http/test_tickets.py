@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from api.http.errors import failures
 from api.http.middleware.envelope import Envelope
-from api.http.request import submission
+from api.use_cases import submission
 from domain.errors import StoreUnavailable
 from infrastructure.mongodb.client import Document
 from tests.support.mongod import ReplicaSet

@@ -90,7 +90,7 @@ def grants(
         upto = _position_at(service, last)
         refuse_if_parked(service, upto, org)
         record(service, "grants.asked", asked | {"limit": limit})
-        found = _granting(service, Question(feature, org, system), after, upto, limit)
+        found = _tickets_granting(service, Question(feature, org, system), after, upto, limit)
     if json:
         print_json([grants_json(one) for one in found])
     else:
@@ -153,7 +153,7 @@ def _tickets(service: Service, position: int, where: TicketFilter, limit: int) -
     return _read_through(page, limit)
 
 
-def _granting(
+def _tickets_granting(
     service: Service, question: Question, after: int, upto: int, limit: int
 ) -> list[TicketGrants]:
     def page(beyond: Place | None, wanted: int) -> tuple[Sequence[TicketGrants], Place | None]:

@@ -14,6 +14,7 @@ from starlette.routing import Match
 
 from api.http.errors.problems import MOST_FAULTS, Problem, escaped, response
 from domain.errors import (
+    CommandInProgress,
     Fault,
     Fenced,
     JobRunning,
@@ -35,6 +36,7 @@ _STATUS_CODES: Final = {
 }
 
 _ERROR_CODES: Final[dict[type[TicketbookError], str]] = {
+    CommandInProgress: "command-in-progress",
     KeyReused: "key-reused",
     Overloaded: "overloaded",
     ProjectionBehind: "projection-behind",
@@ -78,7 +80,8 @@ async def _ours(request: Request, error: Exception) -> Response:
         return response("store-unavailable", _NO_ANSWER)
     for kind in type(error).__mro__:
         if kind in _ERROR_CODES:
-            return response(_ERROR_CODES[kind], str(error))
+            headers = {"Retry-After": "1"} if kind is CommandInProgress else {}
+            return response(_ERROR_CODES[kind], str(error), headers=headers)
     raise error  # `Envelope` logs it: its words may hold another organisation's data
 
 

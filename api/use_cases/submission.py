@@ -1,21 +1,21 @@
-"""Handing commands to the writer, and waiting for what becomes of them."""
+"""Submitting commands to the writer, and waiting for their outcome."""
 
 import asyncio
 from typing import Final
 
-from api.http.errors.problems import Problem
 from api.use_cases.service import Service
 from domain.deciding import Outcome, Submission
+from domain.errors import CommandInProgress
 
 RUNNING_SECONDS: Final = 5.0
-"""How long a command waits for the first one with its idempotency key before it gets 409."""
+"""Seconds for which a command waits for an earlier one with its idempotency key."""
 
 
 class Submitter:
     """The commands of one process that are waiting for the log.
 
-    They wait for as long as the log itself is patient. Made for one event loop: what the writer's
-    thread says comes back to it in one hop, without a lock or a timer per command.
+    For use on one event loop. The writer's thread passes each result to the loop in one call,
+    without a lock or a timer for each command.
     """
 
     def __init__(self, service: Service) -> None:
@@ -23,9 +23,10 @@ class Submitter:
         self._running: dict[str, asyncio.Future[Outcome]] = {}
 
     async def submit(self, submission: Submission) -> Outcome:
-        """What became of the submission, or its `Refusal`.
+        """The outcome of the submission. Raises its `Refusal`.
 
-        A second command with the key of one still running waits for it, and then gets its answer.
+        A command whose key belongs to a running command waits for that one and gets its answer.
+        Raises `CommandInProgress` when that takes longer than `RUNNING_SECONDS`.
         """
         if submission.key is None:
             return await self._hand_in(submission)
@@ -33,11 +34,9 @@ class Submitter:
         if key in self._running:
             done, _ = await asyncio.wait([self._running[key]], timeout=RUNNING_SECONDS)
             if not done:
-                raise Problem(
-                    "command-in-progress",
+                raise CommandInProgress(
                     "The first command with this Idempotency-Key is still running. "
-                    "Repeat in a moment to get its answer.",
-                    headers={"Retry-After": "1"},
+                    "Repeat in a moment to get its answer."
                 )
         future = self._hand_in(submission)
         if key not in self._running:
@@ -51,7 +50,7 @@ class Submitter:
 
         def settle(result: Outcome | Exception) -> None:
             if future.done():
-                return  # the client went away; what was stored stays stored
+                return  # the client went away; its command stays stored
             if isinstance(result, Exception):
                 future.set_exception(result)
             else:
