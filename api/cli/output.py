@@ -57,6 +57,9 @@ _CODES: dict[type[TicketbookError], Exit] = {
 
 _WIDE: Final = 10_000
 _APART: Final = 10.0
+_APART_ON_A_TERMINAL: Final = 0.2
+"""Seconds between two lines of a kind."""
+
 _NUMBER: Final = re.compile(r"\d")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -71,48 +74,51 @@ def log_for_people() -> None:
 
 class Line:
     """How far work is: a line on stderr that is written over, until something else is said. Where
-    stderr is no terminal, lines of their own: the first and the last of a kind, and one every ten
-    seconds. What stands before the first number is a line's kind."""
+    stderr is no terminal, each is a line of its own. Shown are the first and the last of a kind,
+    and between them one every ten seconds, on a terminal five a second. The text before the first
+    number is a line's kind."""
 
     def __init__(self) -> None:
         self._shown = False
         self._width = 0
         self._kind: str | None = None
-        self._told = ""
-        self._untold = ""
-        self._told_at = 0.0
+        self._drawn = ""
+        self._held_back = ""
+        self._drawn_at = 0.0
 
     def show(self, text: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
-            self._width = len(text)
-        else:
-            self._tell(text)
+        kind, now = _NUMBER.split(text, maxsplit=1)[0], monotonic()
         self._shown = True
+        apart = _APART_ON_A_TERMINAL if sys.stderr.isatty() else _APART
+        if kind == self._kind and now - self._drawn_at < apart:
+            self._held_back = text if text != self._drawn else ""
+            return
+        if kind != self._kind:
+            self._flush()
+        self._draw(text)
+        self._kind, self._held_back, self._drawn_at = kind, "", now
 
     def end(self) -> bool:
         """Leave the line as it is: what follows goes to the next one. Whether there was one."""
         shown, self._shown = self._shown, False
+        self._flush()
         if self._width:
             print(file=sys.stderr, flush=True)
-        self._flush()
         self._width, self._kind = 0, None
         return shown
 
-    def _tell(self, text: str) -> None:
-        kind, now = _NUMBER.split(text, maxsplit=1)[0], monotonic()
-        if kind == self._kind and now - self._told_at < _APART:
-            self._untold = text if text != self._told else ""
-            return
-        if kind != self._kind:
-            self._flush()
-        print(text, file=sys.stderr, flush=True)
-        self._kind, self._told, self._untold, self._told_at = kind, text, "", now
-
     def _flush(self) -> None:
-        if self._untold:
-            print(self._untold, file=sys.stderr, flush=True)
-        self._untold = ""
+        if self._held_back:
+            self._draw(self._held_back)
+        self._held_back = ""
+
+    def _draw(self, text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
+        self._drawn = text
 
 
 LINE: Final = Line()

@@ -1,19 +1,19 @@
 """The two formats of an export, in their version 1. An export once made must stay verifiable, so
 neither ever changes: another shape is another version beside it.
 
-Both hold one audit entry a line and end in a signed head (`api/evidence/export.py`). Besides the
+Both hold one audit entry a line and end in a signed head (`api/export/export.py`). Besides the
 entry, a line has
 
 - `previous`: the hash of the event before it in the log, and
 - `event`: the stored bytes of the event, as text.
 
 With `position`, `ticketId`, `version` and `action`, which is the topic, that is all it takes to
-compute the line's `hash` again (`domain/chain.py`).
+compute the line's `hash` again (`domain/log/chain.py`).
 """
 
 import csv
 import json
-import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -156,7 +156,6 @@ class _Returning:
 
 
 _ROWS: Final = csv.writer(_Returning(), lineterminator="\n")
-_CELL: Final = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^,"\n]*))[,\n]')
 
 
 def _row(cells: Sequence[str]) -> bytes:
@@ -165,8 +164,11 @@ def _row(cells: Sequence[str]) -> bytes:
 
 
 def _cells(line: bytes) -> list[str]:
-    # not csv.reader: it takes no cell of more than 128 KiB
-    return [quoted.replace('""', '"') or plain for quoted, plain in _CELL.findall(line.decode())]
+    csv.field_size_limit(sys.maxsize)  # an event may be longer than the usual 128 KiB
+    try:
+        return next(csv.reader([line.decode()], strict=True))
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
 
 
 def _cell(value: Any) -> str:

@@ -2,8 +2,8 @@
 
 import typer
 
-from api.cli.audit import export, past, search
+from api.cli.audit import export, heads, past, search, verify
 
 app = typer.Typer(name="audit", help="The audit log.", no_args_is_help=True)
-for commands in (search, export, past):
+for commands in (search, heads, export, verify, past):
     app.add_typer(commands.app)

@@ -10,6 +10,7 @@ import typer
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
 from api.cli.output import LINE, Exit, Json, print_json, say
+from api.cli.progress import with_rate
 from api.cli.projections.arguments import DryRun, Name, Names, chosen, named, where
 from api.cli.projections.control import RateIfAny
 from api.cli.projections.monitor import CommandMonitor
@@ -117,10 +118,8 @@ def _roll_back(
 
 
 def _progress(name: str, step: Step) -> None:
-    left = (step.head - step.position) / max(step.events_per_second, 1e-9)
-    line = f"{step.phase}: position {step.position} of {step.head}"
-    if step.events_per_second:
-        line += f", {step.events_per_second:,.0f} events/s, {left:.0f} s left"
     if step.phase == "paused":
-        line = f"paused: go on with ticketbook projections resume {name}"
-    LINE.show(line)
+        LINE.show(f"paused: go on with ticketbook projections resume {name}")
+        return
+    text, rate = f"{step.phase}: position {step.position} of {step.head}", step.events_per_second
+    LINE.show(with_rate(text, step.position, rate, step.head, " events") if rate else text)
