@@ -75,16 +75,18 @@ def test_an_old_system_that_is_no_replica_set_can_not_be_followed(tmp_path: Path
     assert "not a replica set" in err and "migrate run" in err
 
 
+@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.exhaustive)])
 def test_nothing_is_missed_or_doubled_when_a_run_and_then_following_are_killed(
-    old: Database[Document], source: str, store_url: str, tmp_path: Path
+    kills: int, old: Database[Document], source: str, store_url: str, tmp_path: Path
 ) -> None:
-    fill(old, 1_200, seed=11)
+    """`test_every_write` kills both at every write; here nothing is chosen."""
+    fill(old, 40 * kills, seed=11)
     settings = environment(store_url)
     running = Command(["migrate", "run", "--source", source, "--no-backup"], settings, tmp_path)
     following = Command(["migrate", "follow", "--source", source], settings, tmp_path)
     with at_work(OldSystem(old, seed=12)):
-        running.kill_times(30, within=0.7, seed=13)
-        following.kill_times(30, within=0.7, seed=14)
+        running.kill_times(kills, within=0.7, seed=13)
+        following.kill_times(kills, within=0.7, seed=14)
     before = content(old)
     running.finish()
     follow(source, store_url)
@@ -95,19 +97,21 @@ def test_nothing_is_missed_or_doubled_when_a_run_and_then_following_are_killed(
     assert (code, out) == (0, ""), err
 
 
+@pytest.mark.parametrize("rounds", [1, pytest.param(3, marks=pytest.mark.exhaustive)])
 def test_nothing_is_lost_when_adopting_and_going_back_are_killed(
-    mongodb_database: Database[Document], mongodb_url: str, tmp_path: Path
+    rounds: int, mongodb_database: Database[Document], mongodb_url: str, tmp_path: Path
 ) -> None:
-    random, settings = Random(15), environment(mongodb_url)
-    documents = [record(random, system="workforce_2") for _ in range(2_000)]
+    """`test_every_write` kills both at every write; here nothing is chosen."""
+    random, settings, count = Random(15), environment(mongodb_url), 700 * rounds
+    documents = [record(random, system="workforce_2") for _ in range(count)]
     mongodb_database["tickets"].insert_many(documents)
     before = content(mongodb_database, "tickets")
     adopting = Command(["migrate", "adopt"], settings, tmp_path)
     going_back = Command(["migrate", "adopt", "rollback"], settings, tmp_path)
-    for seed in range(3):
+    for seed in range(rounds):
         adopting.kill_times(3 * (seed + 1), within=0.6, seed=seed)
         adopting.finish()
-        assert mongodb_database["tickets"].count_documents({}) == 2_000
+        assert mongodb_database["tickets"].count_documents({}) == count
         going_back.kill_after(random.random() * 0.3)
         if "tickets_adopted" in " ".join(mongodb_database.list_collection_names()):
             going_back.finish()
@@ -115,10 +119,12 @@ def test_nothing_is_lost_when_adopting_and_going_back_are_killed(
     check_once(mongodb_url)
 
 
+@pytest.mark.parametrize("rounds", [2, pytest.param(8, marks=pytest.mark.exhaustive)])
 def test_nothing_is_lost_when_removing_and_putting_back_are_killed(
-    old: Database[Document], source: str, tmp_path: Path
+    rounds: int, old: Database[Document], source: str, tmp_path: Path
 ) -> None:
-    fill(old, 2_000, seed=16)
+    """`test_every_write` kills both at every write; here nothing is chosen."""
+    fill(old, 250 * rounds, seed=16)
     store_url = f"sqlite:///{tmp_path}/store.db"
     follow(source, store_url)
     random, before = Random(17), content(old)
@@ -131,7 +137,7 @@ def test_nothing_is_lost_when_removing_and_putting_back_are_killed(
         ["migrate", "rollback", "--source", source], environment(store_url), tmp_path
     )
     prove(old, source, store_url, tmp_path)
-    for _ in range(8):
+    for _ in range(rounds):
         removing.kill_after(random.random() * 0.4)
         putting_back.kill_after(random.random() * 0.4)
         putting_back.finish()

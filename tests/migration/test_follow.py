@@ -173,22 +173,25 @@ def test_of_two_changes_the_later_one_stays_and_the_other_is_told(
         assert why in listed["explained"]
 
 
+@pytest.mark.parametrize(
+    ("times", "changes"), [(2, 60), pytest.param(4, 200, marks=pytest.mark.exhaustive)]
+)
 def test_following_keeps_up_with_an_old_system_at_work_and_says_its_lag(
-    old: Database[Document], source: str, store_url: str, tmp_path: Path
+    times: int, changes: int, old: Database[Document], source: str, store_url: str, tmp_path: Path
 ) -> None:
     said = tmp_path / "said.txt"
     with following(source, store_url, said):
         until(lambda: "lag" in said.read_text())
-        for seed in range(4):
-            change_then_check(old, store_url, seed)
+        for seed in range(times):
+            change_then_check(old, store_url, seed, changes)
         check_once(store_url)
 
 
-def change_then_check(old: Database[Document], store_url: str, seed: int) -> None:
+def change_then_check(old: Database[Document], store_url: str, seed: int, changes: int) -> None:
     """Once the last change is here, all are; nothing that was read is older than its change."""
     changing, last = OldSystem(old, seed), record(Random(seed))
     with at_work(changing):
-        until(lambda: changing.changes > 200)
+        until(lambda: changing.changes > changes)
     old["ticket_1"].insert_one(last)
     until(lambda: str(last["_id"]) in histories(store_url))
     check_equal(old, store_url)

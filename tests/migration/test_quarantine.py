@@ -138,7 +138,15 @@ def test_what_is_not_in_quarantine_is_told(tmp_path: Path) -> None:
         assert "is not in quarantine" in err
 
 
-@pytest.mark.parametrize("unreadable", [False, True])
+@pytest.mark.parametrize(
+    ("store", "unreadable"),
+    [
+        *(("mongodb", False), ("sqlite", True)),
+        pytest.param("mongodb", True, marks=pytest.mark.exhaustive),
+        pytest.param("sqlite", False, marks=pytest.mark.exhaustive),
+    ],
+    indirect=["store"],
+)
 def test_a_record_that_is_too_long_as_text_is_kept_whole_too(
     unreadable: bool, store_url: str, tmp_path: Path
 ) -> None:

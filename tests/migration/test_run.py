@@ -3,14 +3,12 @@
 import json
 import re
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from random import Random
-from time import monotonic, sleep
 from typing import Any
 
 import bson
@@ -25,7 +23,7 @@ from domain.ticket.state import fold
 from infrastructure.configuration.settings import load_settings
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.mongodb.client import Document
-from tests.support.command import COMMAND
+from tests.support.half_way import half_way
 from tests.support.migrating import (
     DIRTY,
     DUMPS,
@@ -36,7 +34,7 @@ from tests.support.migrating import (
     old_database,
     sample,
 )
-from tests.support.old_system import FEATURES, content
+from tests.support.old_system import content
 from tests.support.server import environment
 
 SYSTEM = "revolution_counter_1"
@@ -370,43 +368,18 @@ def test_a_database_without_tickets_is_told(mongodb_url: str, target: str) -> No
     assert "nothing in the collection ticket_1" in err
 
 
-def test_interrupting_says_how_to_go_on_and_going_on_completes_it(
-    target: str, tmp_path: Path
-) -> None:
-    many = tmp_path / "many"
-    many.mkdir()
-    grow(many / "ticket_1.bson", 30_000)
-    arguments = ["migrate", "run", "--source", str(many), "--no-backup"]
-    process = subprocess.Popen(
-        [COMMAND, *arguments], env=environment(target), stderr=subprocess.PIPE
-    )
-    database = tmp_path / "new.db-wal"
-    deadline = monotonic() + 60
-    while not (database.exists() and database.stat().st_size > 1_000_000):
-        assert monotonic() < deadline and process.poll() is None
-        sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+def test_interrupting_says_how_to_go_on_and_going_on_completes_it(target: str) -> None:
+    with half_way("migrate", "run", *SOURCE, "--no-backup", store=target) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stderr
+        err = process.stderr.read()
     assert process.returncode == 130
-    said = re.search(
-        r"Interrupted after [\d,]+ of about 30,000 records.*same command again",
-        err.decode(),
-        re.DOTALL,
+    assert re.search(
+        r"Interrupted after [\d,]+ of about 1,200 records.*same command again", err, re.DOTALL
     )
-    assert said
-    done = run(str(many), target, "--no-backup")
+    done = run(str(DUMPS), target, "--no-backup")
     assert done["already"] > 0 and done["clean"] > 0
-    assert done["already"] + done["clean"] == 30_000 == done["position"]
-
-
-def grow(path: Path, records: int) -> None:
-    """A dump of so many clean records."""
-    with path.open("wb") as file:
-        for number in range(records):
-            now = datetime(2024, 1, 1, tzinfo=UTC)
-            fields = {"name": f"Crew {number}", "orgId": ObjectId(), "features": list(FEATURES)}
-            times = {"createdAt": now, "updatedAt": now, "__v": 0}
-            file.write(bson.encode({"_id": ObjectId()} | fields | times))
+    assert done["records"] == 1_200 == done["position"]
 
 
 def test_the_plan_is_a_table_for_people(target: str) -> None:

@@ -5,15 +5,12 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from random import Random
 from shutil import copytree
-from typing import Final
+from threading import Event
+from typing import Any, Final
 
-import bson
 import pytest
 
 from api.composition import open_stores
@@ -22,31 +19,23 @@ from infrastructure.configuration.catalogue_toml import parse_catalogue
 from infrastructure.configuration.settings import BUNDLED, load_settings
 from infrastructure.log.codec import encode_event
 from infrastructure.log.ticket_log import TicketLog
-from infrastructure.migration import translators
+from infrastructure.migration import importer, translators
 from infrastructure.migration.records import Translation
 from infrastructure.migration.source import documents
-from infrastructure.migration.translators import translating
-from tests.support.command import COMMAND
+from infrastructure.migration.translators import Translated, translating
+from tests.support.half_way import BATCH, half_way
 from tests.support.migrating import DUMPS, migrate, migrated
-from tests.support.old_system import record
 from tests.support.server import environment, until
 from tests.support.stories import origin
 
 MANY: Final = 25_000
+"""So many records are translated in a process."""
+
+SAMPLE: Final = 1_200
 HOUSE: Final = Path(__file__).parents[2]
 OF_SAMPLE: Final = Translation(
     "ticket_1", "revolution_counter_1", parse_catalogue(BUNDLED.read_text(), "catalogue.toml")
 )
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A dump of so many records that a process translates them; the first 1,200 are the sample,
-    with all kinds of dirt."""
-    folder, random = tmp_path_factory.mktemp("large"), Random(1)
-    more = [bson.encode(record(random)) for _ in range(MANY - 1_200)]
-    (folder / "ticket_1.bson").write_bytes((DUMPS / "ticket_1.bson").read_bytes() + b"".join(more))
-    return str(folder)
 
 
 @pytest.fixture
@@ -54,45 +43,33 @@ def store(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/store.db"
 
 
-@contextmanager
-def running(source: str, store: str, said: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A run that is half way, and the process that translates for it."""
-    with said.open("w") as heard:
-        process = subprocess.Popen(
-            [COMMAND, "migrate", "run", "--source", source, "--no-backup"],
-            env=os.environ | environment(store),
-            stderr=heard,
-        )
-    until(lambda: 0 < head(store) < MANY)
-    (translator,) = children(process.pid)
-    yield process, translator
-    process.wait(30)
-
-
-def children(process: int) -> list[int]:
+def children(process: int, program: str) -> list[int]:
+    """The processes that it started and that run this program."""
     listed = Path(f"/proc/{process}/task/{process}/children").read_text()
-    return [int(child) for child in listed.split()]
+    return [child for child in map(int, listed.split()) if program in command_line(child)]
+
+
+def command_line(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:  # it has ended
+        return ""
 
 
 def is_alive(process: int) -> bool:
-    return Path(f"/proc/{process}/cmdline").exists()
+    """A process that nobody has waited for yet has no command line."""
+    return command_line(process) != ""
 
 
-def head(store: str) -> int:
-    if not Path(store.removeprefix("sqlite:///")).exists():
-        return 0
-    with open_stores(load_settings(environment(store))) as stores:
-        return stores.log.head()
-
-
-def check_once(source: str, store: str) -> None:
+def check_once(store: str) -> None:
     """Going on takes over what is left, and each record has been taken over once."""
-    migrated("run", "--source", source, "--no-backup", store=store)
+    done = migrated("run", "--source", str(DUMPS), "--no-backup", store=store)
+    assert 0 < done["already"] < SAMPLE
     with open_stores(load_settings(environment(store))) as stores:
-        events = TicketLog(stores.log).read(0, 2 * MANY)
-    assert len(events) == MANY and len({one.ticket_id for one in events}) == MANY
-    code, out, _ = migrate("verify", "--source", source, store=store)
-    assert (code, out) == (0, "")
+        events = TicketLog(stores.log).read(0, 2 * SAMPLE)
+    assert len(events) == SAMPLE and len({event.ticket_id for event in events}) == SAMPLE
+    code, out, _ = migrate("verify", "--source", str(DUMPS), store=store)
+    assert (code, '"explained":null' in out) == (0, False)
 
 
 def test_a_process_translates_as_the_command_itself_does() -> None:
@@ -147,35 +124,67 @@ def test_the_process_runs_what_the_command_itself_runs(tmp_path: Path) -> None:
     assert "it is NO READABLE BSON document" in done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("records", [1, MANY])
-def test_what_was_not_begun_is_not_waited_for(records: int) -> None:
-    much = [*documents(DUMPS / "ticket_1.bson")] * 20
-    with translating(OF_SAMPLE, records) as translate:
-        asked = [translate(much, origin(), None) for _ in range(3)]
-        asked[0].result()
-    assert not asked[2].done() or asked[2].cancelled() or asked[2].exception()
+def test_what_was_not_begun_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a thread: of three, the second is at work until the third is given up."""
+    begun, given_up = Event(), Event()
+    translate_at_once = translators._translate
+
+    def translate_slowly(*wanted: Any) -> Translated:
+        begun.set()
+        assert given_up.wait(60)
+        return translate_at_once(*wanted)
+
+    with translating(OF_SAMPLE, 1) as translate:
+        translate([b""], origin(), None).result()
+        monkeypatch.setattr(translators, "_translate", translate_slowly)
+        second, third = (translate([b""], origin(), None) for _ in range(2))
+        assert begun.wait(60)
+        third.add_done_callback(lambda _: given_up.set())
+    assert second.done() and third.cancelled()
+
+
+def test_what_a_process_has_not_translated_is_not_waited_for() -> None:
+    with translating(OF_SAMPLE, MANY) as translate:
+        translate([b""], origin(), None).result()
+        (translator,) = children(os.getpid(), "translate_until_closed")
+        os.kill(translator, signal.SIGSTOP)
+        never = translate([b""], origin(), None)
+    assert isinstance(never.exception(), BrokenExecutor)
+    assert not is_alive(translator)
 
 
 def test_when_the_translating_process_is_killed_the_command_says_how_to_go_on(
-    source: str, store: str, tmp_path: Path
+    store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(source, store, tmp_path / "said.txt") as (process, translator):
-        os.kill(translator, signal.SIGKILL)
-    assert process.returncode == 4
-    said = (tmp_path / "said.txt").read_text()
-    assert "ended (signal 9). Run the same command again" in said
-    check_once(source, store)
+    monkeypatch.setattr(importer, "_BATCH_RECORDS", BATCH)
+    monkeypatch.setattr(translators, "_MANY", 1)
+    submit, batches = translators._Process.submit, 0
+
+    def submit_and_kill(self: translators._Process, wanted: tuple[Any, ...]) -> Any:
+        nonlocal batches
+        batches += 1
+        if batches == 8:
+            self._process.kill()
+            self._process.wait()
+        return submit(self, wanted)
+
+    monkeypatch.setattr(translators._Process, "submit", submit_and_kill)
+    code, _, err = migrate("run", "--source", str(DUMPS), "--no-backup", store=store)
+    assert code == 4
+    assert "ended (signal 9). Run the same command again" in err
+    monkeypatch.undo()
+    check_once(store)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_the_translating_process_ends_with_the_command(
-    source: str, store: str, tmp_path: Path, how: signal.Signals
-) -> None:
-    with running(source, store, tmp_path / "said.txt") as (process, translator):
+def test_the_translating_process_ends_with_the_command(store: str, how: signal.Signals) -> None:
+    with half_way("migrate", "run", "--source", str(DUMPS), "--no-backup", store=store) as process:
+        (translator,) = children(process.pid, "translate_until_closed")
         process.send_signal(how)
+        assert process.stderr
+        err = process.stderr.read()
     until(lambda: not is_alive(translator))
-    said = (tmp_path / "said.txt").read_text()
-    assert "Traceback" not in said
+    assert "Traceback" not in err
     if how == signal.SIGINT:
-        assert process.returncode == 130 and "Nothing is lost" in said
-    check_once(source, store)
+        assert process.returncode == 130 and "Nothing is lost" in err
+    check_once(store)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from pymongo.database import Database
@@ -32,6 +33,9 @@ from tests.support.command import COMMAND
 from tests.support.command import run as run_anywhere
 from tests.support.old_system import RAW, content
 from tests.support.server import SECRET, environment
+
+_PATIENCE: Final = 120.0
+"""Seconds in which following must end once it is interrupted."""
 
 
 def run(*arguments: str, store: str) -> tuple[int, str, str]:
@@ -102,7 +106,7 @@ def following(source: str, store_url: str, said: Path) -> Iterator[None]:
             yield
         finally:
             process.send_signal(signal.SIGINT)
-            code = process.wait(30)
+            code = process.wait(_PATIENCE)
     assert code == 130
     assert "run the same command again" in said.read_text()
 
