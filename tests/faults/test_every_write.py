@@ -294,9 +294,9 @@ def test_appending(store_url: str) -> None:
 
     for death in deaths([store_url], append, partial(at_work, store_url)):
         with at_work(store_url) as house:
-            told = len(acknowledged)
-            assert house.log.head() in (2 * told, 2 * told + 2), death
-            assert (told == 3) == death.never
+            done = len(acknowledged)
+            assert house.log.head() in (2 * done, 2 * done + 2), death
+            assert (done == 3) == death.never
             check_chain(house.opened.log, [], lambda position, end: None)
             house.writer.execute(create(id_(9)))
             assert house.log.histories([id_(9)])[id_(9)]

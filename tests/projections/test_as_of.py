@@ -151,30 +151,30 @@ def stores(store_url: str) -> Iterator[Opened]:
 def test_random_questions_about_the_past_are_answered_as_by_folding_the_log(
     stores: Opened, narrow: None, events: int, questions: int
 ) -> None:
-    told = past(1, events)
-    fill(stores.audit, told.entries)
+    log = past(1, events)
+    fill(stores.audit, log.entries)
 
-    ask(stores.audit, told, questions)
+    ask(stores.audit, log, questions)
 
 
 @pytest.mark.exhaustive
 def test_a_thousand_random_questions_about_the_past_of_a_hundred_thousand_events(
     stores: Opened,
 ) -> None:
-    told = past(2, 100_000, alive=4_000)
-    fill(stores.audit, told.entries)
+    log = past(2, 100_000, alive=4_000)
+    fill(stores.audit, log.entries)
 
-    ask(stores.audit, told, questions=1_000)
+    ask(stores.audit, log, questions=1_000)
 
 
 def test_a_moment_is_the_last_position_recorded_then_or_before(stores: Opened) -> None:
-    told = past(3, 500)
-    fill(stores.audit, told.entries)
-    end = told.events[-1].recorded_at
+    log = past(3, 500)
+    fill(stores.audit, log.entries)
+    end = log.events[-1].recorded_at
 
     for number in range(200):
         moment = START + (end - START) * number / 200
-        assert stores.audit.position_at(moment) == told.position_at(moment)
+        assert stores.audit.position_at(moment) == log.position_at(moment)
     assert stores.audit.position_at(START - timedelta(days=1)) == 0
     assert stores.audit.position_at(end) is None  # more may yet be recorded at this moment
 
@@ -220,32 +220,32 @@ def shown(ticket: Ticket) -> dict[str, Any]:
 def test_a_day_and_a_position_of_the_past_are_answered_over_http(
     store_url: str, events: int, questions: int
 ) -> None:
-    told = past(4, events, alive=events // 15)
-    record(store_url, told.events)
+    log = past(4, events, alive=events // 15)
+    record(store_url, log.events)
     random = Random(13)
     with serving(store_url) as served:
         staff = served.client("*")
         for _ in range(questions):
-            position, where = question(random, told)
+            position, where = question(random, log)
             client = staff if where.org_id is None else served.client(where.org_id)
             asked = {"system": where.system, "name": where.name, "feature": where.feature}
             asked = {name: value for name, value in asked.items() if value is not None}
             found = list(pages(client, "/v1/tickets", position=position, limit=20, **asked))
             grants = [item.pop("grantedBy", None) for item in found]
-            expected = told.matching(position, where)
+            expected = log.matching(position, where)
             assert found == [shown(ticket) for ticket in expected]
             for ticket, grant in zip(expected, grants, strict=True):
-                entry = told.grant(position, ticket.id, where.feature)
+                entry = log.grant(position, ticket.id, where.feature)
                 assert (grant and grant["position"]) == (entry and entry.position)
                 assert (grant and grant["actor"]) == (entry and entry.actor)
 
-            moment = told.events[random.randrange(len(told.events))].recorded_at
+            moment = log.events[random.randrange(len(log.events))].recorded_at
             found = list(pages(client, "/v1/tickets", at=iso(moment), **asked))
-            expected = told.matching(told.position_at(moment), where)
+            expected = log.matching(log.position_at(moment), where)
             assert [item["_id"] for item in found] == [ticket.id for ticket in expected]
 
-            event = random.choice(told.events)
-            path, then = f"/v1/tickets/{event.ticket_id}", told.tickets(event.position)
+            event = random.choice(log.events)
+            path, then = f"/v1/tickets/{event.ticket_id}", log.tickets(event.position)
             answers = [
                 staff.get(path, params={"position": event.position}),
                 staff.get(path, params={"version": event.version}),
@@ -322,10 +322,10 @@ def test_pages_of_the_past_stay_in_the_past(client: Client) -> None:
 def test_what_the_audit_log_does_not_show_yet_is_never_left_out(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = past(8, 60)
-    record(store_url, told.events)
+    log = past(8, 60)
+    record(store_url, log.events)
     with open_store(store_url) as opened:
-        fill(opened.audit, told.entries[:40])
+        fill(opened.audit, log.entries[:40])
         opened.audit.take_over(1_000_000)  # nobody can keep it current from here on
     monkeypatch.setattr(freshness, "WAIT_SECONDS", 0.2)
     with serving(store_url) as served:
@@ -335,20 +335,20 @@ def test_what_the_audit_log_does_not_show_yet_is_never_left_out(
         refused(staff.get("/v1/diff", params={"from": 1}), 503, "projection-behind")
 
         found = list(pages(staff, "/v1/tickets", position=40))
-        assert found == [shown(ticket) for ticket in told.matching(40, TicketFilter(None))]
-        for ticket_id, ticket in told.tickets(60).items():  # these come from the log itself
+        assert found == [shown(ticket) for ticket in log.matching(40, TicketFilter(None))]
+        for ticket_id, ticket in log.tickets(60).items():  # these come from the log itself
             answer = staff.get(f"/v1/tickets/{ticket_id}", params={"position": 60})
             assert answer.json() == shown(ticket)
 
 
 def test_one_event_that_can_not_be_read_hides_no_other_ticket(store_url: str) -> None:
-    told = past(9, 60, alive=6)
-    every = told.matching(60, TicketFilter(None))
+    log = past(9, 60, alive=6)
+    every = log.matching(60, TicketFilter(None))
     assert len(every) > 1
-    ticket, renamed = every[0], next(e for e in told.events if isinstance(e.event, TicketRenamed))
+    ticket, renamed = every[0], next(e for e in log.events if isinstance(e.event, TicketRenamed))
     ticket_id, version = ticket.id, ticket.version
-    later = replace(renamed, ticket_id=ticket_id, recorded_at=told.events[-1].recorded_at)
-    record(store_url, told.events)
+    later = replace(renamed, ticket_id=ticket_id, recorded_at=log.events[-1].recorded_at)
+    record(store_url, log.events)
     with open_store(store_url) as opened:
         for n, state in ((1, b"damaged"), (2, None)):
             event = replace(later, position=60 + n, version=version + n)
@@ -383,10 +383,10 @@ def test_questions_about_the_past_are_recorded(client: Client) -> None:
     client.get(f"/v1/tickets/{ticket}")
     client.get(f"/v1/tickets/{ticket}/history")
 
-    told = [
+    entries = [
         (item["action"], item["details"]) for item in client.get("/v1/audit/reads").json()["items"]
     ]
-    assert told[1:] == [
+    assert entries[1:] == [
         ("ticket.history_read", {"ticket_id": ticket}),
         ("ticket.asked_as_of", {"ticket_id": ticket, "version": "1"}),
         ("tickets.asked_as_of", {"position": "0", "name": "Foreman"}),

@@ -47,7 +47,7 @@ def net(before: Ticket | None, after: Ticket) -> dict[str, Any]:
     }
 
 
-def told(one: TicketDiff) -> dict[str, Any]:
+def outline(one: TicketDiff) -> dict[str, Any]:
     return {
         "added": one.added is not None,
         "retired": one.retired is not None,
@@ -121,7 +121,7 @@ def test_random_pairs_of_positions_differ_as_two_folds_of_the_log_do(
             and any(net(before.get(ticket_id), ticket).values())
         }
         found = read_through(stores, where, after, upto, random.choice((1, 9, 500)))
-        assert {one.ticket_id: told(one) for one in found} == expected
+        assert {one.ticket_id: outline(one) for one in found} == expected
         assert len(found) == len(expected)
         assert all(causes_are_true(one, log, after, upto) for one in found)
 
@@ -180,8 +180,8 @@ def test_each_change_names_who_made_it(served: Served) -> None:
     ]
     assert served.client().get("/v1/diff", params=asked).json()["items"] == []
     assert list(pages(ada, "/v1/diff", **{"from": "2020-01-01T00:00:00Z"}, to=start)) != []
-    told = [item["action"] for item in ada.get("/v1/audit/reads").json()["items"]]
-    assert "audit.compared" in told
+    actions = [item["action"] for item in ada.get("/v1/audit/reads").json()["items"]]
+    assert "audit.compared" in actions
 
 
 @pytest.mark.parametrize(

@@ -152,13 +152,13 @@ def test_who_could_do_it_that_day_and_who_granted_it_is_one_question(served: Ser
 
     assert [item["ticketId"] for item in items] == [other["_id"], ticket["_id"]]
     assert items[0]["grants"][0]["revoked"] is None
-    told = items[1]
-    assert (told["orgId"], told["system"]) == (ada.org, "workforce_2")
-    assert told["name"] == "Night shift"
-    who = [(one["granted"]["actor"], one["revoked"]["actor"]) for one in told["grants"]]
+    night_shift = items[1]
+    assert (night_shift["orgId"], night_shift["system"]) == (ada.org, "workforce_2")
+    assert night_shift["name"] == "Night shift"
+    who = [(one["granted"]["actor"], one["revoked"]["actor"]) for one in night_shift["grants"]]
     assert who == [("bo", ended["actor"]), ("cy", ended["actor"])]
-    assert told["grants"][0]["granted"]["reason"] == "night crew"
-    assert told["grants"][1]["revoked"]["position"] == ended["position"]
+    assert night_shift["grants"][0]["granted"]["reason"] == "night crew"
+    assert night_shift["grants"][1]["revoked"]["position"] == ended["position"]
 
     first = ada.get("/v1/grants", params={**asked, "limit": 1})
     assert [item["ticketId"] for item in pages(ada, first)] == [other["_id"], ticket["_id"]]
@@ -222,5 +222,5 @@ def test_a_cursor_belongs_to_its_question(client: Client) -> None:
 def test_asking_is_recorded(client: Client) -> None:
     asked = {"feature": "get_all", "on": "2025-10-28"}
     assert client.get("/v1/grants", params=asked).status_code == 200
-    told = client.get("/v1/audit/reads").json()["items"][1]  # the first is this question itself
-    assert (told["action"], told["details"]) == ("grants.asked", asked)
+    entry = client.get("/v1/audit/reads").json()["items"][1]  # the first is this question itself
+    assert (entry["action"], entry["details"]) == ("grants.asked", asked)

@@ -239,7 +239,7 @@ class Machine(RuleBasedStateMachine):
         ]
         self.fence = 0
         self.model = Model()
-        self.told: dict[str, tuple[Request, object]] = {}
+        self.answers: dict[str, tuple[Request, object]] = {}
         self.hand_over()
 
     def teardown(self) -> None:
@@ -251,8 +251,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from("abc"), node=st.sampled_from([0, 1]))
     def ask_again(self, key: str, node: int) -> None:
-        if key in self.told:
-            self._ask(self.told[key][0], key, node)
+        if key in self.answers:
+            self._ask(self.answers[key][0], key, node)
 
     @rule(limit=st.integers(1, 3))
     def project_some(self, limit: int) -> None:
@@ -316,9 +316,9 @@ class Machine(RuleBasedStateMachine):
     def _ask(self, request: Request, key: str | None, node: int) -> None:
         """Ask the node, and compare what it says with what the model says."""
         said = self._say(node, request, key)
-        if key in self.told:
-            first, told = self.told[key]
-            assert said == (told if first == request else "key-reused")
+        if key in self.answers:
+            first, answer = self.answers[key]
+            assert said == (answer if first == request else "key-reused")
             return
         try:
             self.model = self.model.after(request)
@@ -327,7 +327,7 @@ class Machine(RuleBasedStateMachine):
             expected = str(refused)
         assert said == expected
         if key:
-            self.told[key] = (request, deepcopy(expected))
+            self.answers[key] = (request, deepcopy(expected))
 
     def _say(self, node: int, request: Request, key: str | None) -> object:
         commands = request.commands(self.model.version(request.id))

@@ -76,9 +76,9 @@ def test_a_skipped_event_is_passed_over_in_every_version_for_good(
     later = rebuilt(live, house.log.head)
     assert (later.state, later.version, later.new and later.new.parked) == ("switched", 3, [])
     assert rows(live, 3) == without(projection, house, {parked.position})
-    (told,) = status(live).skipped
-    assert (told.position, told.ticket_id, told.actor) == (parked.position, id_(6), "cli:ada")
-    assert (told.reason, told.at) == ("made by hand", START)
+    (event,) = status(live).skipped
+    assert (event.position, event.ticket_id, event.actor) == (parked.position, id_(6), "cli:ada")
+    assert (event.reason, event.at) == ("made by hand", START)
 
 
 @BOTH
@@ -183,10 +183,10 @@ def test_an_operator_skips_over_http_and_it_is_kept_who_and_why(
         for reason in ("", "  "):
             refused(client.post(address, json={"reason": reason}), 422, "invalid-body", "/reason")
 
-        told = client.post(address, json={"reason": "never mind"}).json()
+        status_now = client.post(address, json={"reason": "never mind"}).json()
 
-        assert (told["parked"], len(told["skipped"])) == ([], 1)
-        assert told["skipped"][0]["position"] == int(poisoned.headers["Event-Position"])
+        assert (status_now["parked"], len(status_now["skipped"])) == ([], 1)
+        assert status_now["skipped"][0]["position"] == int(poisoned.headers["Event-Position"])
         assert client.get(path, headers=seen(later)).json()["name"] == "mended"
         refused(client.post(address, json={"reason": "again"}), 404, "ticket-not-parked")
         staff = served.client("*")

@@ -334,16 +334,16 @@ def test_a_throttled_builder_heeds_what_is_asked_and_who_is_gone_before_it_takes
     live.versions.forget(build.version)
     build = live.versions.begin(house.log.head(), 1)
     live.versions.control(rate=1)
-    told: list[int] = []
+    passed: list[int] = []
 
     def gone(position: int) -> None:
-        told.append(position)
-        if position and told.count(position) == 2:
+        passed.append(position)
+        if position and passed.count(position) == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         build_partition(live.projected(build.version), live.versions, build, 0, gone)
-    assert max(told) < build.target
+    assert max(passed) < build.target
 
 
 def test_a_rate_is_kept_and_lifted(house: House) -> None:

@@ -106,7 +106,7 @@ def test_what_an_event_that_fails_here_made_of_a_ticket_is_told_and_never_revert
     right, projected = rows(elsewhere, 1), elsewhere.projected(1)
     first, *others = [one.position for one in house.log.histories([id_(100)])[id_(100)]]
     positions = [first, *others][fails_from - 1 :]
-    told = positions if projection.every else [id_(100)]
+    expected = positions if projection.every else [id_(100)]
     beside = positions[0] - 1 if projection.every else id_(101)
     fence = projected.leases.seize(projected.view.name, "a vandal", 0.1)
     projected.view.mend({beside: None}, fence)
@@ -114,14 +114,14 @@ def test_what_an_event_that_fails_here_made_of_a_ticket_is_told_and_never_revert
     found = verify(projected)
 
     assert {one.key: one.kind for one in found.mismatches} == {
-        **dict.fromkeys(told, "unreadable"),
+        **dict.fromkeys(expected, "unreadable"),
         beside: "missing",
     }
     whys = {one.why for one in found.mismatches if one.kind == "unreadable"}
     assert whys == {f"position {positions[0]}: ZeroDivisionError: poisoned"}
-    assert unreadable(found) == len(told)
+    assert unreadable(found) == len(expected)
     assert repair(projected, found.mismatches, "operator") == 1
-    assert (rows(elsewhere, 1), len(verify(projected).mismatches)) == (right, len(told))
+    assert (rows(elsewhere, 1), len(verify(projected).mismatches)) == (right, len(expected))
     assert {one.kind for one in verify(projected).mismatches} == {"unreadable"}
     assert verify(house.live(projection).projected(1)).mismatches == []
 

@@ -252,7 +252,7 @@ ANSWER: Final = Answer("key-1", "fp", FOREMAN, 3, 41, None)
 def test_an_answer_is_stored_as_exactly_these_bytes(answer: Answer, body: bytes) -> None:
     kept = codec.encode_answer(answer)
     assert (kept.key, kept.body) == ("key-1", body)
-    assert told(codec.decode_answer("key-1", body)) == told(answer)
+    assert outline(codec.decode_answer("key-1", body)) == outline(answer)
 
 
 @pytest.mark.parametrize("why", REFUSALS.values(), ids=list(REFUSALS))
@@ -261,7 +261,7 @@ def test_every_refusal_is_told_again_as_it_was(why: type[Refusal]) -> None:
     kept = codec.encode_answer(replace(ANSWER, refusal=refusal))
     again = codec.decode_answer("key-1", kept.body)
     assert type(again.refusal) is why
-    assert told(again) == told(replace(ANSWER, refusal=refusal))
+    assert outline(again) == outline(replace(ANSWER, refusal=refusal))
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"refusal":{"code":"unheard-of"}}'])
@@ -276,7 +276,7 @@ def test_an_answer_with_a_refusal_nobody_knows_is_refused_with_its_key() -> None
         codec.decode_answer("key-1", body.replace(b"version-conflict", b"unheard-of"))
 
 
-def told(answer: Answer) -> tuple[object, ...]:
+def outline(answer: Answer) -> tuple[object, ...]:
     """All of an answer; exceptions are equal to nothing but themselves."""
     refusal = answer.refusal
     said = refusal and (type(refusal), refusal.detail, refusal.faults, refusal.version)

@@ -33,12 +33,12 @@ def held(
 
 
 def test_when_the_store_is_away_everybody_who_waits_hears_of_it_at_once() -> None:
-    batches, release, told = list[list[int]](), Event(), SimpleQueue[object]()
+    batches, release, results = list[list[int]](), Event(), SimpleQueue[object]()
     with held(batches, release, StoreUnavailable("away")) as group:
         for item in range(2_000):
-            group.hand_in(item, told.put)
+            group.hand_in(item, results.put)
         release.set()
-        assert all(isinstance(told.get(timeout=5), StoreUnavailable) for _ in range(2_000))
+        assert all(isinstance(results.get(timeout=5), StoreUnavailable) for _ in range(2_000))
         assert len(batches) == 1
         assert group.submit(7).result(timeout=5) == 7
 
@@ -57,9 +57,9 @@ def test_any_other_failure_concerns_its_own_batch_alone() -> None:
 
 
 def test_closing_while_the_store_is_away_does_not_wait_for_what_was_turned_away() -> None:
-    batches, release, told = list[list[int]](), Event(), SimpleQueue[object]()
+    batches, release, results = list[list[int]](), Event(), SimpleQueue[object]()
     with held(batches, release, StoreUnavailable("away")) as group:
         for item in range(1_500):
-            group.hand_in(item, told.put)
+            group.hand_in(item, results.put)
     assert len(batches) == 1
-    assert all(isinstance(told.get(timeout=5), StoreUnavailable) for _ in range(1_500))
+    assert all(isinstance(results.get(timeout=5), StoreUnavailable) for _ in range(1_500))

@@ -86,8 +86,8 @@ def test_processes_that_write_at_the_same_time_lose_nothing(store_url: str) -> N
 
     assert len(found) == len({number for number, _ in found}) == 160
     for actor in ("one", "other"):
-        told = [int(e.correlation_id) for _, e in found if (e.actor, e.org_id) == (actor, ACME)]
-        assert told == list(range(40))[::-1]
+        numbers = [int(e.correlation_id) for _, e in found if (e.actor, e.org_id) == (actor, ACME)]
+        assert numbers == list(range(40))[::-1]
 
 
 def test_a_file_refuses_to_change_its_journal(tmp_path: Path) -> None:
@@ -171,13 +171,13 @@ def test_the_journal_is_read_in_pages(client: Client) -> None:
     for number in range(5):
         client.get("/v1/audit", headers={"X-Request-ID": f"why-{number}"})
 
-    told: list[str] = []
+    ids: list[str] = []
     path: str | None = "/v1/audit/reads?limit=2"
     while path:
         answer = client.get(path)
-        told += [i["correlationId"] for i in answer.json()["items"] if "why" in i["correlationId"]]
+        ids += [i["correlationId"] for i in answer.json()["items"] if "why" in i["correlationId"]]
         path = answer.links.get("next", {}).get("url")
-    assert told == ["why-4", "why-3", "why-2", "why-1", "why-0"]
+    assert ids == ["why-4", "why-3", "why-2", "why-1", "why-0"]
 
 
 def test_nobody_gets_an_answer_that_can_not_be_recorded(

@@ -120,8 +120,8 @@ def test_pages_of_rows_are_found_by_the_index(
     tickets.apply(step(0, 3_000, *[ticket(n) for n in range(1, 3_001)]), 0)
     above = {"$expr": {"$gt": ["$_id", {"$literal": ObjectId(id_(2_000))}]}}
     find = {"find": "tickets_1", "filter": above, "sort": {"_id": 1}, "limit": 1_000}
-    told = mongodb_database.command("explain", find, verbosity="executionStats")
-    assert told["executionStats"]["totalKeysExamined"] <= 1_002
+    explained = mongodb_database.command("explain", find, verbosity="executionStats")
+    assert explained["executionStats"]["totalKeysExamined"] <= 1_002
 
 
 def test_others_can_not_write_what_they_read(

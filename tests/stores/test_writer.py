@@ -678,18 +678,18 @@ def test_recorded_times_never_decrease_whatever_the_clock_does(
 
 
 def test_each_batch_is_told_once_it_is_durable(ordered_log: OrderedLog, clock: Clock) -> None:
-    told: list[int] = []
+    positions: list[int] = []
 
     def committed(events: Sequence[Recorded]) -> None:
         assert ordered_log.head() >= events[-1].position
-        told.extend(recorded.position for recorded in events)
+        positions.extend(recorded.position for recorded in events)
 
     with closing(Writer(TicketLog(ordered_log), catalogue, clock, committed)) as writer:
         writer.execute(create(id_(1)), create(id_(2)))
         with pytest.raises(Refusal):
             writer.execute(create(id_(1)))
         writer.execute(rename("Chief", id_(2)))
-    assert told == [1, 2, 3]
+    assert positions == [1, 2, 3]
 
 
 # The queue before the writer, and the log's memory behind it
@@ -742,13 +742,13 @@ def test_batches_of_any_size_keep_the_order_of_arrival(
 def test_submissions_handed_in_together_are_answered_in_their_order(
     open_writer: Opens,
 ) -> None:
-    told: list[Outcome | Exception] = []
+    results: list[Outcome | Exception] = []
     writer = open_writer(remembered=2, batch=3)
-    writer.hand_in_all([one(create(id_(n % 9))) for n in range(10)], told.append)
+    writer.hand_in_all([one(create(id_(n % 9))) for n in range(10)], results.append)
     writer.close()
-    outcomes = [outcome for outcome in told if isinstance(outcome, Outcome)]
+    outcomes = [outcome for outcome in results if isinstance(outcome, Outcome)]
     assert [outcome.position for outcome in outcomes] == list(range(1, 10))
-    assert isinstance(told[9], TicketExists)
+    assert isinstance(results[9], TicketExists)
 
 
 def test_a_refusal_keeps_nothing_of_its_batch_alive() -> None:
@@ -802,13 +802,13 @@ def test_records_that_are_here_already_are_found_wherever_they_come(
     first.execute(rename("Chief", ticket_id=id_(45)))
     asked = Asked(TicketLog(ordered_log))
     writer = open_writer(asked, batch=10)
-    told: list[Outcome | Exception] = []
-    writer.hand_in_all(taking_over(range(70)), told.append)
+    results: list[Outcome | Exception] = []
+    writer.hand_in_all(taking_over(range(70)), results.append)
     writer.close()
-    outcomes = [outcome for outcome in told if isinstance(outcome, Outcome)]
+    outcomes = [outcome for outcome in results if isinstance(outcome, Outcome)]
     appended = [number for number, outcome in enumerate(outcomes) if outcome.appended]
     assert appended == [*range(40), *range(50, 70)]
-    assert {len(outcomes), len(told)} == {70}
+    assert {len(outcomes), len(results)} == {70}
     assert outcomes[45].ticket and outcomes[45].ticket.name == "Chief"
     assert (outcomes[55].version, outcomes[54].version) == (2, 1)
     assert len([count for count in asked.streams if count]) < 7
