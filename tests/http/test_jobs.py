@@ -3,49 +3,53 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
-from time import monotonic, sleep
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from api.use_cases import freshness
-from projections.versions import control as steering
-from tests.support.server import Client, Served, refused, seen, serving, serving_apart
+from projections.versions import control
+from tests.support.server import Client, Served, refused, seen, serving, serving_apart, until
+from tests.support.work_in_threads import working_in_threads
 
-SLOW = 20
+SLOW: Final = 20
 """Events a second at which a rebuild takes long enough to be caught at it."""
+
+PATIENCE: Final = 300.0
+"""Seconds until a job that still runs is taken to run for ever."""
 
 
 @pytest.fixture
 def served(store_url: str) -> Iterator[Served]:
-    with serving(store_url) as running:
+    """A service of its own, as its views are rebuilt; what it starts runs in threads."""
+    with working_in_threads(), serving(store_url) as running:
         yield running
 
 
 def started(client: Client, path: str, **body: Any) -> dict[str, Any]:
     answer = client.post(f"/v1/projections/{path}", json=body)
     assert answer.status_code == 202, answer.text
-    told: dict[str, Any] = answer.json()
-    assert answer.headers["Location"] == f"/v1/operations/{told['id']}"
-    assert (told["projection"], told["kind"]) == tuple(path.split("/"))
-    assert (told["state"], told["by"]) == ("running", "ada")
-    return told
+    job: dict[str, Any] = answer.json()
+    assert answer.headers["Location"] == f"/v1/operations/{job['id']}"
+    assert (job["projection"], job["kind"]) == tuple(path.split("/"))
+    assert (job["state"], job["by"]) == ("running", "ada")
+    return job
 
 
-def ended(client: Client, operation: dict[str, Any], seconds: float = 300) -> dict[str, Any]:
-    """Polls until it runs no longer."""
-    deadline = monotonic() + seconds
-    while monotonic() < deadline:
-        told: dict[str, Any] = client.get(f"/v1/operations/{operation['id']}").json()
-        if told["state"] != "running":
-            return told
-        sleep(0.05)
-    raise AssertionError(f"it goes on and on: {told}")
+def ended(client: Client, job: dict[str, Any]) -> dict[str, Any]:
+    """The job, once it runs no longer."""
+
+    def now() -> dict[str, Any]:
+        current: dict[str, Any] = client.get(f"/v1/operations/{job['id']}").json()
+        return current
+
+    until(lambda: now()["state"] != "running", PATIENCE)
+    return now()
 
 
 @contextmanager
 def traffic(client: Client) -> Iterator[list[str]]:
-    """Somebody creates tickets and reads each at once, without a pause; what went wrong."""
+    """Create tickets and read each at once, without a pause; yields what went wrong."""
     stop, wrong = Event(), list[str]()
 
     def run() -> None:
@@ -71,9 +75,14 @@ def deeds(client: Client) -> list[str]:
 
 
 def test_a_rebuild_over_http_while_clients_write_and_read(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(freshness, "WAIT_SECONDS", 60.0)  # a busy machine takes its time
+    with serving(store_url) as served:  # and its processes
+        rebuild_while_clients_write_and_read(served)
+
+
+def rebuild_while_clients_write_and_read(served: Served) -> None:
     operator, writer = served.client("*"), served.client()
     first = writer.created()
     with traffic(writer) as wrong:
@@ -101,7 +110,7 @@ def test_a_rebuild_over_http_while_clients_write_and_read(
 def test_old_versions_are_dropped_over_http(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steering, "DROP_AFTER", 0.1)
+    monkeypatch.setattr(control, "DROP_AFTER", 0.1)
     operator = served.client("*")
     refused(operator.post("/v1/projections/audit/rollback"), 409, "version-unknown")
     assert ended(operator, started(operator, "audit/rebuild"))["state"] == "done"
@@ -118,7 +127,7 @@ def test_old_versions_are_dropped_over_http(
 def test_a_dry_run_compares_and_is_cancelled(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steering, "DROP_AFTER", 0.1)
+    monkeypatch.setattr(control, "DROP_AFTER", 0.1)
     operator = served.client("*")
     served.client().created()
     refused(operator.post("/v1/projections/tickets/cancel"), 409, "version-unknown")
@@ -182,7 +191,7 @@ def test_nobody_operates_on_what_is_not_there(served: Served) -> None:
 def test_another_node_answers_and_tells_when_the_one_that_rebuilds_is_killed(
     store_url: str,
 ) -> None:
-    with serving(store_url) as other:
+    with working_in_threads(), serving(store_url) as other:
         operator = other.client("*")
         for _ in range(10):
             other.client().created()
@@ -193,9 +202,8 @@ def test_another_node_answers_and_tells_when_the_one_that_rebuilds_is_killed(
             path = f"/v1/operations/{running['id']}"
             assert operator.get(path).json()["state"] == "running"
             node.kill()
-            told = ended(operator, running)
-            assert (told["state"], told["result"]) == ("interrupted", None)
-            node.start()
+            left = ended(operator, running)
+            assert (left["state"], left["result"]) == ("interrupted", None)
 
         other.service.projections["tickets"].versions.control(paused=False)
         again = ended(operator, started(operator, "tickets/rebuild"))
@@ -204,7 +212,7 @@ def test_another_node_answers_and_tells_when_the_one_that_rebuilds_is_killed(
 
 
 def test_a_service_that_ends_interrupts_what_runs_in_it(store_url: str) -> None:
-    with serving(store_url) as served:
+    with working_in_threads(), serving(store_url) as served:
         operator = served.client("*")
         served.client().created()
         served.service.projections["tickets"].versions.begin(served.head, 1)

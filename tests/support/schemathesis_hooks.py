@@ -43,9 +43,9 @@ def gone_once_retired(ctx: CheckContext, response: Response, case: Case[Any]) ->
 
 
 def _name_a_ticket(path: MutableMapping[str, Any]) -> None:
-    given = str(path.get("ticket_id", ""))
-    if _ID.fullmatch(given) and not given.endswith("f"):
-        path["ticket_id"] = IDS[int(given, 16) % len(IDS)]
+    ticket_id = str(path.get("ticket_id", ""))
+    if _ID.fullmatch(ticket_id) and not ticket_id.endswith("f"):
+        path["ticket_id"] = IDS[int(ticket_id, 16) % len(IDS)]
 
 
 def _name_a_position(headers: MutableMapping[str, Any]) -> None:
