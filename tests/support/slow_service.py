@@ -1,37 +1,57 @@
-"""`ticketbook serve` with projections that dawdle, for what must hold even then.
+"""A service with slow projections, which looks often at which version is live: for what must hold
+even then.
 
 python -m tests.support.slow_service serve --port 0
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from random import random
 from time import sleep
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+from unittest.mock import patch
 
 from api import composition
-from api.cli.main import main
 from domain.ticket.events import Recorded
 from projections.audit.projection import AUDIT
 from projections.running.projection import Projection
 from projections.tickets.projection import TICKETS
+from projections.versions import followed
 
-LONGEST: Final = 0.03
-"""Seconds that one event in twenty is held up for, at most."""
+SLOW_EVERY: Final = 20
+"""One event in so many is held up."""
+
+SLOW_SECONDS: Final = 0.03
+"""How long it is held up: many reads arrive meanwhile."""
+
+FRESH: Final = 0.05
+"""Seconds for which the service believes what it read of the registry of versions."""
 
 Row = TypeVar("Row")
 
 
-def slowed(projection: Projection[Row]) -> Projection[Row]:
+def slow(projection: Projection[Row]) -> Projection[Row]:
+    """The projection, held up at every twentieth position of the log."""
+
     def project(row: Row | None, recorded: Recorded) -> Row | None:
-        if random() < 0.05:
-            sleep(random() * LONGEST)
+        if recorded.position % SLOW_EVERY == 0:
+            sleep(SLOW_SECONDS)
         return projection.project(row, recorded)
 
-    slow: Callable[[Row | None, Recorded], Row | None] = project
-    return replace(projection, project=slow)
+    held_up: Callable[[Row | None, Recorded], Row | None] = project
+    return replace(projection, project=held_up)
+
+
+@contextmanager
+def slow_projections() -> Iterator[None]:
+    """Until the block ends, every service that is opened in this process is slow."""
+    slowed: dict[str, Any] = {"TICKETS": slow(TICKETS), "AUDIT": slow(AUDIT)}
+    with patch.multiple(composition, **slowed), patch.object(followed, "FRESH", FRESH):
+        yield
 
 
 if __name__ == "__main__":
-    vars(composition).update(TICKETS=slowed(TICKETS), AUDIT=slowed(AUDIT))
-    main()
+    from api.cli.main import main
+
+    with slow_projections():
+        main()
