@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from api.cli.output import Json, example, print_json, print_table, reporting, say
+from api.cli.options import Json
+from api.cli.output import example, print_json, print_table, reporting, say
 from infrastructure.configuration.catalogue_file import CatalogueFile
 from infrastructure.configuration.settings import load_settings
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.moments import ZONE, moment
 from api.cli.opening import open_for_command
-from api.cli.output import Json, example, print_json, print_table
+from api.cli.options import ZONE, Json, moment
+from api.cli.output import example, print_json, print_table
 from api.wire.fields import iso
 from infrastructure.legacy_usage import LegacyCalls
 

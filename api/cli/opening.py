@@ -1,11 +1,8 @@
 """Opening the service for an operator's command."""
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import typer
 
 from api.cli.output import log_for_people, reporting
 from api.composition import History, open_history, open_service
@@ -63,10 +60,3 @@ def _there(history: History | None, settings: Settings) -> History:
         f"There is no store {where}. Name yours in TICKETBOOK_STORE, "
         "or start ticketbook serve first: it makes one."
     )
-
-
-def hexadecimal(value: str | None) -> str | None:
-    """For options that take an id: a wrong one would find nothing, and look like an answer."""
-    if value is not None and not re.fullmatch("[0-9a-f]{24}", value):
-        raise typer.BadParameter(f"{value!r} is not an id: 24 lower-case hexadecimal digits.")
-    return value

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from time import monotonic
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import typer
 
@@ -61,8 +61,6 @@ _APART_ON_A_TERMINAL: Final = 0.2
 """Seconds between two lines of a kind."""
 
 _NUMBER: Final = re.compile(r"\d")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def log_for_people() -> None:

@@ -9,8 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.moments import Before, BeforePosition, Since, SincePosition
-from api.cli.opening import hexadecimal
+from api.cli.options import (
+    Before,
+    BeforePosition,
+    Organisation,
+    Since,
+    SincePosition,
+    System,
+    TicketId,
+)
 from api.wire.fields import iso
 from projections.audit.search import AuditFilter
 
@@ -41,9 +48,9 @@ def given(where: AuditFilter) -> dict[str, object]:
 
 
 def _filter(
-    org: Annotated[str | None, typer.Option(help="Organisation.", callback=hexadecimal)] = None,
-    system: Annotated[str | None, typer.Option(help="System.")] = None,
-    ticket: Annotated[str | None, typer.Option(help="Ticket id.", callback=hexadecimal)] = None,
+    org: Organisation = None,
+    system: System = None,
+    ticket: TicketId = None,
     actor: Annotated[str | None, typer.Option(help="Who did it.")] = None,
     action: Annotated[str | None, typer.Option(help="Like ticket.renamed.")] = None,
     feature: Annotated[str | None, typer.Option(help="Granted or revoked.")] = None,

@@ -4,7 +4,8 @@ import typer
 
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
-from api.cli.output import Json, example, log_for_people, print_json, print_table, reporting
+from api.cli.options import Json
+from api.cli.output import example, log_for_people, print_json, print_table, reporting
 from api.export.heads import signed_head
 from infrastructure.configuration.settings import load_settings
 from infrastructure.keys.signing_key import signing_key_of

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 
 from api.cli.journaling import record
-from api.cli.moments import ZONE, day, when
-from api.cli.opening import hexadecimal, open_for_command
-from api.cli.output import Json, example, print_json, print_table
+from api.cli.opening import open_for_command
+from api.cli.options import ZONE, Json, Organisation, System, TicketId, TicketLimit, day, when
+from api.cli.output import example, print_json, print_table
 from api.cli.waiting import refuse_if_parked, wait_for_audit
 from api.use_cases.service import Service
 from api.wire.diff import ticket_diff_json
@@ -31,10 +31,6 @@ _WHEN: Final = f"A position of the log, or a moment {ZONE}."
 
 Item = TypeVar("Item")
 
-Organisation = Annotated[str | None, typer.Option(help="Organisation.", callback=hexadecimal)]
-System = Annotated[str | None, typer.Option(help="System.")]
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Most tickets.")]
-
 
 @app.command(
     "at",
@@ -46,7 +42,7 @@ def at(
     system: System = None,
     name: Annotated[str | None, typer.Option(help="The whole name.")] = None,
     feature: Annotated[str | None, typer.Option(help="Tells who granted it, too.")] = None,
-    limit: Limit = 50,
+    limit: TicketLimit = 50,
     json: Json = False,
 ) -> None:
     """Print the tickets that were in use then."""
@@ -77,7 +73,7 @@ def grants(
     ],
     org: Organisation = None,
     system: System = None,
-    limit: Limit = 50,
+    limit: TicketLimit = 50,
     json: Json = False,
 ) -> None:
     """Print the tickets that granted a feature at any time of a day, and who granted it."""
@@ -104,8 +100,8 @@ def diff(
     end: Annotated[str | None, typer.Argument(metavar="[TO]", help="The same; else now.")] = None,
     org: Organisation = None,
     system: System = None,
-    ticket: Annotated[str | None, typer.Option(help="Ticket id.", callback=hexadecimal)] = None,
-    limit: Limit = 50,
+    ticket: TicketId = None,
+    limit: TicketLimit = 50,
     json: Json = False,
 ) -> None:
     """Print how tickets differ from what they were, and what did that."""

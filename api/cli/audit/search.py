@@ -6,8 +6,9 @@ import typer
 
 from api.cli.audit.filter import filtered, given
 from api.cli.journaling import record
-from api.cli.opening import hexadecimal, open_for_command
-from api.cli.output import Json, example, print_json, print_table
+from api.cli.opening import open_for_command
+from api.cli.options import EntryLimit, Json, hexadecimal
+from api.cli.output import example, print_json, print_table
 from api.cli.waiting import wait_for_audit_of
 from api.wire.audit import audit_entry_json
 from api.wire.fields import iso
@@ -24,7 +25,7 @@ app = typer.Typer()
 def search(
     where: AuditFilter,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Else newest.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most entries.")] = 50,
+    limit: EntryLimit = 50,
     json: Json = False,
 ) -> None:
     """Print the entries that match every option given, once the audit log shows the whole log."""
@@ -47,7 +48,7 @@ def reads(
     org: Annotated[
         str | None, typer.Option(help="Organisation of the reader.", callback=hexadecimal)
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most entries.")] = 50,
+    limit: EntryLimit = 50,
     json: Json = False,
 ) -> None:
     """Print who read the audit log and what operators did, newest first."""

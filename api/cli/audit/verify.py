@@ -9,7 +9,8 @@ import typer
 
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
-from api.cli.output import Exit, Json, example, log_for_people, print_json, reporting, say
+from api.cli.options import Json
+from api.cli.output import Exit, example, log_for_people, print_json, reporting, say
 from api.cli.progress import Meter
 from api.cli.waiting import wait_for_audit
 from api.export.check import ExportReport, check_export

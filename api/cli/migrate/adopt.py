@@ -5,11 +5,12 @@ from contextlib import contextmanager
 
 import typer
 
-from api.cli.migrate.options import DryRun, destination, interruptible, view_if_any
+from api.cli.migrate.options import destination, interruptible, view_if_any
 from api.cli.migrate.printing import conclude, line_of, print_mismatch, rows_of
 from api.cli.migrate.verify import Summary
 from api.cli.opening import open_for_command, read_only_if_any
-from api.cli.output import LINE, Json, example, print_json, print_table, say
+from api.cli.options import DryRun, Json
+from api.cli.output import LINE, example, print_json, print_table, say
 from domain.errors import ConfigurationError
 from infrastructure.clock import now
 from infrastructure.configuration.addresses import MongoDBStore

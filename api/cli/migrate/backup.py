@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from api.cli.migrate.options import DryRun, SourceOption, destination, interruptible
+from api.cli.migrate.options import SourceOption, destination, interruptible
 from api.cli.opening import open_for_command, read_only_if_any
-from api.cli.output import Json, print_json, print_table, say
+from api.cli.options import DryRun, Json
+from api.cli.output import print_json, print_table, say
 from api.cli.progress import Meter
 from infrastructure.migration import backup as use_case
 from infrastructure.migration.source import open_source

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from api.cli.migrate.options import DryRun, SourceOption, destination, interruptible
+from api.cli.migrate.options import SourceOption, destination, interruptible
 from api.cli.opening import open_for_command
-from api.cli.output import Exit, Json, print_json, say
+from api.cli.options import DryRun, Json
+from api.cli.output import Exit, print_json, say
 from infrastructure.migration import retire as retiring
 from infrastructure.migration import rollback as rolling_back
 from infrastructure.migration.restoring import TableDigest

@@ -6,7 +6,6 @@ import typer
 
 from api.cli.migrate.options import (
     SYSTEM,
-    DryRun,
     GoneOption,
     SourceOption,
     SystemOption,
@@ -17,7 +16,8 @@ from api.cli.migrate.options import (
 )
 from api.cli.migrate.printing import line_of, say_notice
 from api.cli.opening import open_for_command
-from api.cli.output import LINE, Json, print_json, say
+from api.cli.options import DryRun, Json
+from api.cli.output import LINE, print_json, say
 from infrastructure.migration import follow as use_case
 from infrastructure.migration.follow import FollowOptions, FollowProgress
 from infrastructure.migration.source import database_of, open_source

@@ -2,8 +2,7 @@
 
 import typer
 
-from api.cli.migrate import adopt as migrate_adopt
-from api.cli.migrate import quarantine as migrate_quarantine
+from api.cli.migrate import adopt, quarantine
 from api.cli.migrate.backup import backup
 from api.cli.migrate.cutover import retire, rollback
 from api.cli.migrate.follow import follow
@@ -22,8 +21,8 @@ def group() -> None:
     """Take over the tickets of the old system."""
 
 
-app.add_typer(migrate_adopt.app, name="adopt")
-app.add_typer(migrate_quarantine.app, name="quarantine")
+app.add_typer(adopt.app, name="adopt")
+app.add_typer(quarantine.app, name="quarantine")
 app.command(epilog=example("ticketbook migrate plan --source mongodb://127.0.0.1/old"))(plan)
 app.command(
     epilog=example("ticketbook migrate backup --source mongodb://127.0.0.1/old --to backup-1")

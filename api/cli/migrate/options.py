@@ -40,7 +40,6 @@ GoneOption = Annotated[
         help="All sources so far are the same old system: note what is gone from this one.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 
 SYSTEM: Final = "revolution_counter_1"
 """All records of `ticket_1` belong to it, unless another is named."""

@@ -11,7 +11,8 @@ from api.cli.migrate.options import (
 )
 from api.cli.migrate.printing import rows_of, say_doubt
 from api.cli.migrate.reading_meter import ReadingMeter
-from api.cli.output import Json, print_json, print_table
+from api.cli.options import Json
+from api.cli.output import print_json, print_table
 from infrastructure.clock import now
 from infrastructure.migration import plan as use_case
 from infrastructure.migration.source import open_source

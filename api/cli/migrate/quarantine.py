@@ -9,14 +9,14 @@ import typer
 
 from api.cli.migrate.options import (
     SYSTEM,
-    DryRun,
     SystemOption,
     destination,
     not_empty,
     refusing_unknown_system,
 )
 from api.cli.opening import open_for_command, read_only
-from api.cli.output import Exit, Json, example, print_json, print_table, say
+from api.cli.options import DryRun, Json
+from api.cli.output import Exit, example, print_json, print_table, say
 from domain.origin import iso
 from infrastructure.migration import quarantine as use_case
 from infrastructure.migration.quarantine import (

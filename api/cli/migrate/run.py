@@ -6,7 +6,6 @@ import typer
 
 from api.cli.migrate.options import (
     SYSTEM,
-    DryRun,
     GoneOption,
     SourceOption,
     SystemOption,
@@ -16,7 +15,8 @@ from api.cli.migrate.options import (
 )
 from api.cli.migrate.printing import rows_of, say_doubt, say_notice
 from api.cli.opening import open_for_command
-from api.cli.output import Exit, Json, print_json, print_table, say
+from api.cli.options import DryRun, Json
+from api.cli.output import Exit, print_json, print_table, say
 from api.cli.progress import Meter
 from infrastructure.migration import run as use_case
 from infrastructure.migration.counts import Counts

@@ -11,7 +11,6 @@ from projections.versions.verification import ViewMismatch
 
 Name = Annotated[str, typer.Argument(help="tickets or audit.")]
 Names = Annotated[str | None, typer.Argument(help="tickets or audit; both when left out.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 
 
 def named(service: Service, name: str) -> LiveProjection[Any]:

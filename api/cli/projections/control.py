@@ -6,8 +6,9 @@ import typer
 
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
+from api.cli.options import DryRun
 from api.cli.output import say
-from api.cli.projections.arguments import DryRun, Name, named
+from api.cli.projections.arguments import Name, named
 from api.cli.projections.monitor import CommandMonitor
 from api.use_cases.projections import prepare_cancel
 from api.wire.jobs import FASTEST

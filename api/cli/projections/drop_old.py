@@ -2,8 +2,9 @@
 
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
+from api.cli.options import DryRun
 from api.cli.output import say
-from api.cli.projections.arguments import DryRun, Names, chosen
+from api.cli.projections.arguments import Names, chosen
 from api.cli.projections.monitor import CommandMonitor
 from api.use_cases.projections import prepare_drop_old
 from projections.versions.control import droppable

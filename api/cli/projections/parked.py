@@ -8,8 +8,9 @@ import typer
 
 from api.cli.journaling import os_user, record
 from api.cli.opening import open_for_command
-from api.cli.output import Exit, Json, print_json, print_table, say
-from api.cli.projections.arguments import DryRun, Name, Names, chosen, named
+from api.cli.options import DryRun, Json
+from api.cli.output import Exit, print_json, print_table, say
+from api.cli.projections.arguments import Name, Names, chosen, named
 from api.use_cases.service import Service
 from api.wire.fields import iso
 from api.wire.projections import parked_json

@@ -9,9 +9,10 @@ import typer
 
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
-from api.cli.output import LINE, Exit, Json, print_json, say
+from api.cli.options import DryRun, Json
+from api.cli.output import LINE, Exit, print_json, say
 from api.cli.progress import with_rate
-from api.cli.projections.arguments import DryRun, Name, Names, chosen, named, where
+from api.cli.projections.arguments import Name, Names, chosen, named, where
 from api.cli.projections.control import RateIfAny
 from api.cli.projections.monitor import CommandMonitor
 from api.use_cases.projections import prepare_rebuild, prepare_roll_back

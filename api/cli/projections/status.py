@@ -3,7 +3,8 @@
 import typer
 
 from api.cli.opening import open_for_command
-from api.cli.output import Exit, Json, print_json, print_table, say
+from api.cli.options import Json
+from api.cli.output import Exit, print_json, print_table, say
 from api.wire.projections import status_json
 from projections.versions.status import VersionStatus, status
 

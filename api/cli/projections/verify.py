@@ -6,9 +6,10 @@ import typer
 
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
-from api.cli.output import Exit, Json, print_json, say
+from api.cli.options import DryRun, Json
+from api.cli.output import Exit, print_json, say
 from api.cli.progress import Meter
-from api.cli.projections.arguments import DryRun, Names, chosen, where
+from api.cli.projections.arguments import Names, chosen, where
 from api.cli.projections.monitor import CommandMonitor
 from api.use_cases.projections import prepare_verify
 from api.use_cases.service import Service

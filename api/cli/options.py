@@ -1,5 +1,7 @@
-"""Moments and positions in options and arguments. Whoever names no time zone means UTC."""
+"""The options and arguments that several commands take, and how their text is read. A moment
+without a time zone is in UTC."""
 
+import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Final
 
@@ -34,6 +36,20 @@ def day(text: str) -> date:
         raise typer.BadParameter(f"{text!r}: {error}") from None
 
 
+def hexadecimal(value: str | None) -> str | None:
+    """For options that take an id: a wrong one would find nothing, and look like an answer."""
+    if value is not None and not re.fullmatch("[0-9a-f]{24}", value):
+        raise typer.BadParameter(f"{value!r} is not an id: 24 lower-case hexadecimal digits.")
+    return value
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
+Organisation = Annotated[str | None, typer.Option(help="Organisation.", callback=hexadecimal)]
+System = Annotated[str | None, typer.Option(help="System.")]
+TicketId = Annotated[str | None, typer.Option(help="Ticket id.", callback=hexadecimal)]
+EntryLimit = Annotated[int, typer.Option(min=1, max=100_000, help="Most entries.")]
+TicketLimit = Annotated[int, typer.Option(min=1, max=100_000, help="Most tickets.")]
 Since = Annotated[
     datetime | None, typer.Option(parser=moment, help=f"From this moment on, {ZONE}.")
 ]
