@@ -10,7 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from domain.errors import StoreCorrupt
-from domain.origin import MILLISECOND
+from domain.origin import MILLISECOND, milliseconds_up
 from infrastructure.mongodb.audit_as_of import (
     BY_FEATURE,
     BY_ORGANISATION,
@@ -50,7 +50,13 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
         self, where: AuditFilter, *, beyond: int | None, limit: int, newest_first: bool
     ) -> EntryPage:
         with answering():
-            within = bounds(where, beyond, newest_first=newest_first, first=self._first)
+            within = bounds(
+                where,
+                beyond,
+                newest_first=newest_first,
+                since=self._bound(where.since),
+                before=self._bound(where.before),
+            )
             documents_found, edge = documents(
                 self._rows, where, within, limit=limit + 1, newest_first=newest_first
             )
@@ -131,10 +137,16 @@ class MongoDBAudit(MongoDBView[AuditEntry], AuditReader, PastReader):
             writes = [ReplaceOne({"_id": e.position}, _document(e), upsert=True) for e in rows]
             self._rows.bulk_write(writes)
 
+    def _bound(self, moment: datetime | None) -> int | None:
+        """The position at which a range of times begins or ends, if `moment` is given."""
+        return None if moment is None else self._first(milliseconds_up(moment))
+
     def _first(self, moment: datetime) -> int:
         """The first position recorded at `moment` or later."""
         entry = self._rows.find_one(
-            {"recordedAt": {"$gte": moment}}, {"_id": 1}, sort=[("recordedAt", 1), ("_id", 1)]
+            {"recordedAt": {"$gte": moment}},
+            {"_id": 1},
+            sort=[("recordedAt", 1), ("_id", 1)],
         )
         return int(entry["_id"]) if entry else END
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from json import JSONEncoder, loads
 from sqlite3 import Connection
 from typing import Any, Final
 
-from domain.origin import MILLISECOND
+from domain.origin import MILLISECOND, milliseconds_up
 from infrastructure.sqlite.audit_as_of import last_grant, last_positions
 from infrastructure.sqlite.audit_search import positions
 from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
@@ -136,7 +135,8 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
                 where,
                 beyond,
                 newest_first=newest_first,
-                first=partial(self._first, connection),
+                since=self._bound(connection, where.since),
+                before=self._bound(connection, where.before),
             )
             positions_found, edge = positions(
                 connection, self._rows, where, within, limit=limit + 1, newest_first=newest_first
@@ -225,6 +225,10 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
             f"INSERT OR REPLACE INTO {self._rows} VALUES ({marks(_COLUMNS.split(','))})",
             [_row(entry) for entry in rows],
         )
+
+    def _bound(self, connection: Connection, moment: datetime | None) -> int | None:
+        """The position at which a range of times begins or ends, if `moment` is given."""
+        return None if moment is None else self._first(connection, milliseconds_up(moment))
 
     def _first(self, connection: Connection, moment: datetime) -> int:
         """The first position recorded at `moment` or later."""

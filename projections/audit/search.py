@@ -1,12 +1,11 @@
 """Searching the audit log, page by page."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 
-from domain.origin import milliseconds_up
 from projections.audit.projection import AuditEntry
 
 END: Final = 2**63 - 1
@@ -63,18 +62,18 @@ def bounds(
     beyond: int | None,
     *,
     newest_first: bool,
-    first: Callable[[datetime], int],
+    since: int | None,
+    before: int | None,
 ) -> Bounds:
     """The positions among which a search finds its next page, after `beyond`.
 
-    `first` gives the first position recorded at a moment or later. Times grow with positions, so a
-    range of times becomes a range of positions, and needs no index of its own beside each filter.
+    `since` and `before` are the first positions recorded at `where.since` and `where.before` or
+    later, None where these are. Times grow with positions, so a range of times becomes a range of
+    positions, and needs no index of its own beside each filter.
     """
-    starts, ends = [0, where.since_position or 0], [END]
-    if where.since is not None:
-        starts.append(first(milliseconds_up(where.since)))
-    if where.before is not None:
-        ends.append(first(milliseconds_up(where.before)))
+    starts, ends = [0, where.since_position or 0, since or 0], [END]
+    if before is not None:
+        ends.append(before)
     if where.before_position is not None:
         ends.append(where.before_position)
     above, below = max(starts) - 1, min(ends)

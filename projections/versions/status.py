@@ -81,15 +81,15 @@ def version_status(projected: Projected[Any], version: int, role: Role) -> Versi
     if lease is None or lease.expired:
         state = "down"
     return VersionStatus(
-        version,
-        role,
-        state,
-        position,
-        head,
-        max(head - position, 0),
-        _waiting(projected, position, head),
-        lease,
-        _parked(projected),
+        version=version,
+        role=role,
+        state=state,
+        position=position,
+        head=head,
+        lag_events=max(head - position, 0),
+        lag_seconds=_waiting(projected, position, head),
+        lease=lease,
+        parked=_parked(projected),
     )
 
 
@@ -103,16 +103,16 @@ def _building(projected: Projected[Any], build: Build) -> VersionStatus:
     if lease is None or lease.expired:
         state = "stopped"
     return VersionStatus(
-        build.version,
-        "building",
-        state,
-        position,
-        head,
-        max(head - position, 0),
-        _waiting(projected, position, head) if complete else 0.0,
-        lease,
-        _parked(projected),
-        build,
+        version=build.version,
+        role="building",
+        state=state,
+        position=position,
+        head=head,
+        lag_events=max(head - position, 0),
+        lag_seconds=_waiting(projected, position, head) if complete else 0.0,
+        lease=lease,
+        parked=_parked(projected),
+        build=build,
     )
 
 

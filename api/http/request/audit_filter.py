@@ -16,7 +16,7 @@ Organisation = Annotated[
 ]
 
 
-async def _asked(
+async def _filter(
     system: Text = None,
     ticket: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     actor: Text = None,
@@ -36,28 +36,28 @@ async def _asked(
     org: Organisation = None,
 ) -> AuditFilter:
     return AuditFilter(
-        org,
-        system,
-        ticket,
-        actor,
-        action,
-        feature,
-        correlation,
-        since,
-        before,
-        granted,
-        revoked,
-        text,
-        since_position,
-        before_position,
+        org_id=org,
+        system=system,
+        ticket_id=ticket,
+        actor=actor,
+        action=action,
+        feature=feature,
+        correlation_id=correlation,
+        since=since,
+        before=before,
+        granted=granted,
+        revoked=revoked,
+        text=text,
+        since_position=since_position,
+        before_position=before_position,
     )
 
 
-Filtered = Annotated[AuditFilter, Depends(_asked)]
-"""What was asked for, by whomever: see `allowed`."""
+Filtered = Annotated[AuditFilter, Depends(_filter)]
+"""The filter as it was sent: see `allowed`."""
 
 
-def allowed(call: Call, asked: AuditFilter) -> AuditFilter:
-    """As much of it as the caller may see. Raises a `Problem` when he names an organisation that
-    is not his."""
-    return replace(asked, org_id=organisation_of(call, asked.org_id))
+def allowed(call: Call, where: AuditFilter) -> AuditFilter:
+    """The filter, narrowed to what the caller may see. Raises a `Problem` when it names an
+    organisation that is not the caller's."""
+    return replace(where, org_id=organisation_of(call, where.org_id))

@@ -36,7 +36,7 @@ class _Question:
 )
 async def search_audit(
     call: Auditing,
-    asked: Filtered,
+    sent: Filtered,
     order: Literal["newest", "oldest"] = "newest",
     limit: paging.Limit = paging.DEFAULT_LIMIT,
     cursor: paging.Cursor = None,
@@ -48,7 +48,7 @@ async def search_audit(
     A page looks at 10,000 entries at most. Where few of them match it ends early, maybe empty:
     there is more for as long as `next` is not null.
     """
-    where = allowed(call, asked)
+    where = allowed(call, sent)
     newest_first = order == "newest"
     question = _Question(where, newest_first)
     beyond = paging.position_of(cursor, question)

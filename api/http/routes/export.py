@@ -55,7 +55,7 @@ async def audit_head(call: Auditing) -> Response:
 )
 async def export_audit(
     call: Auditing,
-    asked: Filtered,
+    sent: Filtered,
     format: Annotated[Literal["ndjson", "csv"], Query()] = "ndjson",
     position: MinEventPosition = None,
 ) -> Response:
@@ -63,7 +63,7 @@ async def export_audit(
     all it takes to check it offline. It goes up to what the audit log shows when it begins. The
     last line is signed: without it, something went wrong on the way. That it was exported is
     recorded."""
-    where, style, service = allowed(call, asked), FORMATS[format], call.service
+    where, style, service = allowed(call, sent), FORMATS[format], call.service
 
     def begin(view: AuditVersion) -> Iterator[bytes]:
         began = milliseconds(service.clock())
