@@ -12,7 +12,7 @@ TicketbookError
 │   └── VersionConflict       the caller looked at an older version
 ├── KeyReused               an idempotency key came back with another command
 ├── CommandInProgress       the first command with an idempotency key has not ended yet
-├── HeadMoved               somebody else appended first (the log retries; callers never see it)
+├── HeadMoved               another process appended first (the log retries; callers never see it)
 ├── StoreUnavailable        the store does not answer; the command may or may not be stored
 ├── EventTooLarge           the store cannot hold an event of that size
 ├── Overloaded              too many commands wait already; nothing was stored

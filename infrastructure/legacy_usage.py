@@ -1,4 +1,4 @@
-"""How often each caller took an old route: a count that a store keeps."""
+"""The counts of calls on the old routes, as a store keeps them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class LegacyCalls:
-    """How often a caller (a user's id, or `unknown`) took one of the old routes."""
+    """The number of calls by a caller (a user's id, or `unknown`) on one of the old routes."""
 
     caller: str
     route: str

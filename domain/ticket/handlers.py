@@ -140,7 +140,7 @@ def import_ticket(command: ImportTicket, stream: Stream) -> tuple[Event, ...]:
         raise TicketExists("its id belongs to another organisation or system")
     taken = stream.holds(imported.source.digest)
     if stream.changed_here and (taken or imported.updated_at < ticket.updated_at):
-        return ()  # migrating again must not undo what was changed here since
+        return ()  # migrating again must not undo a change made here
     same = (
         taken
         and not ticket.retired

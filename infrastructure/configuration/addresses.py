@@ -1,4 +1,4 @@
-"""Addresses as people write them in settings, turned into small types or a helpful refusal.
+"""Parsing the addresses in settings into small types. A wrong one gets a helpful message.
 
 No message quotes a MongoDB address: it may hold a password.
 """
@@ -20,12 +20,14 @@ _FORMS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SQLiteStore:
+    """A store in one SQLite file."""
+
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class MongoDBStore:
-    """`uri` may hold a password; it is kept out of `repr`."""
+    """A store in a MongoDB database. `uri` may hold a password, and is kept out of `repr`."""
 
     uri: str = field(repr=False)
     database: str
@@ -44,7 +46,7 @@ def parse_store(setting: str, address: str) -> Store:
 
 
 def parse_mongodb(setting: str, address: str) -> MongoDBStore:
-    """Nothing is looked up: the hosts of a `mongodb+srv` address are found on connecting."""
+    """The database at `address`. Does not resolve hosts. Raises `ConfigurationError`."""
     if not address.startswith(_MONGODB):
         raise ConfigurationError(
             f"{setting} is not a MongoDB address. Write mongodb://HOST/DB?replicaSet=NAME."
@@ -100,7 +102,8 @@ def _parse_sqlite(setting: str, address: str) -> SQLiteStore:
 
 
 def parse_web_address(setting: str, address: str) -> str:
-    """`address` as it stands, once it is plainly https (http on this machine alone)."""
+    """`address`, if it is an https address, or http on this machine. Raises
+    `ConfigurationError`."""
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
@@ -128,7 +131,7 @@ def parse_origins(setting: str, origins: str) -> tuple[str, ...]:
 def _origin(setting: str, origin: str) -> str:
     try:
         parts = urlsplit(origin)
-        parts.port  # noqa: B018  # a wrong one raises
+        parts.port  # noqa: B018  # a wrong port raises
     except ValueError:
         parts = urlsplit("")
     plain = parts.scheme in ("https", "http") and f"{parts.scheme}://{parts.netloc}" == origin
@@ -141,7 +144,7 @@ def _origin(setting: str, origin: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine and nothing else."""
+    """True if `host` can only be this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

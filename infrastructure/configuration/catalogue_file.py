@@ -10,7 +10,10 @@ from domain.errors import ConfigurationError
 from infrastructure.configuration.catalogue_toml import parse_catalogue
 
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
+"""Seconds for which the file is not read again."""
+
 _LARGEST: Final = 1_000_000
+"""Most bytes of a catalogue."""
 
 
 class CatalogueFile:
@@ -30,7 +33,7 @@ class CatalogueFile:
         self._look_at = monotonic() + _SECONDS_BETWEEN_LOOKS
 
     def current(self) -> Catalogue:
-        """The catalogue in force. Looks at the file at most once a second, so ask every time."""
+        """The catalogue in force. Call it every time: it reads the file at most once a second."""
         if self._monotonic() >= self._look_at:
             with self._looking:
                 now = self._monotonic()

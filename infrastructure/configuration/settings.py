@@ -26,7 +26,7 @@ BUNDLED: Final = Path(__file__).parents[1] / "catalogue.toml"
 """The catalogue that ships with the program."""
 
 SHORTEST_SECRET: Final = 32
-"""Bytes: as many as the HMAC-SHA256 it keys gives out (RFC 7518, section 3.2)."""
+"""Least bytes of a secret: as many as the output of HMAC-SHA256 (RFC 7518, section 3.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class OpenIdConnect:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set. `auth` is None when nothing was configured."""
+    """All settings. `auth` is None if neither a secret nor an issuer is configured."""
 
     store: Store
     catalogue: Path
@@ -144,7 +144,7 @@ class Settings:
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings in `environ`; reads nothing else.
+    """The settings in `environ`, which is the only source.
 
     Raises `ConfigurationError`, naming the variable and what to do, never quoting a secret.
     """

@@ -1,4 +1,4 @@
-"""Who is calling: bearer tokens verified, and issued where a shared secret is configured."""
+"""Recognising callers: verifying bearer tokens, and issuing them with a shared secret."""
 
 import hmac
 import re
@@ -34,11 +34,16 @@ OURS: Final = "ticketbook"
 """Issuer and audience of the tokens signed with a shared secret."""
 
 LONGEST_TOKEN: Final = 8192
-LEEWAY: Final = timedelta(seconds=30)
-"""How far the clocks of an issuer and of this machine may lie apart."""
+"""Most characters of a token."""
 
-_KEPT: Final = 4096
-_KEPT_FOR: Final = timedelta(minutes=5)
+LEEWAY: Final = timedelta(seconds=30)
+"""Most difference between the clocks of an issuer and of this machine."""
+
+_REMEMBERED: Final = 4096
+"""Most verified tokens in memory."""
+
+_REMEMBERED_FOR: Final = timedelta(minutes=5)
+"""Longest time for which a verified token is in memory."""
 
 Code = Literal[
     "token-missing", "token-invalid", "token-expired", "token-not-yet-valid", "issuer-unavailable"
@@ -48,7 +53,7 @@ Code = Literal[
 class CredentialError(Exception):
     """The caller could not be recognised. `code` is stable; `detail` says what to do.
 
-    `issuer-unavailable` is nobody's fault who calls: the same token may be good in a moment.
+    With `issuer-unavailable` the caller is not at fault: the same token may be good in a moment.
     """
 
     def __init__(self, code: Code, detail: str) -> None:
@@ -59,7 +64,8 @@ class CredentialError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a verified token speaks for. `org_id` None is platform staff: every organisation."""
+    """The caller that a verified token names. `org_id` None is platform staff: every
+    organisation."""
 
     subject: str
     org_id: str | None
@@ -75,15 +81,15 @@ class VerifyingKey:
 
 
 KeyOf = Callable[[str], VerifyingKey]
-"""The key for a token, found before anything in the token is believed. May raise
+"""Finds the key for a token, before any claim of the token is trusted. May raise
 `CredentialError`."""
 
 
 class Tokens:
-    """Verifies the tokens of one issuer, and remembers those that were good.
+    """Verifies the tokens of one issuer, and remembers the good ones.
 
-    Safe from any thread. `known` never blocks; `verify` may, for seconds, when the issuer's keys
-    must be fetched: on an event loop ask `known` first and run `verify` in a thread.
+    Safe from any thread. `known` never blocks. `verify` may block for seconds while the issuer's
+    keys are fetched: on an event loop call `known` first, and run `verify` in a thread.
     """
 
     def __init__(self, key_of: KeyOf, issuer: str, audience: str, clock: "Clock") -> None:
@@ -95,7 +101,7 @@ class Tokens:
         self._lock = Lock()
 
     def known(self, token: str) -> Caller | None:
-        """The caller, if this token was verified lately and has not expired since."""
+        """The caller, if this token was verified recently and has not expired since; else None."""
         with self._lock:
             if not (verified := self._good.get(token)):
                 return None
@@ -107,7 +113,7 @@ class Tokens:
             return None
 
     def verify(self, token: str) -> Caller:
-        """The caller this token speaks for; raises `CredentialError`."""
+        """The caller that the token names. Raises `CredentialError`."""
         if caller := self.known(token):
             return caller
         claims = self._claims(token)
@@ -118,7 +124,7 @@ class Tokens:
         if until <= now:
             raise CredentialError("token-expired", "The token has expired. Get a new one.")
         caller = claims.caller()
-        self._keep(token, caller, min(until, now + _KEPT_FOR.total_seconds()))
+        self._keep(token, caller, min(until, now + _REMEMBERED_FOR.total_seconds()))
         return caller
 
     def _claims(self, token: str) -> "_Claims":
@@ -144,7 +150,7 @@ class Tokens:
             raise _invalid("The token is not signed by whom it should be, or damaged.") from None
 
     def _signed(self, token: str, key: VerifyingKey) -> dict[str, Any]:
-        """What the token claims, once signature, issuer and audience are right."""
+        """The claims of the token, after its signature, issuer and audience are checked."""
         import jwt
 
         return jwt.decode(
@@ -156,7 +162,7 @@ class Tokens:
             options={
                 "require": ["iss", "aud", "sub", "exp", "org"],
                 "enforce_minimum_key_length": True,
-                # by the clock we were given, in `verify`
+                # in `verify`, by our clock
                 "verify_exp": False,
                 "verify_nbf": False,
                 "verify_iat": False,
@@ -169,7 +175,7 @@ class Tokens:
     def _keep(self, token: str, caller: Caller, until: float) -> None:
         with self._lock:
             self._good[token] = (caller, until)
-            if len(self._good) > _KEPT:
+            if len(self._good) > _REMEMBERED:
                 self._good.popitem(last=False)
 
 

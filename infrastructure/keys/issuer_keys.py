@@ -1,4 +1,4 @@
-"""The public keys of an OpenID Connect issuer, fetched when they are needed."""
+"""The public keys of an OpenID Connect issuer, fetched when a token needs them."""
 
 import json
 from collections.abc import Callable
@@ -17,19 +17,22 @@ from infrastructure.configuration.addresses import parse_web_address
 from infrastructure.keys.credentials import CredentialError, Tokens, VerifyingKey
 
 _ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256"}
-"""One per type of key. What the token's header says is only ever compared with this."""
+"""The one algorithm for each type of key. The algorithm in a token's header must be the same."""
 
 _TIMEOUT: Final = 5.0
+"""Seconds that the issuer has for one answer."""
+
 _FRESH: Final = 300.0
 """Seconds after which keys are fetched again."""
 
 _USABLE: Final = 3600.0
-"""Seconds for which keys go on being used while the issuer does not answer."""
+"""Seconds for which keys stay in use while the issuer does not answer."""
 
 _PAUSE: Final = 10.0
-"""Seconds between two questions to the issuer, so that made-up key names cannot flood it."""
+"""Seconds between two requests to the issuer, so that invented key names cannot flood it."""
 
 _LARGEST: Final = 1_000_000
+"""Most bytes of the issuer's description."""
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +45,7 @@ def issuer_tokens(
 
 
 class IssuerKeys:
-    """Keys by their id. An outage of the issuer does not disturb tokens whose key is known."""
+    """The issuer's keys by their id. Tokens with a known key do not need the issuer."""
 
     def __init__(self, issuer: str, monotonic: Callable[[], float]) -> None:
         self._issuer = issuer
@@ -52,7 +55,8 @@ class IssuerKeys:
         self._fetching = Lock()
 
     def key_of(self, token: str) -> VerifyingKey:
-        """The key that should have signed `token`. May block while keys are fetched."""
+        """The key that `token` names. May block while keys are fetched. Raises
+        `CredentialError`."""
         key_id = jwt.get_unverified_header(token).get("kid")
         if not isinstance(key_id, str):
             raise CredentialError(
@@ -82,7 +86,7 @@ class IssuerKeys:
         )
 
     def _fetch(self) -> None:
-        """Replace the keys; keep the old ones when the issuer does not answer sensibly."""
+        """Replace the keys; keep the old ones if the issuer gives no usable answer."""
         self._asked = self._monotonic()
         try:
             client = PyJWKClient(self._jwks_uri(), cache_jwk_set=False, timeout=_TIMEOUT)
@@ -98,7 +102,7 @@ class IssuerKeys:
         self._fetched = self._monotonic()
 
     def _jwks_uri(self) -> str:
-        """Where the keys are, from the issuer's own description (OpenID Connect Discovery)."""
+        """The address of the keys, from the issuer's description (OpenID Connect Discovery)."""
         address = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
         with urlopen(address, timeout=_TIMEOUT) as response:
             if response.geturl() != address:

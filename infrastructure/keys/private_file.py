@@ -1,4 +1,4 @@
-"""Files that a service makes for itself, for its owner alone: a secret, a key."""
+"""Files that the service makes for itself, readable by their owner only: a secret, a key."""
 
 import os
 import secrets
@@ -10,13 +10,16 @@ from typing import Final
 from domain.errors import ConfigurationError
 
 _FOR_OTHERS: Final = 0o077
+"""The permission bits of everybody but the owner."""
+
 _LARGEST: Final = 1_000
+"""Most characters that are read."""
 
 
 def read_or_make(path: Path, make: Callable[[], str]) -> str:
-    """What is in `path`, the same for everybody who asks, however many ask first at once; what
-    `make` gives if there is no such file. Raises `OSError`, and `ConfigurationError` when others
-    may read it."""
+    """The text of the file. If there is none, it is made with the text that `make` returns;
+    processes that do so at the same time all get the same text. Raises `OSError`, and
+    `ConfigurationError` when others may read the file."""
     if not path.exists():
         _write(path, make())
     with path.open(encoding="ascii", errors="replace") as file:
@@ -26,7 +29,7 @@ def read_or_make(path: Path, make: Callable[[], str]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write all of it aside, then give it its name: nobody ever reads half of it."""
+    """Write a temporary file, then give it its name, so that nobody reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -35,7 +38,7 @@ def _write(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):  # somebody else made it in the meantime: theirs is the one
+        with suppress(FileExistsError):  # another process made it meanwhile: its file counts
             os.link(aside, path)
     finally:
         aside.unlink()

@@ -17,11 +17,13 @@ from infrastructure.configuration.settings import (
 from infrastructure.keys.private_file import read_or_make
 
 _BYTES: Final = 32
+"""Length of a new secret."""
+
 _OURS: Final = re.compile(f"[0-9a-f]{{{2 * _BYTES}}}")
 
 
 def auth_of(settings: Settings) -> SharedSecret | OpenIdConnect:
-    """How tokens are checked: as configured, or with the secret beside the SQLite file.
+    """The configured check of tokens, or the one with the secret beside the SQLite file.
 
     That secret is made at the first call. A MongoDB store is shared by many processes on many
     machines, so there a secret must be configured: raises `ConfigurationError`.
@@ -38,7 +40,8 @@ def auth_of(settings: Settings) -> SharedSecret | OpenIdConnect:
 
 
 def read_or_make_secret(path: Path) -> str:
-    """The secret in `path`, the same for everybody who asks, however many ask first at once."""
+    """The secret in `path`; a new one is made if there is none. Processes that do so at the same
+    time all get the same secret."""
     try:
         secret = read_or_make(path, lambda: f"{secrets.token_hex(_BYTES)}\n").strip()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The Ed25519 key (RFC 8032) that the service signs heads of the log and exports with."""
+"""The Ed25519 key (RFC 8032) for signing heads of the log and exports."""
 
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
@@ -24,14 +24,14 @@ _MAKE_ONE = "openssl genpkey -algorithm ed25519 -out"
 
 
 class PublicKey:
-    """What a signature is checked with."""
+    """The key that checks a signature."""
 
     def __init__(self, key: Ed25519PublicKey) -> None:
         self._key = key
 
     @property
     def pem(self) -> str:
-        """As a file for auditors (RFC 8410)."""
+        """The key in PEM, as a file for auditors (RFC 8410)."""
         return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
     @property
@@ -40,7 +40,7 @@ class PublicKey:
         return b64encode(self._key.public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
 
     def signed(self, text: str, signature: str) -> bool:
-        """Whether `signature`, in base64, is one of this key's holder over the text in UTF-8."""
+        """True if `signature`, in base64, was made with this key over the text in UTF-8."""
         try:
             self._key.verify(b64decode(signature, validate=True), text.encode())
         except (InvalidSignature, NotBase64, ValueError):
@@ -49,7 +49,7 @@ class PublicKey:
 
 
 class SigningKey:
-    """What the service signs with. The key itself is kept out of `repr`."""
+    """The key that the service signs with. It is kept out of `repr`."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key

@@ -11,10 +11,11 @@ from domain.log.ports import Clock
 from infrastructure.legacy_access.users import object_id
 
 LONGEST_TOKEN: Final = 8192
+"""Most characters of a token."""
 
 
 class TokenRefused(Exception):
-    """Nobody is named by this token. The message is the old backend's own."""
+    """The token names no user. The message is the old backend's own."""
 
 
 class LegacyTokens:
@@ -50,7 +51,7 @@ class LegacyTokens:
         return claims
 
     def _in_time(self, claims: Mapping[str, Any]) -> bool:
-        """Whether `exp` and `nbf`, where they are given, allow it now."""
+        """True if `exp` and `nbf`, where the token has them, allow it now."""
         now = self._clock().timestamp()
         until, since = claims.get("exp", now + 1), claims.get("nbf", now)
         times = all(type(time) in (int, float) for time in (until, since))
@@ -58,7 +59,7 @@ class LegacyTokens:
 
 
 class _HS256(HMACAlgorithm):
-    """The old secret is as long as it is: its tokens must go on working."""
+    """HS256 with a secret of any length, as tokens of the old secret must go on working."""
 
     def check_key_length(self, key: bytes) -> None:
         return None

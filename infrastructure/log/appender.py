@@ -49,7 +49,7 @@ class Appender:
         return result
 
     def close(self) -> None:
-        """Finish what was submitted, then stop."""
+        """Finish the submitted appends, then stop."""
         self._group.close()
 
     def _settle(self, appends: Sequence[_Append]) -> Sequence[list[int] | Exception]:

@@ -73,7 +73,7 @@ class GroupCommit(Generic[Item, Result]):
         return future
 
     def close(self) -> None:
-        """Settle what was submitted, then stop."""
+        """Settle the submitted items, then stop."""
         with self._lock:
             if not self._closed:
                 self._closed = True

@@ -81,7 +81,7 @@ class Writer:
         return self.submit(Submission(commands, key)).result()
 
     def close(self) -> None:
-        """Finish what was submitted, then stop."""
+        """Finish the submitted commands, then stop."""
         self._group.close()
 
     def _settle(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Exception]:

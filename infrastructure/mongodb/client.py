@@ -49,6 +49,7 @@ UNREACHABLE: Final = (ConnectionFailure, ExecutionTimeout, NetworkTimeout, WTime
 """The server did not answer; the same request may succeed in a moment."""
 
 _DUPLICATE_KEY: Final = 11000
+"""The server's error code for a refused unique key."""
 
 _TRANSIENT_CODES: Final = frozenset(
     {

@@ -61,7 +61,7 @@ class MongoDBFactory(InfrastructureFactory[MongoDBTrackingRecorder]):
         return recorder
 
     def close(self) -> None:
-        """Store what was handed over, then disconnect."""
+        """Store the events that were handed over, then disconnect."""
         for recorder in self._open:
             recorder.close()
         self._disconnect()

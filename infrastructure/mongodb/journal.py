@@ -58,7 +58,7 @@ class MongoDBJournal:
 
 
 def _kept(error: PyMongoError) -> int:
-    """How many of an ordered insert came before the one that was refused."""
+    """The number of documents of an ordered insert before the refused one."""
     details = getattr(error, "details", None) or {}
     return int(details.get("nInserted", 0))
 

@@ -24,12 +24,14 @@ from infrastructure.mongodb.library_errors import translating_errors
 from infrastructure.mongodb.recorders import MongoDBApplicationRecorder
 
 _FIRST_PAUSE: Final = 0.002
+"""Seconds between the first two looks at a tracking position; the pause doubles each time."""
+
 _LONGEST_PAUSE: Final = 0.1
-"""Seconds between two looks at a tracking position that a caller waits for. The pause doubles."""
+"""Most seconds between two looks at a tracking position."""
 
 
 class MongoDBTrackingRecorder(TrackingRecorder):
-    """How far each upstream application has been processed: one document per application.
+    """The position to which each upstream application has been processed: one document each.
 
     A subclass that keeps a view calls `track` in the transaction that writes the view.
     """
@@ -48,7 +50,7 @@ class MongoDBTrackingRecorder(TrackingRecorder):
         when the application is tracked to it or beyond already."""
         name, position = tracking.application_name, tracking.notification_id
         try:
-            # a document that stands at `position` or beyond is not found: inserting it then fails
+            # a document at `position` or beyond does not match: the insert then fails
             self._trackings.update_one(
                 {"_id": name, "position": {"$lt": position}},
                 {"$set": {"position": position}},

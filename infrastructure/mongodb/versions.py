@@ -27,6 +27,7 @@ from projections.versions.registry import (
 V = TypeVar("V", bound=MongoDBView[Any])
 
 _NAMESPACE_EXISTS: Final = 48
+"""The server's error code for a collection or view that exists."""
 
 Pipeline = list[Document]
 """The aggregation stages that turn stored documents into the documents that others see."""
@@ -128,7 +129,7 @@ class MongoDBVersions(Generic[V]):
             registry = self.registry()
             check_known(self._name, registry, version)
             values = _changes(registry, registry.forget(version))
-            # on condition that nothing else has moved meanwhile: somebody may switch just now
+            # only if the registry is unchanged: another process may switch just now
             unchanged = {"live": registry.live, "kept": list(registry.kept)}
             building = registry.building.version if registry.building else None
             with answering():
@@ -198,7 +199,7 @@ class MongoDBVersions(Generic[V]):
             except OperationFailure as error:
                 if error.code != _NAMESPACE_EXISTS:
                     raise
-                self.publish()  # somebody was faster
+                self.publish()  # another process was faster
 
     def _make_way(self) -> None:
         """Remove an empty collection that has the view's name. Raises `ConfigurationError`."""

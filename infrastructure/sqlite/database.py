@@ -105,7 +105,7 @@ class SQLiteDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One consistent snapshot of what is committed."""
+        """A read transaction: one consistent snapshot of the committed data."""
         # a pool, not a connection per thread: threads come and go, and would leave theirs open
         with _answering(self.path):
             try:

@@ -145,7 +145,7 @@ class SQLiteVersions(Generic[V]):
         """Does nothing: this store has no readers outside the service."""
 
     def _registry(self, connection: Connection) -> Registry:
-        live, kept, version, target, partitions, paused, rate = connection.execute(
+        live, kept_json, version, target, partitions, paused, rate = connection.execute(
             "SELECT live, kept, building, target, shares, paused, rate FROM versions "
             "WHERE projection = ?",
             (self._name,),
@@ -153,7 +153,7 @@ class SQLiteVersions(Generic[V]):
         build = None
         if version is not None:
             build = Build(version, target, partitions, bool(paused), rate)
-        return Registry(live, tuple(loads(kept)), build)
+        return Registry(live, tuple(loads(kept_json)), build)
 
     def _store(self, connection: Connection, registry: Registry) -> None:
         building = registry.building.version if registry.building else None

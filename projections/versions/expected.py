@@ -25,7 +25,7 @@ def unheard(_: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedRow(Generic[Row]):
-    """What the log says about the row under one key, from some checkpoint on.
+    """The row under one key as the log says, from some checkpoint on.
 
     - `ticket_id`: the ticket of that key; None if the log has nothing there.
     - `required`: whether the row must exist at the checkpoint.

@@ -129,7 +129,7 @@ class Versions(Protocol[V_co]):
         """The skipped events, by position."""
 
     def leftovers(self) -> Sequence[int]:
-        """Forgotten versions that still have stored rows: somebody is deleting them, or was killed
+        """Forgotten versions that still have stored rows: a process is deleting them, or was killed
         while deleting them."""
 
     def publish(self) -> None:
