@@ -79,7 +79,7 @@ def grants_between(
 def _granted_later(
     reader: Reader, question: Question, after: int, upto: int, beyond: int, limit: int
 ) -> GrantsPage:
-    where = AuditFilter(question.org_id, question.system, granted=question.feature)
+    where = AuditFilter(org_id=question.org_id, system=question.system, granted=question.feature)
     tickets: list[TicketGrants] = []
 
     def concerned(entry: AuditEntry) -> bool:

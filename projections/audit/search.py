@@ -15,7 +15,7 @@ SCAN: Final = 10_000
 """Most entries that one page examines: the cost of a page does not grow with the log."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
     """The entries with these values; None matches any.
 

@@ -84,12 +84,12 @@ Tell = Callable[[Step], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuildContext:
-    """What a rebuild works with.
+    """The surroundings of a rebuild.
 
-    - `head`: the head of the log, at any time.
-    - `holder`: who takes the lease of the new version.
-    - `partitions`: how many to build at once, unless a build is gone on with.
-    - `tell` hears of the progress; `stop` is called often. Both may raise to interrupt.
+    - `head`: returns the present head of the log.
+    - `holder`: the name of the holder of the new version's lease.
+    - `partitions`: the number of partitions to build at once. A build that goes on keeps its own.
+    - `tell`: called with the progress; `stop`: called often. Both may raise to interrupt.
     - `hand_over`: seconds, see `HAND_OVER`.
     """
 

@@ -13,7 +13,7 @@ Role = Literal["live", "kept", "building"]
 State = Literal["current", "behind", "down", "building", "paused", "stopped"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionStatus:
     """The status of one version.
 
@@ -87,7 +87,7 @@ def version_status(projected: Projected[Any], version: int, role: Role) -> Versi
         position=position,
         head=head,
         lag_events=max(head - position, 0),
-        lag_seconds=_waiting(projected, position, head),
+        lag_seconds=_lag_seconds(projected, position, head),
         lease=lease,
         parked=_parked(projected),
     )
@@ -109,7 +109,7 @@ def _building(projected: Projected[Any], build: Build) -> VersionStatus:
         position=position,
         head=head,
         lag_events=max(head - position, 0),
-        lag_seconds=_waiting(projected, position, head) if complete else 0.0,
+        lag_seconds=_lag_seconds(projected, position, head) if complete else 0.0,
         lease=lease,
         parked=_parked(projected),
         build=build,
@@ -120,7 +120,7 @@ def _parked(projected: Projected[Any]) -> Sequence[Parked]:
     return sorted(projected.view.parked().values(), key=lambda parked: parked.position)
 
 
-def _waiting(projected: Projected[Any], position: int, head: int) -> float:
+def _lag_seconds(projected: Projected[Any], position: int, head: int) -> float:
     """Seconds since the event after `position` was recorded."""
     if position >= head:
         return 0.0

@@ -83,7 +83,7 @@ def service(store_url: str) -> Iterator[Service]:
         yield opened
 
 
-ALL: Final = AuditFilter(None)
+ALL: Final = AuditFilter(org_id=None)
 
 
 def exporting(
@@ -112,7 +112,7 @@ def test_an_export_holds_every_entry_and_is_what_was_signed(
 ) -> None:
     content = b"".join(export(exporting(service, key, style)))
     everything = service.audit.view.search(
-        AuditFilter(None), beyond=None, limit=99, newest_first=False
+        AuditFilter(org_id=None), beyond=None, limit=99, newest_first=False
     )
 
     checked = check(content, key)
@@ -147,13 +147,13 @@ def test_a_csv_line_is_one_line_and_no_formula(service: Service, key: SigningKey
 @pytest.mark.parametrize(
     "where",
     [
-        AuditFilter(GLOBEX),
-        AuditFilter(None, ticket_id=FOREMAN),
-        AuditFilter(None, action="ticket.renamed"),
-        AuditFilter(None, text="QUOTED"),
-        AuditFilter(None, since_position=4, before_position=9),
-        AuditFilter(None, actor="nobody"),
-        AuditFilter(None, since=START),
+        AuditFilter(org_id=GLOBEX),
+        AuditFilter(org_id=None, ticket_id=FOREMAN),
+        AuditFilter(org_id=None, action="ticket.renamed"),
+        AuditFilter(org_id=None, text="QUOTED"),
+        AuditFilter(org_id=None, since_position=4, before_position=9),
+        AuditFilter(org_id=None, actor="nobody"),
+        AuditFilter(org_id=None, since=START),
     ],
     ids=str,
 )
@@ -370,7 +370,7 @@ def test_an_export_tells_how_many_events_the_audit_log_passes_over(
     skip(audit, FOREMAN, "cli:ada", "damaged", "operator", lambda: START)
 
     until(lambda: not parked_in(audit))
-    for where, entries in ((ALL, position - 1), (AuditFilter(None, actor="nobody"), 0)):
+    for where, entries in ((ALL, position - 1), (AuditFilter(org_id=None, actor="nobody"), 0)):
         checked = check(b"".join(export(exporting(service, key, style, where))), key)
         assert (checked.entries, checked.parked, checked.skipped) == (entries, 0, 1)
         assert checked.filter == ({"actor": "nobody"} if where.actor else {})

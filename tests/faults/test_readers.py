@@ -193,7 +193,7 @@ def test_a_range_of_times_takes_its_start_and_leaves_its_end(
     rows = many_entries()
     stores.audit.apply(entries(0, [row for row in rows if row.org_id]), 0)
     where = AuditFilter(
-        ACME,
+        org_id=ACME,
         since=None if since is None else START + timedelta(milliseconds=since),
         before=None if before is None else START + timedelta(milliseconds=before),
     )
@@ -211,8 +211,8 @@ def test_pages_of_entries_follow_each_other_without_gap_or_repeat(
     stores.audit.apply(entries(0, rows), 0)
 
     for where in (
-        AuditFilter(ACME, since=START + timedelta(milliseconds=9)),
-        AuditFilter(None, feature="get_one", before=START + timedelta(milliseconds=70)),
+        AuditFilter(org_id=ACME, since=START + timedelta(milliseconds=9)),
+        AuditFilter(org_id=None, feature="get_one", before=START + timedelta(milliseconds=70)),
     ):
         found: list[AuditEntry] = []
         while page := stores.audit.search(

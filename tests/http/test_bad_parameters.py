@@ -78,7 +78,7 @@ def test_a_forged_cursor_is_refused(client: Client, ticket: dict[str, Any], key:
     answer = client.get("/v1/tickets", params={"cursor": forged(every, key)})
     refused(answer, 400, "invalid-parameter", "/query/cursor")
 
-    mine = asdict(AuditFilter(client.org, ticket_id=ticket["_id"]))
+    mine = asdict(AuditFilter(org_id=client.org, ticket_id=ticket["_id"]))
     path = f"/v1/tickets/{ticket['_id']}/history"
     assert client.get(path, params={"cursor": forged(mine, "0")}).status_code == 200
     answer = client.get(path, params={"cursor": forged(mine, key)})

@@ -94,7 +94,7 @@ def test_a_page_that_has_looked_long_enough_ends_and_says_where_to_go_on(
 ) -> None:
     rows = list(entries_of(Histories(1).events(1_000)))
     fill(stores.audit, rows)
-    where = AuditFilter(None, text="said by nobody")
+    where = AuditFilter(org_id=None, text="said by nobody")
 
     beyond: int | None = None
     for turn in range(1, 11):
@@ -121,7 +121,7 @@ COSTLY: Final[dict[str, Any]] = {
     "ticket_id": "000000009e3779b97f4a7c15",
 }
 QUESTIONS: Final = [
-    replace(AuditFilter(None), **{name: COSTLY[name] for name in names})
+    replace(AuditFilter(org_id=None), **{name: COSTLY[name] for name in names})
     for many in (0, 1, 2, 3)
     for names in combinations(COSTLY, many)
 ]

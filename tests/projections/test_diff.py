@@ -107,9 +107,9 @@ def test_random_pairs_of_positions_differ_as_two_folds_of_the_log_do(
         after, upto = sorted((random.randrange(events + 1), random.randrange(events + 1)))
         like = random.choice(log.entries)
         where = AuditFilter(
-            random.choice((None, like.org_id)),
-            random.choice((None, *SYSTEMS)),
-            random.choice((None, None, None, like.ticket_id)),
+            org_id=random.choice((None, like.org_id)),
+            system=random.choice((None, *SYSTEMS)),
+            ticket_id=random.choice((None, None, None, like.ticket_id)),
         )
         before, now = log.tickets(after), log.tickets(upto)
         expected = {
@@ -143,7 +143,7 @@ def test_a_ticket_that_changed_often_is_read_once_for_a_page(
         return between(ticket_ids, after, upto)
 
     monkeypatch.setattr(stores.audit, "between", counted)
-    page = ticket_diffs(stores.audit, AuditFilter(None), 1, 600, beyond=None, limit=5)
+    page = ticket_diffs(stores.audit, AuditFilter(org_id=None), 1, 600, beyond=None, limit=5)
     assert (len(page.diffs), page.beyond) == (1, None)
     assert read == {FOREMAN: 1}
 

@@ -306,7 +306,7 @@ class Machine(RuleBasedStateMachine):
 
     def _compare_audit(self) -> None:
         entries = self.live[1].live_version.view.search(
-            AuditFilter(None), beyond=None, limit=10_000, newest_first=False
+            AuditFilter(org_id=None), beyond=None, limit=10_000, newest_first=False
         )
         assert [e.position for e in entries] == list(range(1, len(self.model.audit) + 1))
         assert [

@@ -156,7 +156,7 @@ def test_audit_entries_carry_the_hashes_of_their_events(store_url: str) -> None:
         service.writer.execute(create(id_(2)))
         assert service.projections["audit"].live_version.progress.wait(5, 10)
         entries = service.audit.view.search(
-            AuditFilter(None), beyond=None, limit=10, newest_first=False
+            AuditFilter(org_id=None), beyond=None, limit=10, newest_first=False
         )
         stored = service.log.read(0, 10)
     assert [entry.position for entry in entries] == [1, 2, 3, 4, 5]

@@ -75,4 +75,4 @@ def question(random: Random, rows: Sequence[AuditEntry]) -> AuditFilter:
         "before_position": places[1],
     }
     few = random.sample(list(every), random.choice((0, 1, 1, 2, 2, 2, 3, 3, 4, 6)))
-    return replace(AuditFilter(None), **{name: every[name] for name in few})
+    return replace(AuditFilter(org_id=None), **{name: every[name] for name in few})

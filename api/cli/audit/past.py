@@ -105,7 +105,7 @@ def diff(
     json: Json = False,
 ) -> None:
     """Print how tickets differ from what they were, and what did that."""
-    where = AuditFilter(org, system=system, ticket_id=ticket)
+    where = AuditFilter(org_id=org, system=system, ticket_id=ticket)
     asked = {"from": start, "to": end, "org": org, "system": system, "ticket": ticket}
     first, last = when(start), when(end) if end is not None else None
     with open_for_command(watch=True) as service:

@@ -70,7 +70,7 @@ async def compare(
     The tickets come in the order of their first changes. A page may end early, maybe empty: there
     is more for as long as `next` is not null.
     """
-    where = AuditFilter(organisation_of(call, org), system=system, ticket_id=ticket)
+    where = AuditFilter(org_id=organisation_of(call, org), system=system, ticket_id=ticket)
     question = _Question(where, start, end)
     place = paging.place_of(cursor, question, _PLACE)
     beyond: int | None = None

@@ -268,7 +268,7 @@ async def ticket_history(
     position: MinEventPosition = None,
 ) -> Response:
     """Everything that happened to the ticket, oldest first. That somebody asked is recorded."""
-    where = AuditFilter(call.caller.org_id, ticket_id=ticket_id)
+    where = AuditFilter(org_id=call.caller.org_id, ticket_id=ticket_id)
     beyond = paging.position_of(cursor, where)
 
     def find(view: AuditReader) -> Sequence[AuditEntry]:
