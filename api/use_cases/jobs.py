@@ -12,7 +12,7 @@ from domain.log.ports import Clock
 from domain.origin import milliseconds
 from infrastructure.jobs import Job, Jobs
 from projections.running.projection import Leases
-from projections.versions.rebuild import Step
+from projections.versions.outcome import Step
 
 LEASE_SECONDS: Final = 5.0
 """An operation whose process has not said for so long that it lives is shown as interrupted."""

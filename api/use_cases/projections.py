@@ -15,7 +15,8 @@ from api.use_cases.workers import shares
 from infrastructure.ids import holder
 from projections.versions import control
 from projections.versions.followed import LiveProjection
-from projections.versions.rebuild import RebuildContext, Rebuilt, Step, Wanted, rebuild
+from projections.versions.outcome import Rebuilt, Step
+from projections.versions.rebuild import RebuildContext, Wanted, rebuild
 from projections.versions.repair import RepairReport, check
 from projections.versions.status import ProjectionStatus, status
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt
 from api.wire.fields import Id, Reason, Request, Time, iso
 from api.wire.projections import parked_json, verification_json, view_mismatch_json
 from infrastructure.jobs import Job
-from projections.versions.rebuild import Rebuilt
+from projections.versions.outcome import Rebuilt
 from projections.versions.repair import RepairReport
 from projections.versions.verification import ViewReport
 

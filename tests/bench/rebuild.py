@@ -18,7 +18,8 @@ from infrastructure.log.ticket_log import TicketLog
 from infrastructure.mongodb.client import connect
 from projections.running.applier import Applier
 from projections.versions.followed import LiveProjection
-from projections.versions.rebuild import RebuildContext, Step, rebuild
+from projections.versions.outcome import Step
+from projections.versions.rebuild import RebuildContext, rebuild
 from tests.bench.history import fill
 from tests.bench.plan import Plan
 from tests.bench.table import Part, Row, at_least

@@ -25,8 +25,9 @@ from projections.versions import repair as operations
 from projections.versions.build import PartitionBuilder, build_partition
 from projections.versions.control import cancel, drop_old, droppable, roll_back, too_late
 from projections.versions.followed import LiveProjection
+from projections.versions.outcome import Step
 from projections.versions.parked import parked_anywhere, parked_in, retry_everywhere, skip
-from projections.versions.rebuild import RebuildContext, Step, Wanted, rebuild
+from projections.versions.rebuild import RebuildContext, Wanted, rebuild
 from projections.versions.verification import verify
 from tests.support.rebuilds import Here, House, followed, poisoned, rebuilt, rows
 from tests.support.server import until

@@ -15,7 +15,8 @@ from projections.running.projection import Projection
 from projections.versions.build import build_partition
 from projections.versions.expected import At
 from projections.versions.followed import LiveProjection
-from projections.versions.rebuild import SWITCH, RebuildContext, Rebuilt, Step, Wanted, rebuild
+from projections.versions.outcome import Rebuilt, Step
+from projections.versions.rebuild import SWITCH, RebuildContext, Wanted, rebuild
 from projections.versions.registry import Build
 from projections.versions.verification import ViewMismatch, ViewReport, compare, verify
 from projections.versions.workers import Builders

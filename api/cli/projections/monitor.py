@@ -6,7 +6,7 @@ from time import sleep
 import typer
 
 from api.cli.output import Exit, say
-from projections.versions.rebuild import Step
+from projections.versions.outcome import Step
 
 
 class CommandMonitor:

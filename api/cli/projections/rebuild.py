@@ -19,7 +19,8 @@ from api.use_cases.projections import prepare_rebuild, prepare_roll_back
 from api.use_cases.service import Service
 from domain.errors import VersionUnknown
 from projections.versions.followed import LiveProjection
-from projections.versions.rebuild import Rebuilt, Step, Wanted
+from projections.versions.outcome import Rebuilt, Step
+from projections.versions.rebuild import Wanted
 
 AcceptParked = Annotated[
     bool, typer.Option("--accept-parked", help="Switch even if that parks tickets shown now.")

@@ -14,7 +14,7 @@ from api.cli.projections.monitor import CommandMonitor
 from api.use_cases.projections import prepare_verify
 from api.use_cases.service import Service
 from api.wire.projections import verification_json
-from projections.versions.rebuild import Step
+from projections.versions.outcome import Step
 from projections.versions.repair import RepairReport
 from projections.versions.verification import UNREADABLE, unreadable
 
