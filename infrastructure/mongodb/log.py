@@ -27,9 +27,7 @@ from domain.errors import ChainBroken, HeadMoved, StoreCorrupt, StoreUnavailable
 from domain.log.chain import EMPTY, Head, Link, head_of, is_number
 from infrastructure.log.ordered_log import (
     Chained,
-    KeyTaken,
     StoredAnswer,
-    StreamTaken,
     chained,
     check_batch,
 )
@@ -42,6 +40,7 @@ from infrastructure.mongodb.client import (
     is_transient,
 )
 from infrastructure.mongodb.commits import documents_of, links, notification
+from infrastructure.mongodb.conflicts import among, is_stored
 
 PATIENCE: Final = 30.0
 """Seconds for which a commit is repeated while the replica set has no primary."""
@@ -59,8 +58,6 @@ _ANY_CONTENT: Final[CodecOptions[Document]] = CodecOptions(
 
 _POSITIONED: Final = {"$and": [{"_id": {"$gt": 0}}, {"_id": {"$type": ["int", "long"]}}]}
 """Matches the commits of events: their positions are integers."""
-
-_PLACE: Final = ("id", "version")
 
 Alongside = Callable[[ClientSession], None]
 """Further writes in the transaction of a commit. They may run again; an exception cancels the
@@ -161,7 +158,7 @@ class MongoDBLog:
 
     def streams(self, originator_ids: Collection[Any]) -> list[Chained]:
         ids = list(originator_ids)
-        return self._select({"id": {"$in": ids}}, _among(ids))
+        return self._select({"id": {"$in": ids}}, among(ids))
 
     def stream(
         self, originator_id: Any, *, gt: int | None = None, lte: int | None = None
@@ -212,7 +209,7 @@ class MongoDBLog:
                 break
             except PyMongoError as error:
                 if is_duplicate(error):
-                    if self._is_stored(documents[0], events, answers):
+                    if is_stored(self._commits, documents[0], events, answers):
                         break
                 elif not is_transient(error):
                     raise
@@ -240,35 +237,6 @@ class MongoDBLog:
 
         with self._client.start_session() as session:
             session.with_transaction(insert, read_concern=SETTLED, write_concern=DURABLE)
-
-    def _is_stored(
-        self, first: Document, events: Sequence[StoredEvent], answers: Sequence[StoredAnswer]
-    ) -> bool:
-        """Find out why the commit was refused as a duplicate. True if an earlier attempt of ours
-        was stored and its acknowledgement got lost. Otherwise raises the conflict; False if the
-        other document is not durable yet: it may still roll back, so try again."""
-        by = first["by"]
-        with answering():
-            stored = self._commits.find_one({"_id": first["_id"]}, {"by": 1})
-            if stored and stored.get("by") == by:
-                return True
-            if stored:
-                raise HeadMoved(f"position {first['_id']} is taken")
-            ids = list({event.originator_id for event in events})
-            keys = [answer.key for answer in answers]
-            others = {"by": {"$ne": by}}
-            of_ids = {"$filter": {"input": "$events", "cond": _among(ids)}}
-            places = {"$map": {"input": of_ids, "in": {name: f"$$this.{name}" for name in _PLACE}}}
-            streams = self._commits.find({"events.id": {"$in": ids}, **others}, {"events": places})
-            stored_places = {
-                (e["id"], e["version"]) for commit in streams for e in commit["events"]
-            }
-            answered = self._commits.find_one({"answers.key": {"$in": keys}, **others}, {"_id": 1})
-        if taken := {(e.originator_id, e.originator_version) for e in events} & stored_places:
-            raise StreamTaken(taken)
-        if answered:
-            raise KeyTaken("one of the keys was answered already")
-        return False
 
     def _select(self, where: Document, condition: Document) -> list[Chained]:
         """The events that match, by position; `condition` is `where` as an expression."""
@@ -328,8 +296,3 @@ def _end(commit: Document) -> Head:
     if not is_number(position) or position < first:
         return head_of(first, None)
     return head_of(position, ending.get("hash"))
-
-
-def _among(ids: Sequence[Any]) -> Document:
-    """An expression: true for an event of one of these streams."""
-    return {"$in": ["$$this.id", {"$literal": ids}]}
