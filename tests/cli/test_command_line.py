@@ -23,7 +23,7 @@ from domain.errors import StoreUnavailable
 from domain.origin import Origin, milliseconds
 from domain.ticket.commands import CreateTicket
 from infrastructure.configuration.settings import load_settings
-from tests.support.command import COMMAND, run, settings, start_process
+from tests.support.command import COMMAND, clean_environment, run, start_process
 
 ORG: Final = "52f22665a60c12d289185d95"
 
@@ -379,7 +379,7 @@ def test_output_that_has_no_room_is_told(store: str, command: str) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [COMMAND, *command.split()],
-            env=settings(store, {}),
+            env=clean_environment(store, {}),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

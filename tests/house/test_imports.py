@@ -1,6 +1,7 @@
 """Who may import whom, and that importing does nothing else."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -223,3 +224,13 @@ def test_importing_any_module_opens_nothing_writes_nothing_and_starts_nothing(
     )
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_test_module_is_imported() -> None:
+    """Helpers of tests stand in `tests/support`."""
+    found = {
+        module(path): [name for name in imported(path) if re.fullmatch(r"tests\..*test_\w+", name)]
+        for path in (HOUSE / "tests").rglob("*.py")
+    }
+    assert found
+    assert {file: names for file, names in found.items() if names} == {}

@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -14,7 +13,6 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
-from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
 from api import composition
@@ -22,9 +20,10 @@ from api.http.middleware.envelope import Envelope
 from domain.ticket.events import Recorded
 from domain.ticket.state import Ticket
 from infrastructure.keys.credentials import Caller, CredentialError, VerifyingKey
-from projections.audit.projection import AUDIT, AuditEntry
+from projections.audit.projection import AUDIT
 from projections.running.runner import LEASE_SECONDS
 from projections.tickets.projection import TICKETS
+from tests.support.health import metrics, poison, project_with, readiness, ready, unready
 from tests.support.mongod import ReplicaSet
 from tests.support.server import (
     Client,
@@ -38,40 +37,6 @@ from tests.support.server import (
 )
 
 TWO_INTERVALS = 2 * LEASE_SECONDS
-
-Project = Callable[[Ticket | None, Recorded], Ticket | None]
-
-
-def project_with(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
-    """Services opened from now on project tickets like this."""
-    monkeypatch.setattr(composition, "TICKETS", replace(TICKETS, project=project))
-
-
-def readiness(client: httpx.Client) -> dict[str, Any]:
-    answer = client.get("/readyz")
-    told: dict[str, Any] = answer.json()
-    assert answer.status_code == (503 if told["status"] == "unready" else 200)
-    return told
-
-
-def ready(client: httpx.Client) -> bool:
-    return bool(readiness(client)["status"] == "ready")
-
-
-def unready(client: httpx.Client) -> bool:
-    return bool(readiness(client)["status"] == "unready")
-
-
-def metrics(client: httpx.Client) -> dict[tuple[str, ...], float]:
-    """Sample name and label values, to value."""
-    answer = client.get("/metrics")
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"].startswith("text/plain; version=")
-    return {
-        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-    }
 
 
 def live(position: int) -> dict[str, Any]:
@@ -190,26 +155,6 @@ def test_an_issuer_that_does_not_answer_keeps_nobody_else_waiting(
         go_on.set()
         for stranger in strangers:
             refused(stranger.result(), 503, "issuer-unavailable")
-
-
-def poison(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Services opened from now on cannot project a ticket called poison."""
-
-    def project(ticket: Ticket | None, recorded: Recorded) -> Ticket | None:
-        found = TICKETS.project(ticket, recorded)
-        if found and found.name == "poison":
-            raise ValueError("I cannot read this")
-        return found
-
-    def entry_of(entry: AuditEntry | None, recorded: Recorded) -> AuditEntry:
-        found = AUDIT.project(entry, recorded)
-        assert found
-        if found.after and found.after.name == "poison":
-            raise ValueError("I cannot read this")
-        return found
-
-    project_with(monkeypatch, project)
-    monkeypatch.setattr(composition, "AUDIT", replace(AUDIT, project=entry_of))
 
 
 def test_a_poisoned_ticket_parks_alone_and_it_is_said(

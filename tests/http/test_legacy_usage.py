@@ -1,8 +1,6 @@
 """Who still calls in the old way is counted, per caller and route, and outlives the service."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta, timezone
@@ -21,6 +19,7 @@ from infrastructure.legacy_access.usage import UsageCounter
 from infrastructure.legacy_usage import LegacyCalls
 from infrastructure.mongodb.client import Document
 from infrastructure.stores import Stores
+from tests.support.command import run
 from tests.support.old_backend import LIST, USERS, WRITE, old_backend
 from tests.support.server import environment, until
 
@@ -137,12 +136,6 @@ def test_the_table_can_begin_at_a_day(tmp_path: Path) -> None:
 
 def usage(store_url: str, *options: str) -> str:
     """What `ticketbook legacy usage` prints."""
-    done = subprocess.run(
-        [Path(sys.executable).with_name("ticketbook"), "legacy", "usage", *options],
-        env=environment(store_url) | {"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    code, out, err = run("legacy", "usage", *options, **environment(store_url))
+    assert (code, err) == (0, "")
+    return out

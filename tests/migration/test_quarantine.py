@@ -20,9 +20,9 @@ from infrastructure.configuration.settings import load_settings
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.migration.source import DatabaseSource
 from infrastructure.mongodb.client import Document
-from tests.migration.test_records import FOREMAN, ODD
 from tests.support.command import run as run_anywhere
 from tests.support.migrating import DIRTY, migrate, migrated, old_database, sample
+from tests.support.old_records import FOREMAN, ODD
 from tests.support.server import SECRET, environment
 
 NAMELESS = DIRTY["no name"]

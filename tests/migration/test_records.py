@@ -1,12 +1,11 @@
 """What the records of the old system mean here."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import bson
 import pytest
-from bson import Code, ObjectId
+from bson import Code
 from bson.datetime_ms import DatetimeMS
 from bson.int64 import Int64
 
@@ -14,24 +13,10 @@ from domain.ticket.commands import ImportTicket, QuarantineRecord
 from domain.ticket.events import LegacyRecordQuarantined, TicketImported
 from infrastructure.migration.record_text import as_bytes
 from infrastructure.migration.records import Translation, stream_id
+from tests.support.old_records import BORN, CLEAN, FOREMAN, ODD, without
 from tests.support.stories import ACME, CATALOGUE, START, origin
 
-FOREMAN = ObjectId("52f22665a60c12d289185d95")
-BORN = datetime(2014, 2, 5, 11, 54, 13, tzinfo=UTC)
-CLEAN: dict[str, Any] = {
-    "_id": FOREMAN,
-    "name": "Foreman",
-    "orgId": ObjectId(ACME),
-    "features": ["create_worker", "get_all"],
-    "createdAt": START,
-    "updatedAt": START,
-    "__v": 7,
-}
 OF_WORKFORCE = Translation("ticket_1", "workforce_2", CATALOGUE)
-
-
-def without(*names: str, **fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in (CLEAN | fields).items() if name not in names}
 
 
 def taken(document: dict[str, Any], translation: Translation = OF_WORKFORCE) -> TicketImported:
@@ -150,24 +135,6 @@ def test_what_has_no_safe_meaning_is_kept_whole_with_its_reason(
     assert reason in quarantined.reason
     whole = json.loads(quarantined.record)
     assert list(whole) == list(document)
-
-
-def nameless(**fields: Any) -> bytes:
-    return bson.encode(without("name", **fields))
-
-
-ODD: dict[str, bytes] = {
-    "a date in the year 33658": nameless(createdAt=DatetimeMS(10**15)),
-    "a word of extended JSON": nameless(notes={"$date": "yesterday"}),
-    "what looks like an id": nameless(notes={"$oid": ACME}),
-    "what looks like a number": nameless(notes={"$numberLong": "5"}),
-    "what looks like bytes": bson.encode({"$bytes": "eA=="}),
-    "a field named twice": nameless(ab=1, ac=2).replace(b"ac\0", b"ab\0"),
-    "an undefined value": nameless(ab=None).replace(b"\x0aab\0", b"\x06ab\0"),
-    "a symbol": nameless(ab="x").replace(b"\x02ab\0", b"\x0eab\0"),
-    "code": nameless(notes=[Code("x()"), Code("x()", {"y": 1})]),
-    "text that is none": nameless(ab="??").replace(b"??", b"\xff?"),
-}
 
 
 @pytest.mark.parametrize("record", ODD.values(), ids=ODD)

@@ -15,10 +15,10 @@ from projections.audit import histories
 from projections.audit.diff import TicketDiff, ticket_diffs
 from projections.audit.projection import AuditEntry
 from projections.audit.search import AuditFilter
-from tests.projections.test_as_of import Past, pages, past
 from tests.support.audit_questions import fill
 from tests.support.command import run
 from tests.support.histories import SYSTEMS, entries_of
+from tests.support.past import Past, pages, past
 from tests.support.server import Client, Served, refused, seen, serving
 from tests.support.stories import FOREMAN, created, minute, renamed
 from tests.support.view_rows import Opened, open_store

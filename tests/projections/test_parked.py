@@ -18,7 +18,7 @@ from projections.versions.parked import parked_in, retry_everywhere, skip
 from projections.versions.rebuild import Wanted
 from projections.versions.status import status
 from projections.versions.verification import verify
-from tests.http.test_health import poison
+from tests.support.health import poison
 from tests.support.rebuilds import House, followed, poisoned, rebuilt, rows
 from tests.support.server import refused, seen, serving
 from tests.support.stories import START, change, id_, rename

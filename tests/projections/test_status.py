@@ -11,7 +11,7 @@ from projections.running.projection import Projected
 from projections.tickets.projection import TICKETS
 from projections.versions.build import PartitionBuilder
 from projections.versions.status import ProjectionStatus, VersionStatus, status
-from tests.http.test_health import metrics, readiness, ready
+from tests.support.health import metrics, readiness, ready
 from tests.support.rebuilds import House, followed, rebuilt
 from tests.support.server import Client, serving, until
 from tests.support.stories import START, create, id_

@@ -43,7 +43,7 @@ def run(*arguments: str, store: str | None = None, stdin: str = "", **environmen
     try:
         with (
             _process_as_before(),
-            _environment(settings(store, environment)),
+            _environment(clean_environment(store, environment)),
             patch.object(sys, "argv", [str(COMMAND), *arguments]),
             # the program is not pytest: neither in its own words nor for the processes it starts
             patch.dict(sys.modules, {"__main__": ModuleType("__main__")}),
@@ -65,7 +65,7 @@ def run_process(
     """Run a command in a process of its own, with no setting but `environment` and `store`."""
     done = subprocess.run(
         [COMMAND, *arguments],
-        env=settings(store, environment),
+        env=clean_environment(store, environment),
         input=stdin,
         capture_output=True,
         text=True,
@@ -80,7 +80,7 @@ def start_process(
     """Start a command in a process of its own; its three streams are pipes."""
     return subprocess.Popen(
         [COMMAND, *arguments],
-        env=settings(store, environment),
+        env=clean_environment(store, environment),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -88,7 +88,7 @@ def start_process(
     )
 
 
-def settings(store: str | None, environment: Mapping[str, str]) -> dict[str, str]:
+def clean_environment(store: str | None, environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that has these settings and no others."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
     return clean | ({"TICKETBOOK_STORE": store} if store else {}) | dict(environment)

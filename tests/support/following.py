@@ -1,7 +1,6 @@
 """What must be true of tickets that are taken over from an old system at work."""
 
 import json
-import os
 import signal
 import subprocess
 from collections import defaultdict
@@ -29,7 +28,7 @@ from infrastructure.migration.proofs import Backup, Proofs, Verified
 from infrastructure.migration.records import stream_id
 from infrastructure.migration.restoring import digest_of, raw, shape_of
 from infrastructure.mongodb.client import Document
-from tests.support.command import COMMAND
+from tests.support.command import COMMAND, clean_environment
 from tests.support.command import run as run_anywhere
 from tests.support.old_system import RAW, content
 from tests.support.server import SECRET, environment
@@ -95,13 +94,14 @@ def check_once(store_url: str) -> None:
 @contextmanager
 def following(source: str, store_url: str, said: Path) -> Iterator[None]:
     """Follow in another process until the block ends; Ctrl-C must end it well."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
-    with said.open("w") as heard:
-        process = subprocess.Popen(
+    with (
+        said.open("w") as heard,
+        subprocess.Popen(
             [COMMAND, "migrate", "follow", "--source", source],
-            env=kept | environment(store_url),
+            env=clean_environment(None, environment(store_url)),
             stderr=heard,
-        )
+        ) as process,
+    ):
         try:
             yield
         finally:

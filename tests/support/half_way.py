@@ -13,7 +13,7 @@ from threading import Event
 from typing import Any, Final
 from unittest.mock import patch
 
-from tests.support.command import settings
+from tests.support.command import clean_environment
 from tests.support.server import SECRET
 
 BATCH: Final = 100
@@ -31,7 +31,7 @@ def half_way(*arguments: str, store: str) -> Iterator["subprocess.Popen[str]"]:
     """The command, once it is half way. It must have ended when the block ends, or soon after."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.half_way", *arguments],
-        env=settings(store, {"TICKETBOOK_AUTH_SECRET": SECRET}),
+        env=clean_environment(store, {"TICKETBOOK_AUTH_SECRET": SECRET}),
         cwd=Path(__file__).parents[2],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

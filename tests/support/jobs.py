@@ -1,10 +1,7 @@
 """What an operator does to views that are in use, and what their users see of it."""
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 from time import sleep
 from typing import Final
 
@@ -12,10 +9,10 @@ from api.composition import open_service, open_stores
 from infrastructure.configuration.settings import load_settings
 from projections.versions.verification import verify
 from tests.bench.history import fill
+from tests.support.command import start_process
 from tests.support.server import environment, serving_apart, until
 from tests.support.traffic import Seen, traffic
 
-COMMAND: Final = str(Path(sys.executable).with_name("ticketbook"))
 PHASE_SECONDS: Final = 1.0
 """Between one thing that an operator does and the next."""
 _PATIENCE: Final = 3_600.0
@@ -24,14 +21,7 @@ _PATIENCE: Final = 3_600.0
 
 def operate(store_url: str, *arguments: str) -> "subprocess.Popen[str]":
     """An operator's command in a process of its own."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
-    return subprocess.Popen(
-        [COMMAND, "projections", *arguments],
-        env=clean | environment(store_url),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start_process("projections", *arguments, **environment(store_url))
 
 
 def done(operator: "subprocess.Popen[str]", seconds: float = 600) -> str:

@@ -2,9 +2,7 @@
 
 import atexit
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -32,6 +30,7 @@ from api.use_cases.service import Service
 from infrastructure.clock import now
 from infrastructure.configuration.settings import load_settings
 from infrastructure.keys.credentials import SCOPES, issue_token
+from tests.support.command import COMMAND, clean_environment
 
 SECRET: Final = "a secret of the tests, long enough for HS256"
 EVERYTHING: Final = " ".join(SCOPES)
@@ -216,10 +215,8 @@ class ServerProcess:
         command: tuple[str, ...] = (),
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        beside = Path(sys.executable).with_name("ticketbook")
-        self._command = command or (str(beside), "serve", "--port", "0")
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("TICKETBOOK_")}
-        self._environment = clean | environment(store_url) | dict(settings or {})
+        self._command = command or (str(COMMAND), "serve", "--port", "0")
+        self._environment = clean_environment(None, environment(store_url) | dict(settings or {}))
         self.url = ""
         self.start()
 
