@@ -64,7 +64,8 @@ class Workers:
                 [
                     stack.enter_context(self._start(partial(_build, projection, build, number)))
                     for number in range(build.partitions)
-                ]
+                ],
+                build.target,
             )
 
     def verify(self, projection: str, version: int, at: At) -> ViewReport:
@@ -138,13 +139,17 @@ class _Process(Generic[T]):
 
 
 class _Builders:
-    def __init__(self, processes: Sequence[_Process[None]]) -> None:
-        self._running = list(processes)
+    """The processes that build the partitions of one build."""
 
-    def check(self) -> None:
-        for process in [one for one in self._running if one.ended(0)]:
+    def __init__(self, processes: Sequence[_Process[None]], target: int) -> None:
+        self._running = list(processes)
+        self._target = target
+
+    def reached(self) -> int:
+        for process in [process for process in self._running if process.ended(0)]:
             process.result()
             self._running.remove(process)
+        return min([process.position for process in self._running], default=self._target)
 
 
 class _Unwanted(Exception):

@@ -151,25 +151,25 @@ class _Rebuild:
         """Build every partition; False when an operator cancelled the build."""
         if self._view.checkpoint():
             return True  # it was complete already
-        build, pace = self._build, _Pace(self._reached())
+        build, began_at = self._build, self._loaded()
+        pace = _Pace(began_at)
         with self._workers.build(self._name, build) as builders:
             while True:
                 self._check()
                 building = self._versions.registry().building
                 if building is None or building.version != build.version:
                     return False
-                position = self._reached()
+                position = max(builders.reached(), began_at)
                 phase: Phase = "paused" if building.paused else "building"
                 self._tell(Step(phase, position, self._head(), pace.at(position)))
-                if position >= build.target:
-                    break
-                builders.check()
+                if position >= build.target and self._loaded() >= build.target:
+                    break  # else they ended because the build was cancelled just now
                 sleep(_POLL_SECONDS)
         self._view.complete(build.target)
         return True
 
-    def _reached(self) -> int:
-        """The position of the partition that is furthest behind."""
+    def _loaded(self) -> int:
+        """The position up to which every partition is stored."""
         loaded = self._view.loaded()
         return min(int(loaded.get(number, 0)) for number in range(self._build.partitions))
 

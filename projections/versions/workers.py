@@ -12,8 +12,9 @@ from projections.versions.verification import ViewMismatch, ViewReport
 class Builders(Protocol):
     """The builders of all partitions of one build, while they run."""
 
-    def check(self) -> None:
-        """Raise the error that one of them failed with, if any."""
+    def reached(self) -> int:
+        """The position of the builder that is furthest behind, as the builders report it; the
+        build's target once all have ended. Raises the error that one of them failed with."""
 
 
 class Workers(Protocol):

@@ -34,7 +34,7 @@ def settings(store_url: str) -> Iterator[Settings]:
         build, view = versions.begin(EVENTS, 2), versions.view(2)
         with Workers(settings, open_stores).build("tickets", build) as builders:
             while view.loaded() != {0: EVENTS, 1: EVENTS}:
-                builders.check()
+                builders.reached()
         view.complete(EVENTS)
     yield settings
 

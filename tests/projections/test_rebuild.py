@@ -512,7 +512,7 @@ def test_a_builder_that_fails_says_why(house: House) -> None:
     followed(live, 1)
 
     class Failed:
-        def check(self) -> None:
+        def reached(self) -> int:
             raise StoreUnavailable("a builder ended early")
 
     class Failing(Here):

@@ -37,8 +37,13 @@ from tests.support.view_rows import Opened
 
 
 class _Done:
-    def check(self) -> None:
-        """Nothing failed, or it would have been raised at once."""
+    """Builders that have ended: a failure would have been raised at once."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+
+    def reached(self) -> int:
+        return self._target
 
 
 class Here:
@@ -52,7 +57,7 @@ class Here:
         for number in range(build.partitions):
             projected = self._projection.projected(build.version)
             build_partition(projected, self._projection.versions, build, number)
-        yield _Done()
+        yield _Done(build.target)
 
     def verify(self, projection: str, version: int, at: At) -> ViewReport:
         return verify(self._projection.projected(version), at)
