@@ -1,7 +1,7 @@
 """The ASGI application over one open service."""
 
 from importlib.metadata import version
-from typing import Any
+from typing import Final
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI
@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 from api.http.errors import failures, pages, problems
 from api.http.middleware.envelope import Envelope
 from api.http.middleware.express import Express
-from api.http.request.callers import SECURITY, VERIFYING
+from api.http.openapi import document
+from api.http.request.callers import VERIFYING
 from api.http.routes import (
     audit,
     diff,
@@ -31,6 +32,19 @@ from api.legacy import routes, sockets
 from api.legacy.door import LegacyTickets
 from api.use_cases.service import Service
 from api.use_cases.submission import Submitter
+
+ROUTERS: Final = (
+    tickets.router,
+    systems.router,
+    audit.router,
+    grants.router,
+    diff.router,
+    evidence.router,
+    projections.router,
+    operations.router,
+    health.router,
+)
+"""The routes that the OpenAPI document lists, in its order."""
 
 
 def create_app(service: Service) -> FastAPI:
@@ -53,58 +67,13 @@ def create_app(service: Service) -> FastAPI:
     shapes = {routes.PREFIX: routes.refusals(service.settings)} if service.legacy else {}
     app.add_middleware(Envelope, registry=registry, shapes=shapes)  # added last: around everything
     failures.install(app)
-    for module in (
-        tickets,
-        systems,
-        audit,
-        grants,
-        diff,
-        evidence,
-        projections,
-        operations,
-        health,
-    ):
-        app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.include_router(pages.router)
     if service.legacy:
         door = LegacyTickets(service, service.legacy, app.state.submitter, registry)
         app.router.routes.append(routes.mounted(routes.application(door, service.settings)))
         app.state.polls = sockets.application(door, service.settings)
         app.mount(sockets.PATH, app.state.polls)
-    _document(app)
+    document.install(app, ROUTERS)
     return app
-
-
-def _document(app: FastAPI) -> None:
-    """Leave out what is never answered, and add what FastAPI does not know."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        """FastAPI's document, less its own shape of validation errors, which is never sent."""
-        document = generate()
-        schemas = document["components"]["schemas"]
-        schemas.pop("HTTPValidationError", None)
-        schemas.pop("ValidationError", None)
-        schemas.update(problems.schemas())
-        document["components"]["securitySchemes"] = {"bearer": SECURITY}
-        for path in document["paths"].values():
-            for operation in path.values():
-                if "401" in operation["responses"]:
-                    operation["security"] = [{"bearer": []}]
-                for parameter in operation.get("parameters", ()):
-                    parameter["schema"] = _sendable(parameter["schema"])
-                answer = operation["responses"].get("422", {})
-                if "application/json" in answer.get("content", {}):
-                    del operation["responses"]["422"]
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # the documented way to change it
-
-
-def _sendable(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a parameter without null: a parameter is left out, or has a value."""
-    match schema:
-        case {"anyOf": [kind, {"type": "null"}], **rest}:
-            return {**kind, **rest}
-        case _:
-            return schema

@@ -28,8 +28,8 @@ def fuzz(served: Served, folder: Path, examples: int) -> None:
         *(str(Path(sys.executable).with_name("schemathesis")), "--no-color"),
         *("--config-file", str(ROOT / "tests" / "support" / "schemathesis.toml")),
         *("run", f"{served.url}/openapi.json", "--checks", "all"),
-        # the only required header is the token, which is always sent; `ignored_auth` leaves it out
-        # and what was retired is gone as the hooks' own check says
+        # the required headers are If-Match, whose absence is 428 and not 406, and the token, which
+        # `ignored_auth` leaves out; a retired ticket is gone as the hooks' own check says
         *("--exclude-checks", "missing_required_header,use_after_free"),
         *("--max-examples", str(examples), "--generation-deterministic"),
         *("--header", f"Authorization: Bearer {token_for(client.org)}"),

@@ -1,7 +1,7 @@
 """Who calls: from the bearer token to the caller, his organisation, and the origin of a command."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, cast
@@ -57,14 +57,17 @@ def service_of(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
-def requires(scope: str) -> Callable[[Request], Awaitable[Call]]:
+@dataclass(frozen=True, slots=True)
+class Requires:
     """The one dependency of a route: its call, if the token is good and has this scope.
 
     It is `async` (FastAPI runs plain functions in a thread) and asks for nothing but the request:
     every further dependency costs each request some microseconds.
     """
 
-    async def call(request: Request) -> Call:
+    scope: str
+
+    async def __call__(self, request: Request) -> Call:
         service = service_of(request)
         try:
             token = bearer(request.headers.get("authorization"))
@@ -74,13 +77,11 @@ def requires(scope: str) -> Callable[[Request], Awaitable[Call]]:
                 caller = await to_thread.run_sync(service.tokens.verify, token, limiter=limiter)
         except CredentialError as error:
             raise Problem(error.code, error.detail) from error
-        if scope not in caller.scopes:
-            raise Problem("scope-missing", f"The token's scope lacks {scope}.")
+        if self.scope not in caller.scopes:
+            raise Problem("scope-missing", f"The token's scope lacks {self.scope}.")
         if request.scope["query_string"]:
             _refuse_wrong_parameters(request)
         return Call(request, service, request.app.state.submitter, caller)
-
-    return call
 
 
 def _refuse_wrong_parameters(request: Request) -> None:
@@ -131,7 +132,7 @@ def organisation_of(call: Call, org_id: str | None) -> str | None:
     return own
 
 
-Reading = Annotated[Call, Depends(requires("tickets:read"))]
-Writing = Annotated[Call, Depends(requires("tickets:write"))]
-Auditing = Annotated[Call, Depends(requires("audit:read"))]
-Operating = Annotated[Call, Depends(requires("projections:operate"))]
+Reading = Annotated[Call, Depends(Requires("tickets:read"))]
+Writing = Annotated[Call, Depends(Requires("tickets:write"))]
+Auditing = Annotated[Call, Depends(Requires("audit:read"))]
+Operating = Annotated[Call, Depends(Requires("projections:operate"))]

@@ -1,0 +1,18 @@
+"""An example of a route."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What is sent to a route and what it answers, as JSON; an answer that is no JSON is text.
+
+    `parameters` holds path and query parameters by name. Together with a service that holds one
+    ticket they make a request that works.
+    """
+
+    answer: Any = None
+    body: Any = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
