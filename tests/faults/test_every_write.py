@@ -253,6 +253,33 @@ def test_skipping_an_event(store_url: str, projection: Projection[Any]) -> None:
 
 
 @BOTH
+def test_skipping_an_event_that_one_version_had_applied(
+    store_url: str, projection: Projection[Any]
+) -> None:
+    """The ticket is parked in the live version alone. Where that goes on and the other one has
+    yet to take the event back, verifying finds and repairs it."""
+    faulty = poisoned(projection, id_(FAULTY), 2)
+
+    def before(live: LiveProjection[Any], house: House) -> None:
+        current(live, house)
+        accepting = Wanted(accept_parked=True)
+        found = rebuilt(house.live(faulty), house.log.head, wanted=accepting)
+        assert (found.state, [parked.position for parked in found.parked]) == ("switched", [10])
+
+    def skipping(live: LiveProjection[Any], house: House) -> None:
+        with suppress(TicketNotParked):
+            skip(house.live(faulty), id_(FAULTY), "cli:ada", "by hand", "operator", lambda: START)
+
+    def again(live: LiveProjection[Any], house: House) -> None:
+        skipping(live, house)
+        for version in (1, 2):
+            projected = live.projected(version)
+            repair(projected, verify(projected).mismatches, "operator")
+
+    prove(store_url, projection, Proof(skipping, again, before, ends=(2,)), 10)
+
+
+@BOTH
 def test_retrying_a_ticket(store_url: str, projection: Projection[Any]) -> None:
     faulty = poisoned(projection, id_(FAULTY), 2)
 
