@@ -5,11 +5,11 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import which
 from typing import Final
 
 from tests.bench.load import Contestant, Sample, sample
 from tests.bench.setup import NotHere
+from tests.support.npm import has_node, install
 
 _PACKAGES: Final = ("@event-driven-io/emmett-mongodb@0.42", "mongodb@6", "uuid", "async-retry")
 _SCRIPT: Final = Path(__file__).with_name("emmett.mjs")
@@ -41,21 +41,14 @@ def emmett(uri: str, name: str, state: bytes, writers: int) -> Iterator[Contesta
 
 
 def _install() -> None:
-    """Into a folder that git ignores, once."""
-    if not (which("npm") and which("node")):
+    """Into a folder that git ignores."""
+    if not has_node():
         raise NotHere("npm is not installed")
-    if (_FOLDER / "node_modules" / "@event-driven-io" / "emmett-mongodb").is_dir():
-        return
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    (_FOLDER / "package.json").write_text('{"private": true}\n')
-    command = ["npm", "install", "--legacy-peer-deps", "--no-package-lock", "--no-audit"]
+    package = _FOLDER / "package.json"
+    if not package.exists():
+        package.write_text('{"private": true}\n')
     try:
-        subprocess.run(
-            [*command, "--no-fund", "--silent", *_PACKAGES],
-            cwd=_FOLDER,
-            check=True,
-            capture_output=True,
-            timeout=90,
-        )
+        install(_FOLDER, "--legacy-peer-deps", *_PACKAGES)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise NotHere("npm could not install emmett-mongodb") from error

@@ -1,7 +1,6 @@
 """A node process with the clients that old callers use: `socket.io-client` and mongoose."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +9,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Final
 
+from tests.support.npm import has_node, install
 from tests.support.server import until
 
 _FOLDER: Final = Path(__file__).with_name("node")
-_INSTALL: Final = (
-    *("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"),
-    *("--loglevel", "error"),
-)
 
 
 class NodeCallers:
@@ -62,7 +58,12 @@ class NodeCallers:
 @contextmanager
 def node_callers() -> Iterator[NodeCallers]:
     """The process, until the block ends. Its packages are installed when they are not there."""
-    _install()
+    if not has_node():
+        raise RuntimeError(
+            "There is no node or npm here, and the old callers' own clients need both: "
+            "install Node.js 20 or newer."
+        )
+    install(_FOLDER)
     with subprocess.Popen(
         ["node", "old_callers.mjs"],
         cwd=_FOLDER,
@@ -74,17 +75,3 @@ def node_callers() -> Iterator[NodeCallers]:
             yield NodeCallers(process)
         finally:
             process.kill()
-
-
-def _install() -> None:
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            raise RuntimeError(
-                f"There is no {program} here, and the old callers' own clients need it: "
-                "install Node.js 20 or newer."
-            )
-    wanted = (_FOLDER / "package.json").read_text()
-    installed = _FOLDER / "node_modules" / ".installed"
-    if not installed.exists() or installed.read_text() != wanted:
-        subprocess.run(_INSTALL, cwd=_FOLDER, check=True, stdout=subprocess.DEVNULL)
-        installed.write_text(wanted)
