@@ -15,6 +15,7 @@ from infrastructure.clock import now
 from infrastructure.configuration.settings import load_settings
 from infrastructure.mongodb.client import Document
 from tests.support.command import run as run_anywhere
+from tests.support.databases import DatabasePool
 from tests.support.server import SECRET, environment, serving
 
 MADE = datetime(2025, 3, 24, 7, 2, 32, 431000, tzinfo=UTC)
@@ -156,12 +157,12 @@ def test_there_is_nothing_to_roll_back_before_anything_was_adopted(
 
 
 def test_an_empty_database_has_nothing_to_adopt(
-    mongodb_database: Database[Document], mongodb_url: str
+    databases: DatabasePool, fresh_mongodb_database: Database[Document]
 ) -> None:
-    code, _, err = adopt(store=mongodb_url)
+    code, _, err = adopt(store=databases.url(fresh_mongodb_database))
     assert code == 0
     assert "no collection tickets to adopt" in err
-    assert mongodb_database.list_collection_names() == []
+    assert fresh_mongodb_database.list_collection_names() == []
 
 
 def test_a_sqlite_store_has_nothing_to_adopt(tmp_path: Any) -> None:

@@ -35,9 +35,15 @@ STRANGE = {
 
 
 @pytest.fixture
-def records(mongodb_database: Database[Document]) -> Records:
-    fill(mongodb_database, 2_500)
-    collection = mongodb_database["ticket_1"]
+def old(fresh_mongodb_database: Database[Document]) -> Database[Document]:
+    """The old system's database, with nothing in it."""
+    return fresh_mongodb_database
+
+
+@pytest.fixture
+def records(old: Database[Document]) -> Records:
+    fill(old, 2_500)
+    collection = old["ticket_1"]
     collection.insert_one(STRANGE)
     collection.insert_one({"_id": ObjectId(b"\x00" * 12)})  # not last in the order of ids
     collection.create_index("orgId", name="by organisation", sparse=True)
@@ -45,30 +51,30 @@ def records(mongodb_database: Database[Document]) -> Records:
 
 
 def test_a_collection_is_taken_out_and_put_back_to_the_byte(
-    records: Records, mongodb_database: Database[Document]
+    records: Records, old: Database[Document]
 ) -> None:
-    before, shape, backup = content(mongodb_database), shape_of(records), list(raw(records))
+    before, shape, backup = content(old), shape_of(records), list(raw(records))
     expected = digest_of(backup)
     assert expected.records == 2_502
 
     assert take_out(records, expected)
-    assert mongodb_database.list_collection_names() == []
+    assert old.list_collection_names() == []
     assert not take_out(records, expected)
 
     assert put_back(records, backup, expected, shape, kept="kept")
-    assert content(mongodb_database) == before
+    assert content(old) == before
     assert shape_of(records) == shape
-    assert mongodb_database.list_collection_names() == ["ticket_1"]
+    assert old.list_collection_names() == ["ticket_1"]
 
 
 def test_options_of_a_collection_are_put_back_as_well(
-    mongodb_database: Database[Document],
+    old: Database[Document],
 ) -> None:
-    mongodb_database.create_collection(
+    old.create_collection(
         "ticket_1", collation={"locale": "de"}, validator={"name": {"$type": "string"}}
     )
-    mongodb_database["ticket_1"].insert_one({"name": "Foreman"})
-    records = mongodb_database["ticket_1"].with_options(codec_options=RAW)
+    old["ticket_1"].insert_one({"name": "Foreman"})
+    records = old["ticket_1"].with_options(codec_options=RAW)
     shape, backup = shape_of(records), list(raw(records))
     take_out(records, digest_of(backup))
     put_back(records, backup, digest_of(backup), shape, kept="kept")
@@ -77,35 +83,35 @@ def test_options_of_a_collection_are_put_back_as_well(
 
 
 def test_a_collection_that_is_as_it_was_is_not_touched(
-    records: Records, mongodb_database: Database[Document]
+    records: Records, old: Database[Document]
 ) -> None:
     backup = list(raw(records))
-    before = uuid_of(mongodb_database)
+    before = uuid_of(old)
     assert not put_back(records, backup, digest_of(backup), shape_of(records), kept="kept")
-    assert uuid_of(mongodb_database) == before
+    assert uuid_of(old) == before
 
 
 def test_what_stands_there_instead_is_kept_under_another_name(
-    records: Records, mongodb_database: Database[Document]
+    records: Records, old: Database[Document]
 ) -> None:
-    before, backup = content(mongodb_database), list(raw(records))
-    mongodb_database["ticket_1"].update_many({}, {"$set": {"name": "changed"}})
-    changed = content(mongodb_database)
+    before, backup = content(old), list(raw(records))
+    old["ticket_1"].update_many({}, {"$set": {"name": "changed"}})
+    changed = content(old)
     assert put_back(records, backup, digest_of(backup), shape_of(records), kept="kept")
-    assert content(mongodb_database) == before
-    assert content(mongodb_database, "kept") == changed
+    assert content(old) == before
+    assert content(old, "kept") == changed
 
 
 def test_a_collection_that_holds_something_else_is_not_taken_out(
-    records: Records, mongodb_database: Database[Document]
+    records: Records, old: Database[Document]
 ) -> None:
     expected = digest_of(raw(records))
-    mongodb_database["ticket_1"].insert_one(record(Random(2)))
-    changed = content(mongodb_database)
+    old["ticket_1"].insert_one(record(Random(2)))
+    changed = content(old)
     with pytest.raises(SourceChanged, match="2503 records"):
         take_out(records, expected)
-    assert content(mongodb_database) == changed
-    assert mongodb_database.list_collection_names() == ["ticket_1"]
+    assert content(old) == changed
+    assert old.list_collection_names() == ["ticket_1"]
 
 
 def test_records_that_are_only_in_another_order_are_not_the_same(records: Records) -> None:
@@ -113,51 +119,47 @@ def test_records_that_are_only_in_another_order_are_not_the_same(records: Record
     assert digest_of(reversed(backup)) != digest_of(backup)
 
 
-def test_taking_out_goes_on_where_it_was_killed(
-    records: Records, mongodb_database: Database[Document]
-) -> None:
+def test_taking_out_goes_on_where_it_was_killed(records: Records, old: Database[Document]) -> None:
     expected = digest_of(raw(records))
-    mongodb_database["ticket_1"].rename("ticket_1" + RETIRING)
+    old["ticket_1"].rename("ticket_1" + RETIRING)
     take_out(records, expected)
-    assert mongodb_database.list_collection_names() == []
+    assert old.list_collection_names() == []
 
 
 def test_a_collection_that_came_back_while_it_was_taken_out_is_told(
-    records: Records, mongodb_database: Database[Document]
+    records: Records, old: Database[Document]
 ) -> None:
     expected = digest_of(raw(records))
-    mongodb_database["ticket_1"].rename("ticket_1" + RETIRING)
-    fill(mongodb_database, 1)
+    old["ticket_1"].rename("ticket_1" + RETIRING)
+    fill(old, 1)
     with pytest.raises(SourceChanged, match="Both ticket_1 and ticket_1_retiring are there"):
         take_out(records, expected)
-    assert mongodb_database["ticket_1" + RETIRING].count_documents({}) == expected.records
+    assert old["ticket_1" + RETIRING].count_documents({}) == expected.records
 
 
 def test_putting_back_goes_on_where_it_or_taking_out_was_killed(
-    records: Records, mongodb_database: Database[Document]
+    records: Records, old: Database[Document]
 ) -> None:
-    before, shape, backup = content(mongodb_database), shape_of(records), list(raw(records))
-    mongodb_database["ticket_1"].rename("ticket_1" + RETIRING)
-    mongodb_database["ticket_1" + RESTORING].insert_one({"half": "of it"})
+    before, shape, backup = content(old), shape_of(records), list(raw(records))
+    old["ticket_1"].rename("ticket_1" + RETIRING)
+    old["ticket_1" + RESTORING].insert_one({"half": "of it"})
     put_back(records, backup, digest_of(backup), shape, kept="kept")
-    assert content(mongodb_database) == before
+    assert content(old) == before
 
     take_out(records, digest_of(backup))
-    mongodb_database["ticket_1" + RESTORING].insert_one({"half": "of it"})
+    old["ticket_1" + RESTORING].insert_one({"half": "of it"})
     put_back(records, backup, digest_of(backup), shape, kept="kept")
-    assert content(mongodb_database) == before
-    assert mongodb_database.list_collection_names() == ["ticket_1"]
+    assert content(old) == before
+    assert old.list_collection_names() == ["ticket_1"]
 
 
-def test_a_damaged_backup_replaces_nothing(
-    records: Records, mongodb_database: Database[Document]
-) -> None:
-    mongodb_database["ticket_1"].delete_one({})
-    before, backup = content(mongodb_database), list(raw(records))
+def test_a_damaged_backup_replaces_nothing(records: Records, old: Database[Document]) -> None:
+    old["ticket_1"].delete_one({})
+    before, backup = content(old), list(raw(records))
     with pytest.raises(StoreCorrupt, match="Nothing was replaced"):
         put_back(records, backup, TableDigest(2_502, "ab" * 32), shape_of(records), kept="kept")
-    assert content(mongodb_database) == before
-    assert mongodb_database.list_collection_names() == ["ticket_1"]
+    assert content(old) == before
+    assert old.list_collection_names() == ["ticket_1"]
 
 
 def uuid_of(database: Database[Document]) -> object:
