@@ -46,7 +46,7 @@ class Adoption:
 
 
 def adoption_of(source: DatabaseSource) -> Adoption:
-    """Raises `SourceUnusable` when it cannot be told what should be adopted."""
+    """Raises `SourceUnusable` when more than one collection could be the one to adopt."""
     database = source.database
     with reading(source.name):
         kinds: dict[str, Any] = {

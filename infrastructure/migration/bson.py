@@ -9,7 +9,7 @@ from infrastructure.mongodb.client import OLD_RECORDS
 
 
 def fields_of(record: bytes) -> dict[str, Any]:
-    """The fields of a record, as far as they can be told; none of what is no document at all."""
+    """The fields of a record, as far as they can be read; none when it is no document."""
     try:
         return bson.decode(record, OLD_RECORDS)
     except BSONError:

@@ -162,8 +162,8 @@ def read(collection: Collection[RawBSONDocument], ids: Iterable[Any]) -> list[So
     client = collection.database.client
     with reading(collection.full_name), up_to_date(client) as session:
         where = {"_id": {"$in": list(wanted.values())}}
-        found = _settled_reads(collection).find(where, session=session)
-        raw = (bytes(record.raw) for record in found)
+        cursor = _settled_reads(collection).find(where, session=session)
+        raw = (bytes(record.raw) for record in cursor)
         records = {bson.encode({"_id": id_of(record)}): record for record in raw}
     return [SourceChange(record_id, records.get(key)) for key, record_id in wanted.items()]
 

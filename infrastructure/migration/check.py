@@ -62,7 +62,9 @@ class MigrationCheck:
         self._log = log
         self._collection = collection
         self._system = system
-        self._features = {name: one.features.keys() for name, one in catalogue.systems.items()}
+        self._features = {
+            name: system.features.keys() for name, system in catalogue.systems.items()
+        }
         self._targets = targets
         self._shared = shared
         self._odd: dict[str, bytes] = {}
@@ -147,8 +149,8 @@ class MigrationCheck:
                 return replace(target, reason=last.reason), wrong
             return target, [Mismatch("missing", expected.id, found=f"quarantined: {last.reason}")]
         if not isinstance(last, TicketImported) or ticket is None:
-            found = "noted as gone" if isinstance(last, LegacyRecordRemoved) else None
-            return target, [Mismatch("missing", expected.id, found=found)]
+            why = "noted as gone" if isinstance(last, LegacyRecordRemoved) else None
+            return target, [Mismatch("missing", expected.id, found=why)]
         changed = any(
             is_change(each.event) for each in history if each.position > taken[-1].position
         )
@@ -205,7 +207,7 @@ class MigrationCheck:
         return []
 
     def _surplus(self, ticket_id: str, history: Sequence[Recorded]) -> Iterator[Mismatch]:
-        last = max(i for i, one in enumerate(history) if not is_change(one.event))
+        last = max(i for i, recorded in enumerate(history) if not is_change(recorded.event))
         ticket = fold(history)
         if ticket and self._system not in (None, ticket.system):
             return  # of a record of another system, whose id is the same

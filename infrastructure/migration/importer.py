@@ -229,7 +229,9 @@ class _Batch:
         self.commands[place], self._outcomes[place] = command, outcome
 
     def streams_without_object_id(self) -> Iterable[str]:
-        streams = (one.ticket_id for one in self.commands if isinstance(one, QuarantineRecord))
+        streams = (
+            command.ticket_id for command in self.commands if isinstance(command, QuarantineRecord)
+        )
         return (stream for stream in streams if not ObjectId.is_valid(stream))
 
 

@@ -129,8 +129,8 @@ def repaired_fields(repairs: Iterable[str]) -> list[str]:
 
 def left_out(names: Iterable[str]) -> list[str]:
     """The repair that says which fields were left out; none when none were."""
-    found = list(names)
-    return [f"left out: {', '.join(found)}"] if found else []
+    fields = list(names)
+    return [f"left out: {', '.join(fields)}"] if fields else []
 
 
 def _plain(value: Any) -> Any:

@@ -87,15 +87,15 @@ def plan_records(
         commands = [(record, translation.command(record, origin)) for record in batch]
         known = histories({command.ticket_id for _, command in commands})
         events: list[Event | None] = []
-        found: list[tuple[str, Target]] = []
+        planned: list[tuple[str, Target]] = []
         for record, command in commands:
             stream = stream_of(known.get(command.ticket_id, ()))
             event = _event(record, command, stream, translation)
             events.append(event)
-            found.append((command.ticket_id, _target(command, event, stream)))
+            planned.append((command.ticket_id, _target(command, event, stream)))
         counts.add(events)
         number += len(batch)
-        targets.keep(found)
+        targets.keep(planned)
         tell(number)
     return counts
 
@@ -126,11 +126,11 @@ def _plan_references(
     """How many references of users would not resolve, by kind."""
 
     def find(ids: Collection[str]) -> Mapping[str, Target]:
-        found = dict(targets.find(ids))
-        for ticket_id, history in histories(set(ids) - found.keys()).items():
+        known = dict(targets.find(ids))
+        for ticket_id, history in histories(set(ids) - known.keys()).items():
             if ticket := stream_of(history).ticket:
-                found[ticket_id] = Target(ticket.org_id, ticket.system)
-        return found
+                known[ticket_id] = Target(ticket.org_id, ticket.system)
+        return known
 
     return Counter(bad.kind for bad in bad_references(users, find))
 

@@ -1,4 +1,4 @@
-"""What was proven about a collection of the old system, kept beside the log."""
+"""What a migration has shown of a collection of the old system, in the notes beside the log."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -34,12 +34,12 @@ class Proofs:
         self._of = f"{source} {collection}"
 
     def backup(self) -> Backup | None:
-        found = self._find("backup")
-        return Backup(**found) if found else None
+        note = self._find("backup")
+        return Backup(**note) if note else None
 
     def verified(self) -> Verified | None:
-        found = self._find("verified")
-        return Verified(**found) if found else None
+        note = self._find("verified")
+        return Verified(**note) if note else None
 
     def backed_up(self, backup: Backup) -> None:
         self._notes.keep(f"backup {self._of}", asdict(backup))
@@ -48,9 +48,9 @@ class Proofs:
         self._notes.keep(f"verified {self._of}", asdict(verified))
 
     def is_not_verified(self) -> None:
-        """What was proven does not hold any more."""
+        """Forget the last verification: it does not hold any more."""
         self._notes.forget(f"verified {self._of}")
 
     def _find(self, what: str) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self._notes.find(f"{what} {self._of}")
-        return found and found | {"content": TableDigest(**found["content"])}
+        note: dict[str, Any] | None = self._notes.find(f"{what} {self._of}")
+        return note and note | {"content": TableDigest(**note["content"])}

@@ -41,7 +41,7 @@ class Provenance:
     def others(self) -> Sequence[str]:
         """The other sources that records of this system came from; none if they are the same."""
         known = () if self._same else self._known(self._translation.system)
-        return [one for one in known if one != self._source]
+        return [source for source in known if source != self._source]
 
     def is_shared(self) -> bool:
         """Whether records of other systems came from elsewhere: nothing tells whose those in

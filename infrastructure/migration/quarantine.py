@@ -148,7 +148,7 @@ def retry(destination: Destination, options: RetryOptions) -> RetryResult:
 def _result(destination: Destination, records: Sequence[QuarantinedRecord]) -> RetryResult:
     tried = [record.id for record in records]
     still = {record.id for record in in_quarantine(destination.log)} & set(tried)
-    return RetryResult([one for one in tried if one not in still], sorted(still))
+    return RetryResult([record_id for record_id in tried if record_id not in still], sorted(still))
 
 
 def _by_collection(

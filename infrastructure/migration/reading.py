@@ -1,5 +1,5 @@
-"""Asking the old system's MongoDB: never for what it held a moment ago, and telling in plain words
-what it has against being asked."""
+"""Reading the old system's MongoDB: never an older state than was seen before, and with errors in
+plain words."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ def up_to_date(client: MongoClient[Any]) -> Iterator[ClientSession]:
     """A session whose reads see everything that was acknowledged before it began.
 
     Without it a read of what a majority has may show a moment before: older than a change that a
-    change stream has told already, or than the place where a stream begins.
+    change stream has shown already, or than the place where a stream begins.
     """
     with client.start_session(causal_consistency=True) as session:
         client.admin.command("ping", session=session)

@@ -66,13 +66,13 @@ def exists(collection: Records) -> bool:
 def shape_of(collection: Records) -> str:
     """Options and indexes of a collection, as extended JSON for `put_back`."""
     with reading(collection.full_name):
-        found = list(collection.database.list_collections(filter={"name": collection.name}))
+        listed = list(collection.database.list_collections(filter={"name": collection.name}))
         indexes = [
             {name: value for name, value in index.items() if name not in ("v", "ns")}
             for index in collection.list_indexes()
             if index["name"] != "_id_"
         ]
-    options = found[0]["options"] if found else {}
+    options = listed[0]["options"] if listed else {}
     return json_util.dumps({"options": options, "indexes": indexes})
 
 
@@ -92,11 +92,11 @@ def take_out(collection: Records, expected: TableDigest) -> bool:
     with reading(collection.full_name):
         if not exists(aside):
             collection.rename(aside.name)
-        found = digest_of(raw(aside))
-        if found != expected:
+        present = digest_of(raw(aside))
+        if present != expected:
             _rename_back(aside, name)
             raise SourceChanged(
-                f"{name} holds {found.records} records, and they are not the {expected.records} "
+                f"{name} holds {present.records} records, and they are not the {expected.records} "
                 "that were verified. They are left as they are: bring the tickets up to date with "
                 "ticketbook migrate follow, then back up and verify again."
             )
@@ -105,10 +105,10 @@ def take_out(collection: Records, expected: TableDigest) -> bool:
 
 
 def put_back(
-    collection: Records, records: Iterable[bytes], expected: TableDigest, shape: str, kept: str
+    collection: Records, records: Iterable[bytes], expected: TableDigest, shape: str, kept_as: str
 ) -> bool:
     """Make the collection hold exactly `records`, which must add up to `expected`. If something
-    else stands there, that is renamed to `kept`. False when nothing had to be done."""
+    else stands there, that is renamed to `kept_as`. False when nothing had to be done."""
     name, aside, built = (
         collection.name,
         _beside(collection, RETIRING),
@@ -130,7 +130,7 @@ def put_back(
                 "was replaced. Is the backup damaged? Compare its SHA-256 with its manifest."
             )
         if exists(collection):
-            collection.rename(kept)
+            collection.rename(kept_as)
         _rename_back(built, name)
     return True
 

@@ -73,8 +73,8 @@ class DatabaseSource:
         with reading(self.name), up_to_date(self.database.client) as session:
             # with `_RAW` pymongo makes an object of each record in them first
             plain: CodecOptions[Any] = CodecOptions()
-            found = self.collection(collection).with_options(codec_options=plain)
-            batches: Iterable[Any] = found.find_raw_batches(
+            documents = self.collection(collection).with_options(codec_options=plain)
+            batches: Iterable[Any] = documents.find_raw_batches(
                 sort=[("$natural", 1)], batch_size=_BATCH, session=session
             )
             for batch in batches:

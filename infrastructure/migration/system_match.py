@@ -13,7 +13,9 @@ class SystemMatch:
 
     def __init__(self, catalogue: Catalogue, system: str | None) -> None:
         self._system = system
-        self._features = {name: one.features.keys() for name, one in catalogue.systems.items()}
+        self._features = {
+            name: system.features.keys() for name, system in catalogue.systems.items()
+        }
         self._any = frozenset[str]().union(*self._features.values())
         self._listed = 0
         self._named = Counter[str]()  # only what some system has: a record may list anything
@@ -21,7 +23,8 @@ class SystemMatch:
     def add(self, events: Sequence[Event | None]) -> None:
         """Records that led to those events, or to none."""
         imported = [event for event in events if isinstance(event, TicketImported)]
-        listed = [one.features for one in imported] + [one.unknown_features for one in imported]
+        listed = [event.features for event in imported]
+        listed += [event.unknown_features for event in imported]
         self._listed += sum(map(len, listed))
         self._named.update(filter(self._any.__contains__, chain.from_iterable(listed)))
 

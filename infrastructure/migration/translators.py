@@ -50,13 +50,13 @@ def translating(translation: Translation, records: int) -> Iterator[Translate]:
     if records < _MANY:
         threads = ThreadPoolExecutor(1)
         try:
-            yield lambda *asked: threads.submit(_translate, translation, *asked)
+            yield lambda *work: threads.submit(_translate, translation, *work)
         finally:
             threads.shutdown(cancel_futures=True)
         return
     process = _Process()
     try:
-        yield lambda *asked: process.submit((translation, *asked))
+        yield lambda *work: process.submit((translation, *work))
     finally:
         process.close()
 
@@ -80,26 +80,26 @@ class _Process:
             process_group=0,  # Ctrl-C is for whoever started it, who decides when to stop
         )
         theirs.close()
-        self._asked = SimpleQueue[Future[Translated] | None]()
+        self._pending = SimpleQueue[Future[Translated] | None]()
         self._thread = Thread(target=self._hear, name="translated", daemon=True)
         self._thread.start()
 
-    def submit(self, asked: tuple[Any, ...]) -> Future[Translated]:
+    def submit(self, work: tuple[Any, ...]) -> Future[Translated]:
         future: Future[Translated] = Future()
-        self._asked.put(future)
+        self._pending.put(future)
         with suppress(OSError):  # it has ended: whoever listens to it hears that too, and says how
-            self._pipe.send(asked)
+            self._pipe.send(work)
         return future
 
     def close(self) -> None:
-        self._asked.put(None)
+        self._pending.put(None)
         self._process.kill()
         self._thread.join()
         self._process.wait()
         self._pipe.close()
 
     def _hear(self) -> None:
-        while future := self._asked.get():
+        while future := self._pending.get():
             try:
                 answer = self._pipe.recv()
             except (EOFError, OSError):
@@ -119,8 +119,8 @@ class _Process:
 
 
 def translate_until_closed(pipe: int) -> None:
-    """What the process does: answer until nobody is there to ask. What went wrong is told as text:
-    not every exception can be sent."""
+    """Answer until nobody is there to ask. A failure is sent as text: not every exception can be
+    sent."""
     gc.disable()  # nothing stays, and nothing is in a cycle: looking takes a fifth of the time
     for kind in (ImportTicket, TicketImported, SourceRecord):
         _pickle_as_call(kind)
@@ -128,9 +128,9 @@ def translate_until_closed(pipe: int) -> None:
     answer: Translated | str
     with suppress(EOFError, OSError):  # nobody asks any more
         while True:
-            asked = connection.recv()
+            work = connection.recv()
             try:
-                answer = _translate(*asked)
+                answer = _translate(*work)
             except Exception:
                 answer = format_exc()
             connection.send(answer)
@@ -140,4 +140,4 @@ def _pickle_as_call(kind: type[Any]) -> None:
     """Have it pickled as a call with its fields. As frozen dataclasses do it themselves, reading
     takes three times as long: as long as translating."""
     values = attrgetter(*(field.name for field in fields(kind)))
-    copyreg.pickle(kind, lambda one: (kind, values(one)))
+    copyreg.pickle(kind, lambda command: (kind, values(command)))

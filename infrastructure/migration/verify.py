@@ -66,7 +66,7 @@ def show_all(
 
 
 def _counted(records: Iterable[bytes], name: str, tell: Callable[[int], None]) -> Iterator[bytes]:
-    """The same records, their number being told. Raises `SourceUnusable` when there are none."""
+    """The same records; `tell` gets their number. Raises `SourceUnusable` when there are none."""
     number = 0
     for number, record in enumerate(records, start=1):
         yield record

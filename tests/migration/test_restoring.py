@@ -61,7 +61,7 @@ def test_a_collection_is_taken_out_and_put_back_to_the_byte(
     assert old.list_collection_names() == []
     assert not take_out(records, expected)
 
-    assert put_back(records, backup, expected, shape, kept="kept")
+    assert put_back(records, backup, expected, shape, kept_as="kept")
     assert content(old) == before
     assert shape_of(records) == shape
     assert old.list_collection_names() == ["ticket_1"]
@@ -77,7 +77,7 @@ def test_options_of_a_collection_are_put_back_as_well(
     records = old["ticket_1"].with_options(codec_options=RAW)
     shape, backup = shape_of(records), list(raw(records))
     take_out(records, digest_of(backup))
-    put_back(records, backup, digest_of(backup), shape, kept="kept")
+    put_back(records, backup, digest_of(backup), shape, kept_as="kept")
     assert shape_of(records) == shape
     assert '"locale": "de"' in shape and '"validator"' in shape
 
@@ -87,7 +87,7 @@ def test_a_collection_that_is_as_it_was_is_not_touched(
 ) -> None:
     backup = list(raw(records))
     before = uuid_of(old)
-    assert not put_back(records, backup, digest_of(backup), shape_of(records), kept="kept")
+    assert not put_back(records, backup, digest_of(backup), shape_of(records), kept_as="kept")
     assert uuid_of(old) == before
 
 
@@ -97,7 +97,7 @@ def test_what_stands_there_instead_is_kept_under_another_name(
     before, backup = content(old), list(raw(records))
     old["ticket_1"].update_many({}, {"$set": {"name": "changed"}})
     changed = content(old)
-    assert put_back(records, backup, digest_of(backup), shape_of(records), kept="kept")
+    assert put_back(records, backup, digest_of(backup), shape_of(records), kept_as="kept")
     assert content(old) == before
     assert content(old, "kept") == changed
 
@@ -143,12 +143,12 @@ def test_putting_back_goes_on_where_it_or_taking_out_was_killed(
     before, shape, backup = content(old), shape_of(records), list(raw(records))
     old["ticket_1"].rename("ticket_1" + RETIRING)
     old["ticket_1" + RESTORING].insert_one({"half": "of it"})
-    put_back(records, backup, digest_of(backup), shape, kept="kept")
+    put_back(records, backup, digest_of(backup), shape, kept_as="kept")
     assert content(old) == before
 
     take_out(records, digest_of(backup))
     old["ticket_1" + RESTORING].insert_one({"half": "of it"})
-    put_back(records, backup, digest_of(backup), shape, kept="kept")
+    put_back(records, backup, digest_of(backup), shape, kept_as="kept")
     assert content(old) == before
     assert old.list_collection_names() == ["ticket_1"]
 
@@ -157,7 +157,7 @@ def test_a_damaged_backup_replaces_nothing(records: Records, old: Database[Docum
     old["ticket_1"].delete_one({})
     before, backup = content(old), list(raw(records))
     with pytest.raises(StoreCorrupt, match="Nothing was replaced"):
-        put_back(records, backup, TableDigest(2_502, "ab" * 32), shape_of(records), kept="kept")
+        put_back(records, backup, TableDigest(2_502, "ab" * 32), shape_of(records), kept_as="kept")
     assert content(old) == before
     assert old.list_collection_names() == ["ticket_1"]
 
