@@ -29,7 +29,7 @@ from api.http.routes import (
     jobs as operations,
 )
 from api.legacy import routes, sockets
-from api.legacy.door import LegacyTickets
+from api.legacy.tickets import LegacyTickets
 from api.use_cases.service import Service
 from api.use_cases.submission import Submitter
 
@@ -71,9 +71,11 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(router)
     app.include_router(pages.router)
     if service.legacy:
-        door = LegacyTickets(service, service.legacy, app.state.submitter, registry)
-        app.router.routes.append(routes.mounted(routes.application(door, service.settings)))
-        app.state.polls = sockets.application(door, service.settings)
+        legacy_tickets = LegacyTickets(service, service.legacy, app.state.submitter, registry)
+        app.router.routes.append(
+            routes.mounted(routes.application(legacy_tickets, service.settings))
+        )
+        app.state.polls = sockets.application(legacy_tickets, service.settings)
         app.mount(sockets.PATH, app.state.polls)
     document.install(app, ROUTERS)
     return app

@@ -1,33 +1,52 @@
-"""What old callers send and are sent. What they send is checked by hand: the old contract has a
-sentence of its own for what is wrong."""
+"""The JSON of old callers and of the answers to them. Requests are checked by hand: the old
+contract has a sentence of its own for each mistake."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from api.legacy.refusals import LegacyRefusal
 from api.wire.fields import iso
+from domain.origin import Origin
+from domain.ticket.commands import ChangeFeatures, Command, CreateTicket, RenameTicket
 from domain.ticket.state import Ticket
 from infrastructure.legacy_access.users import object_id
 
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """What a ticket shall be. None was not sent: without an id a ticket is created."""
+    """A ticket as the caller wants it, in the caller's organisation. None stands for a field that
+    was not sent: without an id a ticket is created."""
 
+    org_id: str
+    system: str
     ticket_id: str | None
     name: str | None
     features: tuple[str, ...] | None
 
+    def creation(self, ticket_id: str, origin: Origin) -> CreateTicket:
+        """The command that creates the ticket under that id."""
+        return CreateTicket(
+            ticket_id=ticket_id,
+            origin=origin,
+            org_id=self.org_id,
+            system=self.system,
+            name=self.name or "",
+            features=self.features or (),
+        )
 
-def system_of(data: Any) -> str:
-    """The system that the caller names."""
-    if not isinstance(data, Mapping):
-        raise LegacyRefusal(400, "Send a JSON object with name, system and features")
-    return checked_system(data.get("system"))
+    def changes(self, ticket_id: str, origin: Origin) -> list[Command]:
+        """The commands that change the fields that were sent; none when none was."""
+        changes: list[Command] = []
+        if self.name is not None:
+            changes.append(RenameTicket(ticket_id, origin, self.org_id, None, self.name))
+        if self.features is not None:
+            changes.append(ChangeFeatures(ticket_id, origin, self.org_id, None, self.features))
+        return changes
 
 
-def checked_system(system: Any) -> str:
+def system_name(system: Any) -> str:
+    """The system that the caller names. Raises `LegacyRefusal`."""
     if system is None or system == "":
         raise LegacyRefusal(400, "System is required")
     if not isinstance(system, str):
@@ -35,8 +54,16 @@ def checked_system(system: Any) -> str:
     return system
 
 
-def write_request(data: Mapping[str, Any]) -> WriteRequest:
-    """What the caller sent of a ticket; other fields are passed over, as they always were."""
+def write_request(data: Any, org_of: Callable[[str], str]) -> WriteRequest:
+    """Parse the body of a write; unknown fields are passed over, as they always were.
+
+    `org_of` tells the organisation in which the caller has a system, and may refuse: before
+    anything but the system is looked at. Raises `LegacyRefusal`.
+    """
+    if not isinstance(data, Mapping):
+        raise LegacyRefusal(400, "Send a JSON object with name, system and features")
+    system = system_name(data.get("system"))
+    org_id = org_of(system)
     ticket_id = None
     if data.get("_id") is not None:
         ticket_id = object_id(data["_id"])
@@ -47,12 +74,13 @@ def write_request(data: Mapping[str, Any]) -> WriteRequest:
     name = data.get("name")
     if "name" in data and not isinstance(name, str):
         raise LegacyRefusal(400, "Name must be text")
-    return WriteRequest(ticket_id, name, _features(data) if "features" in data else None)
+    features = _features(data) if "features" in data else None
+    return WriteRequest(org_id, system, ticket_id, name, features)
 
 
 def _features(data: Mapping[str, Any]) -> tuple[str, ...]:
     features = data["features"]
-    if not isinstance(features, list) or not all(isinstance(one, str) for one in features):
+    if not isinstance(features, list) or not all(isinstance(feature, str) for feature in features):
         raise LegacyRefusal(400, "Features must be a list of feature names")
     return tuple(features)
 

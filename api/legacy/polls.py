@@ -1,7 +1,7 @@
-"""Long polls of Socket.IO that end when nobody waits for them any more.
+"""Long polls of Socket.IO that end when no client waits for them any more.
 
-Engine.IO holds the poll of a client that has gone, or has said goodbye, for 45 seconds, and with
-it the end of the service.
+Engine.IO holds the poll of a client that has left for 45 seconds, and the service would not end
+before.
 """
 
 import asyncio

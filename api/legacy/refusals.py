@@ -1,4 +1,4 @@
-"""What old callers are told when something is refused: a status, and `{"error": …}`."""
+"""Refusals in the old contract: a status, and `{"error": …}`."""
 
 from typing import Final
 
@@ -38,8 +38,8 @@ NO_TICKET: Final = (404, "Ticket not found or access denied")
 
 
 def explain(error: Exception, failed: str, correlation_id: str) -> tuple[int, str]:
-    """The status and the sentence for a failed call. Whatever nobody foresaw is in the log under
-    `correlation_id`, and the caller is told no more than `failed`."""
+    """The status and the sentence for a failed call. An error that nobody foresaw goes into the
+    log under `correlation_id`; the caller reads no more than `failed`."""
     match error:
         case LegacyRefusal():
             return error.status, error.error
@@ -51,7 +51,7 @@ def explain(error: Exception, failed: str, correlation_id: str) -> tuple[int, st
             return 400, error.detail
         case LegacyUsersUnavailable() | Overloaded() | ProjectionBehind():
             return 503, str(error)
-        case StoreUnavailable():  # its own words may tell where the store is
+        case StoreUnavailable():  # its message may contain the store's address
             _log.error("store.unavailable", problem=str(error), request_id=correlation_id)
             return 503, _NO_ANSWER
         case HTTPException():

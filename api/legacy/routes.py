@@ -1,4 +1,4 @@
-"""The old backend's HTTP routes: all that there is below `/api/ticket`."""
+"""The old backend's HTTP routes: every address below `/api/ticket`."""
 
 import json
 import re
@@ -16,8 +16,8 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from api.legacy.door import CREATE_UPDATE, LIST, LegacyCall, LegacyTickets
 from api.legacy.refusals import NOT_FOUND, LegacyRefusal, explain
+from api.legacy.tickets import CREATE_UPDATE, LIST, LegacyCall, LegacyTickets
 from infrastructure.configuration.settings import Settings
 
 PREFIX: Final = "/api/ticket"
@@ -27,23 +27,24 @@ COOKIE: Final = "auth_token"
 _MEDIA_TYPE: Final = "application/json; charset=utf-8"
 
 _DEPRECATED: Final = datetime(2026, 11, 24, tzinfo=UTC)
-"""Since when there is `/v1` for whoever calls here."""
+"""The day from which callers can use `/v1` instead."""
 
 
-def application(door: LegacyTickets, settings: Settings) -> ASGIApp:
+def application(tickets: LegacyTickets, settings: Settings) -> ASGIApp:
     """The routes, for pages of the configured origins too."""
-    return _for_pages(_Routes(door, _lifetime(settings)), settings)
+    return _for_pages(_Routes(tickets, _lifetime(settings)), settings)
 
 
 def mounted(application: ASGIApp) -> Mount:
-    """As the old backend had them: in any case of letters."""
+    """The routes in any case of letters, as in the old backend."""
     mount = Mount(PREFIX, application)
     mount.path_regex = re.compile(mount.path_regex.pattern, re.IGNORECASE)
     return mount
 
 
 def refusals(settings: Settings) -> Callable[[int, str], ASGIApp]:
-    """Makes a refusal in the old shape, which pages of the configured origins can read too."""
+    """A function that makes a refusal in the old shape, which pages of the configured origins can
+    read."""
     headers = _lifetime(settings)
     return lambda status, error: _for_pages(_response(status, {"error": error}, headers), settings)
 
@@ -61,7 +62,7 @@ def _for_pages(application: ASGIApp, settings: Settings) -> ASGIApp:
 
 
 def _lifetime(settings: Settings) -> dict[str, str]:
-    """Headers that say how long the routes will be there, and what comes after them: RFC 9745,
+    """Headers that say how long the routes remain, and which route replaces them: RFC 9745,
     RFC 8594, and a relation of RFC 5829."""
     sunset = datetime.combine(settings.legacy_sunset, time(), UTC)
     return {
@@ -73,8 +74,8 @@ def _lifetime(settings: Settings) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """One address below the prefix. `path` is what the figures of requests call it, `failed` what
-    a caller is told when nobody foresaw what happened."""
+    """One address below the prefix. `path` names it in the figures of requests; `failed` is the
+    answer to a failure that nobody foresaw."""
 
     path: str
     failed: str
@@ -84,8 +85,8 @@ class _Route:
 class _Routes:
     """An ASGI application: nothing of the general machinery, whose answers look different."""
 
-    def __init__(self, door: LegacyTickets, headers: dict[str, str]) -> None:
-        self._door = door
+    def __init__(self, tickets: LegacyTickets, headers: dict[str, str]) -> None:
+        self._tickets = tickets
         self._headers = headers
         self._routes = {
             ("POST", CREATE_UPDATE): _Route(
@@ -99,8 +100,7 @@ class _Routes:
             await WebSocketClose()(scope, receive, send)
             return
         request = Request(scope, receive)
-        # as the old backend: in any case of letters, with or without a slash at the end, and with
-        # the head of whatever can be got
+        # as the old backend: any case of letters, a slash at the end or none, HEAD as GET
         name = request.url.path.lower().removeprefix(f"{PREFIX}/").removesuffix("/")
         method = "GET" if request.method == "HEAD" else request.method
         route = self._routes.get((method, name))
@@ -115,19 +115,19 @@ class _Routes:
     async def _answer(self, route: _Route, called: str, request: Request) -> Response:
         correlation_id = request.state.correlation_id
         try:
-            call = await self._door.call(_token(request), called, correlation_id)
+            call = await self._tickets.call(_token(request), called, correlation_id)
             return _response(200, await route.answer(call, request), self._headers)
         except Exception as error:  # each has its place in the old contract
-            status, said = explain(error, route.failed, correlation_id)
-            return _response(status, {"error": said}, self._headers)
+            status, sentence = explain(error, route.failed, correlation_id)
+            return _response(status, {"error": sentence}, self._headers)
 
     async def _create_update(self, call: LegacyCall, request: Request) -> Any:
-        return await self._door.create_update_ticket(call, await _json(request))
+        return await self._tickets.create_update_ticket(call, await _json(request))
 
     async def _list(self, call: LegacyCall, request: Request) -> Any:
         systems = request.query_params.getlist("system")
-        # several are a list to the old backend too, and that names none
-        return await self._door.get_tickets(call, systems if systems[1:] else "".join(systems))
+        # the old backend too takes several for a list, and a list for no name
+        return await self._tickets.get_tickets(call, systems if systems[1:] else "".join(systems))
 
 
 def _response(status: int, body: Any, headers: dict[str, str]) -> Response:
@@ -142,8 +142,8 @@ def _token(request: Request) -> str | None:
 
 
 async def _json(request: Request) -> Any:
-    """The body. Only what is called JSON is read: a page elsewhere can send anything else with
-    the user's cookie, unasked."""
+    """The parsed body, if its media type is JSON: a page elsewhere can send any other type with
+    the user's cookie, unasked. Raises `LegacyRefusal`."""
     content = await request.body()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not content:
@@ -156,5 +156,5 @@ async def _json(request: Request) -> Any:
         raise LegacyRefusal(400, "The body is nested too deeply") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise LegacyRefusal(400, f"The body is not JSON: {error}") from None
-    except ValueError:  # what is left is advice to programmers
+    except ValueError:  # its message is advice to programmers
         raise LegacyRefusal(400, "The body holds a number with too many digits") from None

@@ -1,7 +1,9 @@
 """The old backend's events over Socket.IO (Engine.IO protocol 4).
 
-An event is `<system>/create_update_ticket` or `<system>/get_tickets`; whatever system it names,
-the catalogue and the caller's own access decide. Its acknowledgement gets what HTTP answers.
+An event is `<system>/create_update_ticket` or `<system>/get_tickets`; the catalogue and the
+caller's access decide on every system. The acknowledgement gets the body that HTTP answers.
+python-socketio offers no hooks for some of this: `tests/http/test_socketio_internals.py` names the
+attributes that are used instead.
 """
 
 import logging
@@ -13,10 +15,10 @@ from typing import Any, Final
 from starlette.requests import cookie_parser
 from starlette.types import Receive, Scope, Send
 
-from api.legacy.door import CREATE_UPDATE, LIST, LegacyCall, LegacyTickets
 from api.legacy.polls import Polls
 from api.legacy.refusals import NOT_FOUND, LegacyRefusal, explain
 from api.legacy.routes import COOKIE
+from api.legacy.tickets import CREATE_UPDATE, LIST, LegacyCall, LegacyTickets
 from infrastructure.configuration.settings import Settings
 
 PATH: Final = "/socket.io"
@@ -24,19 +26,19 @@ PATH: Final = "/socket.io"
 JOINED: Final = "confirm-room-join"
 
 JOIN_SECONDS: Final = 45.0
-"""How long a connection may stay without anybody recognised on it: what the server
-of socket.io allows. Whoever sends no token at all would hold it for ever."""
+"""How long a connection may stay without a recognised user, as in socket.io's own server: a
+client that sends no token would hold it for ever."""
 
 _ROUTE: Final = SimpleNamespace(path=PATH)
-"""What the figures of requests call every address of Engine.IO."""
+"""The name of every address of Engine.IO in the figures of requests."""
 
 
-def application(door: LegacyTickets, settings: Settings) -> Polls:
+def application(tickets: LegacyTickets, settings: Settings) -> Polls:
     """The Socket.IO server, for pages of its own host and of the configured origins."""
     import socketio  # not before: clients that it brings along try a socket when imported
 
     engineio = logging.getLogger("engineio")
-    engineio.addFilter(_worth_telling)
+    engineio.addFilter(_is_ours)
     server = socketio.AsyncServer(
         async_mode="asgi",
         cors_allowed_origins=_allowed(settings.legacy_origins),
@@ -50,7 +52,9 @@ def application(door: LegacyTickets, settings: Settings) -> Polls:
         await engine(scope, receive, send)
 
     polls = Polls(measured)
-    conversations = _Conversations(server, door, polls, socketio.exceptions.ConnectionRefusedError)
+    conversations = _Conversations(
+        server, tickets, polls, socketio.exceptions.ConnectionRefusedError
+    )
     _greet(server)
     _end_what_nobody_joins(server, polls)
     server.on("connect", conversations.connect)
@@ -59,15 +63,15 @@ def application(door: LegacyTickets, settings: Settings) -> Polls:
     return polls
 
 
-def _worth_telling(record: logging.LogRecord) -> bool:
-    """Exceptions there are about packets that make no sense: anybody can send those, and fill the
-    log. Ours are told elsewhere."""
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a record is worth a line. Its exceptions are about senseless packets, with which
+    anybody could fill the log; our own are logged elsewhere."""
     return record.exc_info is None
 
 
 def _greet(server: Any) -> None:
-    """Tell each client that it is in. The manager hears of it once the client was told that it is
-    connected: whatever reached it before would find nobody listening."""
+    """Emit `JOINED` to each client right after the packet that acknowledges its connection: before
+    that packet no client listens. The server tells its manager just then."""
     connected = server.manager.connect
 
     async def connect(sid: str, namespace: str) -> Any:
@@ -95,26 +99,28 @@ def _end_what_nobody_joins(server: Any, polls: Polls) -> None:
 
 
 class _Conversations:
-    """What clients say, each recognised when it connects and looked up again at each event."""
+    """Clients, each recognised when it connects and looked up again at each event."""
 
     def __init__(
-        self, server: Any, door: LegacyTickets, polls: Polls, refused: Callable[[str], Exception]
+        self, server: Any, tickets: LegacyTickets, polls: Polls, refused: Callable[[str], Exception]
     ) -> None:
         self._server = server
-        self._door = door
+        self._tickets = tickets
         self._polls = polls
         self._refused = refused
 
     async def connect(self, sid: str, environ: Any, auth: Any = None, *_more: Any) -> Any:
-        """Refuses who is not recognised. An event may be called `connect` too: that is none."""
+        """Refuse a client without a known user. An event called `connect` is no connection."""
         if environ is not self._server.get_environ(sid):
             return {"error": NOT_FOUND[1]}
         correlation_id = _correlation_id()
         try:
-            call = await self._door.call(_token(environ, auth), "socket.io connect", correlation_id)
+            call = await self._tickets.call(
+                _token(environ, auth), "socket.io connect", correlation_id
+            )
         except Exception as error:
-            _, said = explain(error, "Failed to connect", correlation_id)
-            raise self._refused(said) from error
+            _, sentence = explain(error, "Failed to connect", correlation_id)
+            raise self._refused(sentence) from error
         await self._server.save_session(sid, call.user.id)
         return None
 
@@ -129,24 +135,24 @@ class _Conversations:
             if operation not in (CREATE_UPDATE, LIST):
                 raise LegacyRefusal(*NOT_FOUND)
             user_id: str = await self._server.get_session(sid)
-            call = await self._door.next_call(user_id, f"socket.io {operation}", correlation_id)
+            call = await self._tickets.next_call(user_id, f"socket.io {operation}", correlation_id)
             return await self._answer(call, system, operation, sent[0] if sent else None)
         except Exception as error:
-            _, said = explain(error, f"Failed: {operation}", correlation_id)
-            return {"error": said}
+            _, sentence = explain(error, f"Failed: {operation}", correlation_id)
+            return {"error": sentence}
 
     async def _answer(self, call: LegacyCall, system: str, operation: str, data: Any) -> Any:
         if operation == LIST:
-            return await self._door.get_tickets(call, system)
-        if isinstance(data, dict):  # the event names the system, whatever the data say
+            return await self._tickets.get_tickets(call, system)
+        if isinstance(data, dict):  # the name of the event decides on the system
             data = data | {"system": system}
-        return await self._door.create_update_ticket(call, data)
+        return await self._tickets.create_update_ticket(call, data)
 
 
 def _token(environ: Mapping[str, Any], auth: Any) -> str | None:
-    given = auth.get("token") if isinstance(auth, dict) else None
-    if isinstance(given, str) and given:
-        return given
+    token = auth.get("token") if isinstance(auth, dict) else None
+    if isinstance(token, str) and token:
+        return token
     return cookie_parser(environ.get("HTTP_COOKIE", "")).get(COOKIE)
 
 

@@ -14,7 +14,7 @@ import pytest
 from pymongo.database import Database
 
 from api import composition
-from api.legacy import door
+from api.legacy import tickets
 from domain.ticket.events import Recorded, TicketRenamed
 from domain.ticket.state import Ticket
 from infrastructure.mongodb.client import Document, connect, database
@@ -74,7 +74,7 @@ def test_old_callers_get_503_and_new_ones_notice_nothing(
     port = users_set.ports[0]
     users_set.freeze() if how == "silent" else users_set.kill(port)
     try:
-        with ThreadPoolExecutor(50) as pool:  # more than /v1 has threads, and six times the door's
+        with ThreadPoolExecutor(50) as pool:  # more than /v1 and old callers have threads
             calling = [pool.submit(call) for _ in range(50)]
             for number in range(10):
                 ticket = client.created(name=f"Crew {number}")
@@ -152,7 +152,7 @@ def test_what_nobody_foresaw_is_told_in_the_old_shape_and_logged(
     def broken(*_: object) -> NoReturn:
         raise ZeroDivisionError("nobody foresaw this")
 
-    monkeypatch.setattr(door, "wishes_of", broken)
+    monkeypatch.setattr(tickets, "write_request", broken)
     with old_backend(mongodb_url, mongodb_url, mongodb_database) as backend:
         answer = backend.write(name="Crew")
 

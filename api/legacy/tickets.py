@@ -1,9 +1,10 @@
-"""The old backend's two operations, whichever way they are asked for."""
+"""The old backend's two operations, the same over HTTP and over Socket.IO."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
@@ -12,9 +13,8 @@ from prometheus_client import Counter as Figure
 
 from api.legacy.bodies import (
     WriteRequest,
-    checked_system,
     created_json,
-    system_of,
+    system_name,
     ticket_json,
     write_request,
 )
@@ -25,7 +25,7 @@ from api.use_cases.submission import Submitter
 from domain.deciding import Outcome, Submission
 from domain.errors import LegacyUsersUnavailable, ProjectionBehind, StoreCorrupt
 from domain.origin import Origin, milliseconds
-from domain.ticket.commands import ChangeFeatures, Command, CreateTicket, RenameTicket
+from domain.ticket.commands import Command
 from domain.ticket.state import Ticket, fold
 from infrastructure.legacy_access.users import ANSWER_SECONDS, LegacyUser
 from projections.tickets.search import TicketFilter
@@ -34,13 +34,13 @@ CREATE_UPDATE: Final = "create_update_ticket"
 LIST: Final = "get_tickets"
 
 UNKNOWN: Final = "unknown"
-"""The caller that calls are counted under when nobody could be recognised."""
+"""The caller under whom a call is counted that names no user."""
 
 _THREADS: Final = 8
-"""Calls that look something up at once. Those of new clients must never wait for these."""
+"""Calls that ask a store at once. Calls of new clients must never wait for them."""
 
 _PATIENCE: Final = ANSWER_SECONDS + 1.0
-"""Seconds until a caller is told that nobody can be recognised, waiting for a turn included."""
+"""Seconds until a caller hears that users cannot be looked up, waiting for a turn included."""
 
 _PAGE: Final = 1_000
 
@@ -49,7 +49,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class LegacyCall:
-    """Who calls, in which conversation."""
+    """One call: the user, and the id that all its events carry."""
 
     user: LegacyUser
     correlation_id: str
@@ -58,7 +58,7 @@ class LegacyCall:
 class LegacyTickets:
     """Recognises callers, applies the gate, and runs the same commands as `/v1`.
 
-    What it raises, `api.legacy.refusals.told` puts into the old backend's words.
+    `api.legacy.refusals.explain` puts every error it raises into the old backend's words.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class LegacyTickets:
         )
 
     async def call(self, token: str | None, route: str, correlation_id: str) -> LegacyCall:
-        """The call of whom `token` names; it is counted under `route`, whatever becomes of it."""
+        """The call of the user whom `token` names, counted under `route` even if refused."""
         user_id = None
         try:
             if not token:
@@ -88,7 +88,7 @@ class LegacyTickets:
         return LegacyCall(await self._user(user_id), correlation_id)
 
     async def next_call(self, user_id: str, route: str, correlation_id: str) -> LegacyCall:
-        """A call of a user whose token was seen before: he is looked up again, and counted."""
+        """A call of a user whose token was seen before: looked up again, and counted."""
         self._count(user_id, route)
         return LegacyCall(await self._user(user_id), correlation_id)
 
@@ -97,7 +97,7 @@ class LegacyTickets:
         self._legacy.counter.count(caller, route)
 
     async def _user(self, user_id: str) -> LegacyUser:
-        """The user as he is now."""
+        """The user as stored now."""
         find = self._legacy.users.find
         try:
             with fail_after(_PATIENCE):
@@ -113,11 +113,9 @@ class LegacyTickets:
         return user
 
     async def create_update_ticket(self, call: LegacyCall, data: Any) -> dict[str, Any]:
-        """Create a ticket, or change what was sent of one; answered once it shows."""
+        """Create a ticket, or change the fields that were sent; answered once it shows."""
         await self._gate(call, CREATE_UPDATE)
-        system = system_of(data)
-        org_id = _scope(call, system)
-        wishes = write_request(data)
+        request = write_request(data, partial(_organisation, call))
         origin = Origin(
             actor=call.user.id,
             reason=None,
@@ -125,59 +123,60 @@ class LegacyTickets:
             causation_id=None,
             occurred_at=milliseconds(self._service.clock()),
         )
-        if wishes.ticket_id is None:
-            return created_json(
-                await self._run(_creation(self._service.new_id(), wishes, org_id, system, origin))
-            )
-        ticket_id = wishes.ticket_id
-        held = await self._in_thread(lambda: self._held(ticket_id))
-        if held is None or (held.org_id, held.system) != (org_id, system):
+        if request.ticket_id is None:
+            creation = request.creation(self._service.new_id(), origin)
+            return created_json(await self._run(creation))
+        return ticket_json(await self._change(request, request.ticket_id, origin))
+
+    async def _change(self, request: WriteRequest, ticket_id: str, origin: Origin) -> Ticket:
+        ticket = await self._in_thread(lambda: self._stored(ticket_id))
+        if ticket is None or (ticket.org_id, ticket.system) != (request.org_id, request.system):
             raise LegacyRefusal(*NO_TICKET)
-        changes = _changes(wishes, ticket_id, org_id, origin)
-        return ticket_json(await self._run(*changes) if changes else held)
+        changes = request.changes(ticket_id, origin)
+        return await self._run(*changes) if changes else ticket
 
     async def get_tickets(self, call: LegacyCall, system: Any) -> list[dict[str, Any]]:
         """The tickets of the caller's organisation in one system, oldest first."""
         await self._gate(call, LIST)
-        system = checked_system(system)
-        where = TicketFilter(_scope(call, system), system)
+        system = system_name(system)
+        where = TicketFilter(_organisation(call, system), system)
         return [ticket_json(ticket) for ticket in await self._in_thread(lambda: self._find(where))]
 
     async def _gate(self, call: LegacyCall, feature: str) -> None:
-        """Any ticket of the caller's may hold the feature, if it is of the organisation that he
-        has it in."""
+        """Any ticket of the caller may hold the feature, if the ticket belongs to the organisation
+        in which the caller has it. Raises `LegacyRefusal`."""
         accesses = call.user.systems.values()
         ids = {access.ticket_id for access in accesses if access.ticket_id}
         latest = (await freshness.live_version(self._service.tickets)).view.latest
-        held: Mapping[str, Ticket] = await self._in_thread(lambda: latest(ids))
+        tickets: Mapping[str, Ticket] = await self._in_thread(lambda: latest(ids))
         for access in accesses:
-            ticket = held.get(access.ticket_id or "")
+            ticket = tickets.get(access.ticket_id or "")
             if ticket and ticket.org_id == access.org_id and feature in _grants(ticket):
                 return
         raise LegacyRefusal(403, f"Feature {feature} not accessible")
 
-    def _held(self, ticket_id: str) -> Ticket | None:
+    def _stored(self, ticket_id: str) -> Ticket | None:
         """The ticket, from the log where the view does not show it yet."""
-        found = self._service.tickets.view.get(ticket_id)
-        if found is None:
-            found = fold(self._service.log.histories([ticket_id]).get(ticket_id, ()))
-        return None if found is None or found.retired else found
+        ticket = self._service.tickets.view.get(ticket_id)
+        if ticket is None:
+            ticket = fold(self._service.log.histories([ticket_id]).get(ticket_id, ()))
+        return None if ticket is None or ticket.retired else ticket
 
     def _find(self, where: TicketFilter) -> list[Ticket]:
-        found: list[Ticket] = []
+        tickets: list[Ticket] = []
         reader = self._service.tickets.view
         while True:
-            page = reader.find(where, found[-1].id if found else None, _PAGE)
-            found += page
+            page = reader.find(where, tickets[-1].id if tickets else None, _PAGE)
+            tickets += page
             if len(page) < _PAGE:
                 break
-        first = self._first_positions(found)
-        return sorted(found, key=lambda ticket: (ticket.created_at, first[ticket.id]))
+        first = self._first_positions(tickets)
+        return sorted(tickets, key=lambda ticket: (ticket.created_at, first[ticket.id]))
 
     def _first_positions(self, tickets: Sequence[Ticket]) -> Mapping[str, int]:
-        """Where each ticket began. The old collection was never sorted: its order was that of
-        creation, also of tickets made in the same millisecond. Only for those that were changed
-        since must the log be asked."""
+        """The position of each ticket's first event. The old collection was never sorted: its
+        order was the order of creation, also of tickets made in the same millisecond. The log is
+        asked only about such tickets that were changed since."""
         alike = Counter(ticket.created_at for ticket in tickets)
         changed = [t.id for t in tickets if t.version > 1 and alike[t.created_at] > 1]
         first = {ticket.id: ticket.position for ticket in tickets}
@@ -187,7 +186,7 @@ class LegacyTickets:
         return first
 
     async def _run(self, *commands: Command) -> Ticket:
-        """What the commands made, once the view shows it."""
+        """The ticket as the commands left it, once the view shows it."""
         outcome = await self._submitter.submit(Submission(commands))
         try:
             await self._wait_until_visible(outcome)
@@ -202,16 +201,16 @@ class LegacyTickets:
     async def _wait_until_visible(self, outcome: Outcome) -> None:
         live = await freshness.live_version(self._service.tickets)
         await freshness.reached(live.progress, outcome.position, "The view of tickets")
-        found = await self._in_thread(lambda: self._service.tickets.view.get(outcome.ticket_id))
-        if found is None or found.position < outcome.position:  # parked
+        ticket = await self._in_thread(lambda: self._service.tickets.view.get(outcome.ticket_id))
+        if ticket is None or ticket.position < outcome.position:  # parked
             raise ProjectionBehind(f"Ticket {outcome.ticket_id} does not show yet.")
 
     async def _in_thread(self, ask: Callable[[], Found]) -> Found:
         return await to_thread.run_sync(ask, limiter=self._reading)
 
 
-def _scope(call: LegacyCall, system: str) -> str:
-    """The organisation that the caller has the system in."""
+def _organisation(call: LegacyCall, system: str) -> str:
+    """The organisation in which the caller has the system. Raises `LegacyRefusal`."""
     access = call.user.systems.get(system)
     if access is None:
         raise LegacyRefusal(403, "Access denied to this system")
@@ -220,25 +219,3 @@ def _scope(call: LegacyCall, system: str) -> str:
 
 def _grants(ticket: Ticket) -> tuple[str, ...]:
     return () if ticket.retired else ticket.features
-
-
-def _creation(
-    ticket_id: str, wishes: WriteRequest, org_id: str, system: str, origin: Origin
-) -> CreateTicket:
-    return CreateTicket(
-        ticket_id=ticket_id,
-        origin=origin,
-        org_id=org_id,
-        system=system,
-        name=wishes.name or "",
-        features=wishes.features or (),
-    )
-
-
-def _changes(wishes: WriteRequest, ticket_id: str, org_id: str, origin: Origin) -> list[Command]:
-    changes: list[Command] = []
-    if wishes.name is not None:
-        changes.append(RenameTicket(ticket_id, origin, org_id, None, wishes.name))
-    if wishes.features is not None:
-        changes.append(ChangeFeatures(ticket_id, origin, org_id, None, wishes.features))
-    return changes
