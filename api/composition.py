@@ -141,12 +141,12 @@ def open_history(settings: Settings) -> Iterator[History | None]:
             case SQLiteStore():
                 from infrastructure.sqlite.stores import open_sqlite_to_read
 
-                kept = stack.enter_context(open_sqlite_to_read(settings.store))
+                stores = stack.enter_context(open_sqlite_to_read(settings.store))
             case MongoDBStore():
                 from infrastructure.mongodb.stores import open_mongodb_to_read
 
-                kept = stack.enter_context(open_mongodb_to_read(settings.store))
-        yield History(TicketLog(kept.log, tail=0), kept.notes) if kept else None
+                stores = stack.enter_context(open_mongodb_to_read(settings.store))
+        yield History(TicketLog(stores.log, tail=0), stores.notes) if stores else None
 
 
 def _tokens(settings: Settings, clock: Clock) -> Tokens:

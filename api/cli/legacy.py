@@ -28,14 +28,14 @@ def usage(
     long as your slowest client sleeps, the old routes can go.
     """
     with open_for_command() as service:
-        found = service.legacy_usage.all()
+        usages = service.legacy_usage.all()
     if since is not None:
-        found = [calls for calls in found if calls.last_at >= since]
+        usages = [calls for calls in usages if calls.last_at >= since]
     if json:
-        print_json([_json(calls) for calls in found])
+        print_json([_json(calls) for calls in usages])
     else:
         columns = ["caller", "route", "calls", "first", "last"]
-        rows = [(c.caller, c.route, c.calls, iso(c.first_at), iso(c.last_at)) for c in found]
+        rows = [(c.caller, c.route, c.calls, iso(c.first_at), iso(c.last_at)) for c in usages]
         print_table(columns, rows)
 
 

@@ -62,9 +62,9 @@ class Commands(TyperGroup):
 
 @cache
 def _load(name: str) -> Any:
-    whole = _settings()
-    whole.add_typer(import_module(COMMANDS[name][0]).app)
-    return get_group(whole).commands[name]
+    parent = _settings()
+    parent.add_typer(import_module(COMMANDS[name][0]).app)
+    return get_group(parent).commands[name]
 
 
 def _settings(cls: type[TyperGroup] = TyperGroup) -> typer.Typer:

@@ -16,9 +16,9 @@ from infrastructure.configuration.settings import Settings, load_settings
 
 @contextmanager
 def open_for_command(*, make: bool = False, watch: bool = False) -> Iterator[Service]:
-    """The configured service, running nothing in the background. A store that is not there is
-    told, unless it is to be made: it is more likely a slip than an empty one. A command that waits
-    for views which others keep current has to `watch` them."""
+    """The configured service, running nothing in the background. A missing store is an
+    error, unless the command may make it: a slip is likelier than an empty store. A command that
+    waits for views which other processes keep current must `watch` them."""
     log_for_people()
     with reporting():
         settings = load_settings()

@@ -64,7 +64,7 @@ def _stop_in_order() -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """The socket itself, so that a taken port is told before anything is promised."""
+    """Listen at once, so that a taken port is an error before anything is promised."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

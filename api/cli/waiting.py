@@ -22,8 +22,8 @@ def wait_for_audit(service: Service) -> int:
 
 
 def wait_for_audit_of(service: Service, where: AuditFilter) -> None:
-    """Wait until the audit log shows all that a search may find; raises like `shown`. What happened
-    to parked tickets is missing all the same: then that is said."""
+    """Wait until the audit log shows all that a search may find; raises like `wait_for_audit`. The
+    changes of parked tickets are missing all the same: a message says so."""
     head = service.log.head()
     if where.before_position is not None:
         head = min(head, max(where.before_position - 1, 0))

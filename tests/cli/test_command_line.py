@@ -561,3 +561,17 @@ def test_a_token_is_good_for_a_year_at_most(tmp_path: Path, hours: str) -> None:
     code, out, err = run(*asked, store=f"sqlite:///{tmp_path}/store.db")
     assert (code, out) == (2, "")
     assert "Invalid value for '--hours'" in err
+
+
+def test_a_question_to_the_past_is_in_the_journal_under_the_name_it_has_over_http(
+    store: str,
+) -> None:
+    for question in (("at", "3"), ("grants", "get_all", "2025-10-28"), ("diff", "0", "3")):
+        assert run("audit", *question, store=store)[0] == 0
+    noted = json.loads(run("audit", "reads", "--json", store=store)[1])
+    assert [entry["action"] for entry in noted] == [
+        "journal.read",
+        "audit.compared",
+        "grants.asked",
+        "tickets.asked_as_of",
+    ]

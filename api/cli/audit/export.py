@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli.audit.filter import filtered, given
+from api.cli.audit.filter import filter_json, filtered
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
 from api.cli.output import Exit, example, say
@@ -42,14 +42,14 @@ def export_entries(
         wait_for_audit_of(service, where)
         audit = service.audit
         key, began = signing_key_of(service.settings), milliseconds(service.clock())
-        asked = Exporting(
+        exporting = Exporting(
             *(audit.live_version.view, service.log, key, where, FORMATS[style.value], began),
             audit.versions.skipped,
         )
-        record(service, "audit.exported", given(where) | {"format": style.value})
+        record(service, "audit.exported", filter_json(where) | {"format": style.value})
         try:
-            _write(export(asked))
-        except BrokenPipeError:  # whoever reads it has enough
+            _write(export(exporting))
+        except BrokenPipeError:  # its reader has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(Exit.INTERRUPTED) from None
 

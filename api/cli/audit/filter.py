@@ -1,4 +1,4 @@
-"""The options that say which audit entries, for every command that takes them."""
+"""The options that choose audit entries, for every command that takes them."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,22 +24,22 @@ from projections.audit.search import AuditFilter
 
 def filtered(command: Callable[..., None]) -> Callable[..., None]:
     """A command that takes those options and hands them on as its first argument."""
-    asked = signature(_filter).parameters
+    filters = signature(_filter).parameters
     _, *own = signature(command).parameters.values()
 
     @wraps(command)
     def run(**options: Any) -> None:
-        where = _filter(**{name: options.pop(name) for name in asked})
+        where = _filter(**{name: options.pop(name) for name in filters})
         command(where, **options)
 
     # typer reads both, and neither may know of the first argument
-    parameters = [*asked.values(), *own]
+    parameters = [*filters.values(), *own]
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
     return run
 
 
-def given(where: AuditFilter) -> dict[str, object]:
+def filter_json(where: AuditFilter) -> dict[str, object]:
     """The filter as JSON values."""
     return {
         name: iso(value) if isinstance(value, datetime) else value

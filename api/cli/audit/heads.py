@@ -20,11 +20,11 @@ def head(json: Json = False) -> None:
     with open_for_command() as service:
         key = signing_key_of(service.settings)
         record(service, "audit.head_read", {})
-        found = signed_head(service.log.ending(), service.clock(), key)
+        signed = signed_head(service.log.ending(), service.clock(), key)
     if json:
-        print_json(found)
+        print_json(signed)
     else:
-        print_table(list(found), [list(found.values())])
+        print_table(list(signed), [list(signed.values())])
 
 
 @app.command("key", epilog=example("ticketbook audit key > ticketbook.pub"))

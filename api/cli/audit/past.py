@@ -47,19 +47,19 @@ def at(
 ) -> None:
     """Print the tickets that were in use then."""
     where = TicketFilter(org, system, name, feature)
-    asked = {"at": moment, "org": org, "system": system, "name": name, "feature": feature}
+    question = {"at": moment, "org": org, "system": system, "name": name, "feature": feature}
     then = when(moment)
     with open_for_command(watch=True) as service:
         position = _position(service, then)
         refuse_if_parked(service, position, org)
-        record(service, "tickets.asked_as_of", asked | {"limit": limit})
-        found = _tickets(service, position, where, limit)
-        fragments = service.log.fragments([one.entry.ticket_id for one in found])
+        record(service, "tickets.asked_as_of", question | {"limit": limit})
+        tickets = _tickets(service, position, where, limit)
+        fragments = service.log.fragments([ticket.entry.ticket_id for ticket in tickets])
     if json:
-        print_json([_then(one, fragments[one.entry.ticket_id]) for one in found])
+        print_json([_then_json(ticket, fragments[ticket.entry.ticket_id]) for ticket in tickets])
     else:
         columns = ["ticket", "organisation", "system", "name", "features", "granted by"]
-        print_table(columns, [_held(one) for one in found])
+        print_table(columns, [_held_row(ticket) for ticket in tickets])
 
 
 @app.command(
@@ -77,7 +77,7 @@ def grants(
     json: Json = False,
 ) -> None:
     """Print the tickets that granted a feature at any time of a day, and who granted it."""
-    asked = {"feature": feature, "on": on.isoformat(), "org": org, "system": system}
+    question = {"feature": feature, "on": on.isoformat(), "org": org, "system": system}
     before, last = span_of(on)
     with open_for_command(watch=True) as service:
         if before is not None and before >= service.clock():
@@ -85,13 +85,13 @@ def grants(
         after = 0 if before is None else _position(service, before)
         upto = _position_at(service, last)
         refuse_if_parked(service, upto, org)
-        record(service, "grants.asked", asked | {"limit": limit})
-        found = _tickets_granting(service, Question(feature, org, system), after, upto, limit)
+        record(service, "grants.asked", question | {"limit": limit})
+        tickets = _tickets_granting(service, Question(feature, org, system), after, upto, limit)
     if json:
-        print_json([grants_json(one) for one in found])
+        print_json([grants_json(ticket) for ticket in tickets])
     else:
         columns = ["ticket", "organisation", "system", "name", "granted by", "revoked by"]
-        print_table(columns, [row for one in found for row in _granted(one)])
+        print_table(columns, [row for ticket in tickets for row in _grant_rows(ticket)])
 
 
 @app.command("diff", epilog=example("ticketbook audit diff 2025-10-01 2025-11-01 --json"))
@@ -106,45 +106,45 @@ def diff(
 ) -> None:
     """Print how tickets differ from what they were, and what did that."""
     where = AuditFilter(org_id=org, system=system, ticket_id=ticket)
-    asked = {"from": start, "to": end, "org": org, "system": system, "ticket": ticket}
+    question = {"from": start, "to": end, "org": org, "system": system, "ticket": ticket}
     first, last = when(start), when(end) if end is not None else None
     with open_for_command(watch=True) as service:
         after, upto = _position(service, first), _position(service, last)
         if after > upto:
             raise typer.BadParameter("FROM is later than TO.")
         refuse_if_parked(service, upto, org, ticket)
-        record(service, "audit.compared", asked | {"limit": limit})
-        found = _differences(service, where, after, upto, limit)
+        record(service, "audit.compared", question | {"limit": limit})
+        diffs = _differences(service, where, after, upto, limit)
     if json:
-        print_json([ticket_diff_json(one) for one in found])
+        print_json([ticket_diff_json(each) for each in diffs])
     else:
         columns = ["ticket", "name", "change", "position", "time", "actor", "reason"]
-        print_table(columns, [row for one in found for row in _changes(one)])
+        print_table(columns, [row for each in diffs for row in _change_rows(each)])
 
 
-def _position(service: Service, asked: int | datetime | None) -> int:
+def _position(service: Service, wanted: int | datetime | None) -> int:
     """Where the log stood then, or stands now."""
-    if isinstance(asked, datetime):
-        if asked > service.clock():
-            raise typer.BadParameter(f"{iso(asked)} is still to come.")
-        return _position_at(service, asked)
+    if isinstance(wanted, datetime):
+        if wanted > service.clock():
+            raise typer.BadParameter(f"{iso(wanted)} is still to come.")
+        return _position_at(service, wanted)
     head = wait_for_audit(service)
-    if asked is not None and asked > head:
-        raise typer.BadParameter(f"{no_position(asked, head)} A day is written 2025-10-28.")
-    return head if asked is None else asked
+    if wanted is not None and wanted > head:
+        raise typer.BadParameter(f"{no_position(wanted, head)} A day is written 2025-10-28.")
+    return head if wanted is None else wanted
 
 
 def _position_at(service: Service, moment: datetime) -> int:
     """That of the last event recorded at a moment or before; the head, if nothing was later."""
     head = wait_for_audit(service)
-    found = service.audit.view.position_at(moment)
-    return head if found is None else found
+    position = service.audit.view.position_at(moment)
+    return head if position is None else position
 
 
 def _tickets(service: Service, position: int, where: TicketFilter, limit: int) -> list[Then]:
     def page(beyond: str | None, wanted: int) -> tuple[Sequence[Then], str | None]:
-        found = service.audit.view.tickets_at(position, where, beyond=beyond, limit=wanted)
-        return found.tickets, found.beyond
+        read = service.audit.view.tickets_at(position, where, beyond=beyond, limit=wanted)
+        return read.tickets, read.beyond
 
     return _read_through(page, limit)
 
@@ -153,10 +153,10 @@ def _tickets_granting(
     service: Service, question: Question, after: int, upto: int, limit: int
 ) -> list[TicketGrants]:
     def page(beyond: Place | None, wanted: int) -> tuple[Sequence[TicketGrants], Place | None]:
-        found = grants_between(
+        read = grants_between(
             service.audit.view, question, after, upto, beyond=beyond, limit=wanted
         )
-        return found.tickets, found.beyond
+        return read.tickets, read.beyond
 
     return _read_through(page, limit)
 
@@ -165,69 +165,75 @@ def _differences(
     service: Service, where: AuditFilter, after: int, upto: int, limit: int
 ) -> list[TicketDiff]:
     def page(beyond: int | None, wanted: int) -> tuple[Sequence[TicketDiff], int | None]:
-        found = ticket_diffs(service.audit.view, where, after, upto, beyond=beyond, limit=wanted)
-        return found.diffs, found.beyond
+        read = ticket_diffs(service.audit.view, where, after, upto, beyond=beyond, limit=wanted)
+        return read.diffs, read.beyond
 
     return _read_through(page, limit)
 
 
 def _read_through(page: Callable[[Any, int], tuple[Sequence[Item], Any]], limit: int) -> list[Item]:
     """Page after page, until there are `limit` items or no more."""
-    found: list[Item] = []
+    everything: list[Item] = []
     beyond = None
-    while len(found) < limit:
-        items, beyond = page(beyond, min(limit - len(found), _PAGE))
-        found += items
+    while len(everything) < limit:
+        items, beyond = page(beyond, min(limit - len(everything), _PAGE))
+        everything += items
         if beyond is None:
             break
-    return found
+    return everything
 
 
-def _then(one: Then, history: Any) -> dict[str, Any]:
-    return ticket_then_json(ticket_at(one.entry, history), one.granted_by)
+def _then_json(ticket: Then, history: Any) -> dict[str, Any]:
+    return ticket_then_json(ticket_at(ticket.entry, history), ticket.granted_by)
 
 
-def _held(one: Then) -> tuple[object, ...]:
-    entry, grant = one.entry, one.granted_by
-    held = entry.after
-    assert held is not None  # it was in use
-    features = " ".join(held.features)
-    return (entry.ticket_id, entry.org_id, entry.system, held.name, features, _by(grant))
+def _held_row(ticket: Then) -> tuple[object, ...]:
+    entry, content = ticket.entry, ticket.entry.after
+    assert content is not None  # it was in use
+    features = " ".join(content.features)
+    return (
+        entry.ticket_id,
+        entry.org_id,
+        entry.system,
+        content.name,
+        features,
+        _by(ticket.granted_by),
+    )
 
 
 def _by(entry: AuditEntry | None) -> str:
     return f"{entry.actor} at {entry.position}, {iso(entry.recorded_at)}" if entry else "-"
 
 
-def _granted(one: TicketGrants) -> list[tuple[object, ...]]:
-    """A row for each while that it granted the feature."""
-    entry = one.entry
+def _grant_rows(grants: TicketGrants) -> list[tuple[object, ...]]:
+    """A row for each time that the ticket granted the feature."""
+    entry = grants.entry
     name = entry.after.name if entry.after else "-"
-    ticket = (entry.ticket_id, entry.org_id, entry.system, name)
-    return [(*ticket, _by(grant.granted), _by(grant.revoked)) for grant in one.grants]
+    shown = (entry.ticket_id, entry.org_id, entry.system, name)
+    return [(*shown, _by(grant.granted), _by(grant.revoked)) for grant in grants.grants]
 
 
-def _changes(one: TicketDiff) -> list[tuple[object, ...]]:
+def _change_rows(diff: TicketDiff) -> list[tuple[object, ...]]:
     """A row for each change of a ticket."""
     changes: list[tuple[str, AuditEntry | None]] = [
-        ("added", one.added),
-        ("retired", one.retired),
-        ("restored", one.restored),
-        ("renamed", one.renamed),
-        *((f"+{feature}", entry) for feature, entry in one.granted),
-        *((f"-{feature}", entry) for feature, entry in one.revoked),
+        ("added", diff.added),
+        ("retired", diff.retired),
+        ("restored", diff.restored),
+        ("renamed", diff.renamed),
+        *((f"+{feature}", entry) for feature, entry in diff.granted),
+        *((f"-{feature}", entry) for feature, entry in diff.revoked),
     ]
-    name = one.after.name if one.after else "-"
+    name = diff.after.name if diff.after else "-"
     return [
         (
-            one.ticket_id,
+            diff.ticket_id,
             name,
-            what,
+            change,
             by.position,
             iso(by.recorded_at),
             by.actor,
             by.reason or "-",
         )
-        for what, by in changes
+        for change, by in changes
         if by
     ]

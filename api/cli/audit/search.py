@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli.audit.filter import filtered, given
+from api.cli.audit.filter import filter_json, filtered
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
 from api.cli.options import EntryLimit, Json, hexadecimal
@@ -32,15 +32,15 @@ def search(
     with open_for_command(watch=True) as service:
         wait_for_audit_of(service, where)
         order = "oldest" if oldest_first else "newest"
-        record(service, "audit.searched", given(where) | {"order": order, "limit": limit})
-        found = service.audit.view.search(
+        record(service, "audit.searched", filter_json(where) | {"order": order, "limit": limit})
+        entries = service.audit.view.search(
             where, beyond=None, limit=limit, newest_first=not oldest_first
         )
     if json:
-        print_json([audit_entry_json(entry) for entry in found])
+        print_json([audit_entry_json(entry) for entry in entries])
     else:
         columns = ["position", "time", "actor", "action", "ticket", "change", "reason"]
-        print_table(columns, [_row(entry) for entry in found])
+        print_table(columns, [_entry_row(entry) for entry in entries])
 
 
 @app.command("reads", epilog=example("ticketbook audit reads --limit 20 --json"))
@@ -54,20 +54,20 @@ def reads(
     """Print who read the audit log and what operators did, newest first."""
     with open_for_command() as service:
         record(service, "journal.read", {"org": org, "limit": limit})
-        found = service.journal.read(org, beyond=None, limit=limit)
+        numbered = service.journal.read(org, beyond=None, limit=limit)
     if json:
-        print_json([journal_entry_json(number, entry) for number, entry in found])
+        print_json([journal_entry_json(number, entry) for number, entry in numbered])
     else:
         columns = ["number", "time", "actor", "organisation", "action", "details"]
-        print_table(columns, [_noted(number, entry) for number, entry in found])
+        print_table(columns, [_journal_row(number, entry) for number, entry in numbered])
 
 
-def _noted(number: int, entry: JournalEntry) -> tuple[object, ...]:
+def _journal_row(number: int, entry: JournalEntry) -> tuple[object, ...]:
     details = " ".join(f"{name}={value}" for name, value in entry.details.items())
     return (number, iso(entry.at), entry.actor, entry.org_id or "-", entry.action, details)
 
 
-def _row(entry: AuditEntry) -> tuple[object, ...]:
+def _entry_row(entry: AuditEntry) -> tuple[object, ...]:
     return (
         entry.position,
         iso(entry.recorded_at),

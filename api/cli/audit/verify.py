@@ -54,21 +54,23 @@ def verify_log(
         record(service, "audit.verified", {})
         reached = check_chain(service.log, heads, Meter().position)
         say(f"\n{reached.position} events are what was hashed.")
-        found = _compared(service) if view else _UNCOMPARED
+        comparison = _compared(service) if view else _UNCOMPARED
     if json:
         print_json(
             {
                 "position": reached.position,
                 "hash": reached.hash.hex(),
-                "audit": [{"position": one.key, "kind": one.kind} for one in found.mismatches],
-                "parked": found.parked,
-                "skipped": found.skipped,
-                "behind": found.behind,
+                "audit": [
+                    {"position": each.key, "kind": each.kind} for each in comparison.mismatches
+                ],
+                "parked": comparison.parked,
+                "skipped": comparison.skipped,
+                "behind": comparison.behind,
             }
         )
     else:
         print(f"position {reached.position} hash {reached.hash.hex()}")
-    if found.mismatches or found.parked or found.behind:
+    if comparison.mismatches or comparison.parked or comparison.behind:
         raise typer.Exit(Exit.DIFFERENT)
 
 
@@ -80,33 +82,33 @@ def _verify_export(export: Path, key: Path | None, head: list[Path] | None, json
         public = read_public_key(key)
         try:
             with export.open("rb") as lines:
-                found = check_export(lines, public, Meter().lines)
+                report = check_export(lines, public, Meter().lines)
         except OSError as error:
             raise ConfigurationError(f"{export} cannot be read: {error.strerror}.") from error
-    say(f"\n{found.entries} entries are what was signed.")
+    say(f"\n{report.entries} entries are what was signed.")
     if json:
         print_json(
             {
-                "position": found.head.position,
-                "hash": found.head.hash.hex(),
-                "entries": found.entries,
-                "filter": found.filter,
-                "parked": found.parked,
-                "skipped": found.skipped,
-                "exportedAt": found.exported_at,
+                "position": report.head.position,
+                "hash": report.head.hash.hex(),
+                "entries": report.entries,
+                "filter": report.filter,
+                "parked": report.parked,
+                "skipped": report.skipped,
+                "exportedAt": report.exported_at,
             }
         )
     else:
-        print(f"position {found.head.position} hash {found.head.hash.hex()}")
-        print(printable(_what(found)))
+        print(f"position {report.head.position} hash {report.head.hash.hex()}")
+        print(printable(_summary(report)))
 
 
-def _what(found: ExportReport) -> str:
-    """What an export is of, and what of it could not be there."""
-    asked = ", ".join(f"{name}={value}" for name, value in found.filter.items())
+def _summary(report: ExportReport) -> str:
+    """The entries that an export was made of, and how many could not be there."""
+    filters = ", ".join(f"{name}={value}" for name, value in report.filter.items())
     return (
-        f"{f'only: {asked}' if asked else 'all entries'}; exported {found.exported_at}; "
-        f"{found.parked} tickets were parked, {found.skipped} events skipped"
+        f"{f'only: {filters}' if filters else 'all entries'}; exported {report.exported_at}; "
+        f"{report.parked} tickets were parked, {report.skipped} events skipped"
     )
 
 
@@ -118,9 +120,9 @@ def _heads(service: Service, files: list[Path], key: Path | None) -> list[Head]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Compared:
-    """Where audit entries are not what their events say, and which could not be compared: those of
-    parked tickets, at positions that an operator had skipped, or beyond a view that is behind."""
+class _Comparison:
+    """The audit entries that are not what their events say, and those that could not be compared:
+    of parked tickets, at positions that an operator skipped, or beyond a view that is behind."""
 
     mismatches: Sequence[ViewMismatch] = ()
     parked: Sequence[str] = ()
@@ -128,10 +130,10 @@ class _Compared:
     behind: bool = False
 
 
-_UNCOMPARED: Final = _Compared()
+_UNCOMPARED: Final = _Comparison()
 
 
-def _compared(service: Service) -> _Compared:
+def _compared(service: Service) -> _Comparison:
     say("Comparing the audit entries with the events …")
     behind, audit = False, service.audit
     try:
@@ -139,13 +141,13 @@ def _compared(service: Service) -> _Compared:
     except ProjectionBehind as error:
         behind = True
         say(str(error))
-    found, skipped = verify(audit.live_version.projected), audit.versions.skipped()
-    for difference in found.mismatches:
+    report, skipped = verify(audit.live_version.projected), audit.versions.skipped()
+    for difference in report.mismatches:
         say(f"Position {difference.key}: the audit entry is {difference.kind}.")
-    for ticket_id in found.parked:
+    for ticket_id in report.parked:
         say(f"parked, not compared: ticket {ticket_id}")
-    for position, one in sorted(skipped.items()):
-        say(f"skipped, not compared: position {position}; {one.actor} said: {one.reason}")
-    if not found.mismatches:
-        say(f"{found.rows} audit entries are what the events say.")
-    return _Compared(found.mismatches, found.parked, sorted(skipped), behind)
+    for position, skip in sorted(skipped.items()):
+        say(f"skipped, not compared: position {position}; {skip.actor} said: {skip.reason}")
+    if not report.mismatches:
+        say(f"{report.rows} audit entries are what the events say.")
+    return _Comparison(report.mismatches, report.parked, sorted(skipped), behind)

@@ -1,4 +1,4 @@
-"""How these commands are told which projection, and what they say of its rows."""
+"""The argument that names a projection, and the words for its rows."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ def chosen(service: Service, name: str | None) -> Mapping[str, LiveProjection[An
 
 
 def where(difference: ViewMismatch) -> str:
-    """Where in the view that is, and why nobody can tell what belongs there, if so."""
+    """The place in the view, and why nobody can tell its right content, if so."""
     why = f", {difference.why}" if difference.why else ""
     if isinstance(difference.key, int):
         return f"position {difference.key}, ticket {difference.ticket_id or '-'}{why}"

@@ -1,4 +1,4 @@
-"""What may be asked of a rebuild that runs in another process."""
+"""`ticketbook projections pause | resume | throttle | cancel`: a rebuild in another process."""
 
 from typing import Annotated, Any
 
@@ -22,17 +22,17 @@ RateIfAny = Annotated[int | None, _LIMIT]
 
 def pause(name: Name, dry_run: DryRun = False) -> None:
     """Have a running rebuild wait. It keeps what it has built."""
-    _ask(name, "projection.rebuild_paused", dry_run, paused=True)
+    _change(name, "projection.rebuild_paused", dry_run, paused=True)
 
 
 def resume(name: Name, dry_run: DryRun = False) -> None:
     """Have a paused rebuild go on."""
-    _ask(name, "projection.rebuild_resumed", dry_run, paused=False)
+    _change(name, "projection.rebuild_resumed", dry_run, paused=False)
 
 
 def throttle(name: Name, rate: Rate, dry_run: DryRun = False) -> None:
     """Limit how fast a rebuild goes."""
-    _ask(name, "projection.rebuild_throttled", dry_run, rate=rate)
+    _change(name, "projection.rebuild_throttled", dry_run, rate=rate)
 
 
 def cancel_rebuild(name: Name, dry_run: DryRun = False) -> None:
@@ -42,18 +42,18 @@ def cancel_rebuild(name: Name, dry_run: DryRun = False) -> None:
         if not dry_run:
             record(service, task.action, {"projection": name})
         version = task.run(CommandMonitor(name))
-    said = "would be" if dry_run else "is"
-    say(f"{name}: version {version} {said} cancelled.")
+    outcome = "would be" if dry_run else "is"
+    say(f"{name}: version {version} {outcome} cancelled.")
 
 
-def _ask(name: str, action: str, dry_run: bool, **asked: Any) -> None:
+def _change(name: str, action: str, dry_run: bool, **changes: Any) -> None:
     with open_for_command() as service:
         projection = named(service, name)
         building = control(projection)
         if not dry_run:
-            record(service, action, {"projection": name, **asked})
-            building = control(projection, **asked)
-        stopped = any(one.state == "stopped" for one in status(projection).versions)
+            record(service, action, {"projection": name, **changes})
+            building = control(projection, **changes)
+        stopped = any(version.state == "stopped" for version in status(projection).versions)
     limit = f"at most {building.rate} events/s" if building.rate else "no limit"
     state = "paused" if building.paused else "running"
     say(f"{name}: version {building.version} of {building.target} events: {state}, {limit}.")

@@ -16,15 +16,15 @@ def drop_old_versions(name: Names = None, dry_run: DryRun = False) -> None:
     Without NAME, of every projection that has any.
     """
     with open_for_command() as service:
-        old = {one: droppable(projection) for one, projection in chosen(service, name).items()}
-        for one, versions in old.items():
+        old = {each: droppable(view) for each, view in chosen(service, name).items()}
+        for each, versions in old.items():
             if not versions and name is None:
                 continue
-            task = prepare_drop_old(service.projections[one], dry_run=dry_run)
+            task = prepare_drop_old(service.projections[each], dry_run=dry_run)
             if not dry_run:
-                record(service, task.action, {"projection": one, "versions": versions})
-            dropped = task.run(CommandMonitor(one))
+                record(service, task.action, {"projection": each, "versions": versions})
+            dropped = task.run(CommandMonitor(each))
             listed = ", ".join(map(str, dropped)) or "none"
-            say(f"{one}: {'would drop' if dry_run else 'dropped'} versions: {listed}.")
+            say(f"{each}: {'would drop' if dry_run else 'dropped'} versions: {listed}.")
     if name is None and not any(old.values()):
         say("No projection has a version to drop: one is kept after each rebuild.")

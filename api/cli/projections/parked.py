@@ -34,19 +34,19 @@ def list_parked(name: Names = None, json: Json = False) -> None:
     """Print the parked tickets, oldest first; without NAME, of every projection. Exits with 1 when
     there are any."""
     with open_for_command() as service:
-        found = {one: parked_anywhere(view) for one, view in chosen(service, name).items()}
+        tickets = {each: parked_anywhere(view) for each, view in chosen(service, name).items()}
     if json:
-        told = {view: [parked_json(one) for one in parked] for view, parked in found.items()}
-        print_json(told[name] if name else told)
-    elif any(found.values()):
+        bodies = {view: list(map(parked_json, parked)) for view, parked in tickets.items()}
+        print_json(bodies[name] if name else bodies)
+    elif any(tickets.values()):
         columns = ("projection", "ticket", "position", "since", "error")
         rows = [
-            (view, one.ticket_id, one.position, iso(one.since), one.error)
-            for view, parked in found.items()
-            for one in parked
+            (view, ticket.ticket_id, ticket.position, iso(ticket.since), ticket.error)
+            for view, parked in tickets.items()
+            for ticket in parked
         ]
         print_table(columns[1:] if name else columns, [row[1:] if name else row for row in rows])
-    if any(found.values()):
+    if any(tickets.values()):
         raise typer.Exit(Exit.DIFFERENT)
 
 
@@ -61,14 +61,15 @@ def retry_parked(
         raise typer.BadParameter("Name one parked ticket, or say --all.")
     with open_for_command() as service:
         projection = named(service, name)
-        found = parked_in(projection)
-        chosen = found if ticket_id is None else [_one(projection, found, ticket_id)]
+        waiting = parked_in(projection)
+        if ticket_id is not None:
+            waiting = [_parked(projection, waiting, ticket_id)]
         if dry_run:
-            for parked in chosen:
+            for parked in waiting:
                 say(f"Would retry {parked.ticket_id} from position {parked.position}.")
             return
-        failed = [one for parked in chosen if (one := _retried(service, projection, parked))]
-    if failed:
+        retried = [_retry(service, projection, parked) for parked in waiting]
+    if any(retried):
         raise typer.Exit(Exit.DIFFERENT)
 
 
@@ -82,21 +83,21 @@ def skip_parked(name: Name, ticket_id: Ticket, reason: Reason, dry_run: DryRun =
         raise typer.BadParameter("Say why with --reason: it is kept for ever.")
     with open_for_command() as service:
         projection = named(service, name)
-        parked = _one(projection, parked_anywhere(projection), ticket_id)
+        parked = _parked(projection, parked_anywhere(projection), ticket_id)
         if dry_run:
             say(f"Would skip position {parked.position}: {parked.error}")
             return
         details = {"projection": name, "ticket": ticket_id, "position": parked.position}
         record(service, "projection.event_skipped", details | {"reason": reason})
         events = skip(projection, ticket_id, os_user(), reason, holder(), service.clock)
-        again = [one for one in parked_in(projection) if one.ticket_id == ticket_id]
+        again = [ticket for ticket in parked_in(projection) if ticket.ticket_id == ticket_id]
     say(f"{name} passes over {', '.join(str(event.position) for event in events)}.")
-    for one in again:
-        say(f"Parked again at {one.position}: {one.error}")
+    for ticket in again:
+        say(f"Parked again at {ticket.position}: {ticket.error}")
         raise typer.Exit(Exit.DIFFERENT)
 
 
-def _retried(service: Service, projection: LiveProjection[Any], parked: Parked) -> Parked | None:
+def _retry(service: Service, projection: LiveProjection[Any], parked: Parked) -> Parked | None:
     name, ticket_id = projection.projection.name, parked.ticket_id
     record(service, "projection.ticket_retried", {"projection": name, "ticket": ticket_id})
     failed = retry_everywhere(projection, ticket_id, holder())
@@ -107,8 +108,8 @@ def _retried(service: Service, projection: LiveProjection[Any], parked: Parked) 
     return failed
 
 
-def _one(projection: LiveProjection[Any], found: Sequence[Parked], ticket_id: str) -> Parked:
-    for parked in found:
+def _parked(projection: LiveProjection[Any], waiting: Sequence[Parked], ticket_id: str) -> Parked:
+    for parked in waiting:
         if parked.ticket_id == ticket_id:
             return parked
     raise not_parked(projection, ticket_id)

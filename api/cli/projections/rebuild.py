@@ -95,24 +95,26 @@ def roll_back_view(name: Names = None, dry_run: DryRun = False) -> None:
     """
     with open_for_command() as service:
         views = chosen(service, name)
-        kept = {one: view.versions.registry().kept for one, view in views.items()}
-        if name is None and not any(kept.values()):
+        earlier = {each: view.versions.registry().kept for each, view in views.items()}
+        if name is None and not any(earlier.values()):
             raise VersionUnknown(
                 "No projection has an earlier version to go back to. "
                 "One is kept after each rebuild, until drop-old."
             )
-        for one, view in views.items():
-            if kept[one] or name:
-                _roll_back(service, view, kept[one], dry_run)
+        for each, view in views.items():
+            if earlier[each] or name:
+                _roll_back(service, view, earlier[each], dry_run)
 
 
 def _roll_back(
-    service: Service, projection: LiveProjection[Any], kept: Sequence[int], dry_run: bool
+    service: Service, projection: LiveProjection[Any], earlier: Sequence[int], dry_run: bool
 ) -> None:
     name = projection.projection.name
     if dry_run:
-        said = f"would switch to version {kept[0]}" if kept else "there is none to go back to"
-        say(f"{name}: {said}.")
+        outcome = (
+            f"would switch to version {earlier[0]}" if earlier else "there is none to go back to"
+        )
+        say(f"{name}: {outcome}.")
         return
     task = prepare_roll_back(projection, dry_run=dry_run)
     record(service, task.action, {"projection": name})

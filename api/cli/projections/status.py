@@ -20,18 +20,20 @@ def show_status(json: Json = False) -> None:
     Exits with 1 when a live one is down or has parked tickets.
     """
     with open_for_command() as service:
-        found = [status(projection) for projection in service.projections.values()]
+        statuses = [status(projection) for projection in service.projections.values()]
     if json:
-        print_json([status_json(one) for one in found])
+        print_json([status_json(each) for each in statuses])
     else:
-        print_table(_COLUMNS, [_row(one.name, v) for one in found for v in one.versions])
-        for one in found:
-            for parked in one.live_version.parked:
-                say(f"{one.name}: ticket {parked.ticket_id} is parked at {parked.position}: ")
+        print_table(
+            _COLUMNS, [_row(each.name, version) for each in statuses for version in each.versions]
+        )
+        for each in statuses:
+            for parked in each.live_version.parked:
+                say(f"{each.name}: ticket {parked.ticket_id} is parked at {parked.position}: ")
                 say(f"  {parked.error}")
-            for skipped in one.skipped:
-                say(f"{one.name}: position {skipped.position} is skipped: {skipped.reason}")
-    if any(one.live_version.state == "down" or one.live_version.parked for one in found):
+            for skipped in each.skipped:
+                say(f"{each.name}: position {skipped.position} is skipped: {skipped.reason}")
+    if any(each.live_version.state == "down" or each.live_version.parked for each in statuses):
         raise typer.Exit(Exit.DIFFERENT)
 
 

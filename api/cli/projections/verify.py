@@ -30,13 +30,13 @@ def verify_view(
     """
     reports: dict[str, RepairReport] = {}
     with open_for_command() as service:
-        for one in chosen(service, name):
-            reports[one] = _verified(service, one, repairing, dry_run, quiet=json)
+        for each in chosen(service, name):
+            reports[each] = _verified(service, each, repairing, dry_run, quiet=json)
             if not json:
-                _tell(one, reports[one], repairing, dry_run)
+                _tell(each, reports[each], repairing, dry_run)
     remaining = [report.remaining for report in reports.values()]
     if json:
-        bodies = {one: _json(report) for one, report in reports.items()}
+        bodies = {each: _json(report) for each, report in reports.items()}
         print_json(bodies[name] if name else bodies)
     if any(map(unreadable, remaining)):
         say(UNREADABLE)
@@ -78,14 +78,14 @@ def _json(report: RepairReport) -> dict[str, Any]:
 
 
 def _tell(name: str, report: RepairReport, repairing: bool, dry_run: bool) -> None:
-    found = report.found
-    for difference in found.mismatches:
+    first = report.found
+    for difference in first.mismatches:
         print(f"{difference.kind}: {where(difference)}")
-    for ticket_id in found.parked:
+    for ticket_id in first.parked:
         say(f"parked, compared up to there: ticket {ticket_id}")
-    said = f"{len(found.mismatches)} differences" if found.mismatches else "no difference"
-    say(f"{name}: {found.rows} rows compared up to position {found.position}: {said}.")
+    outcome = f"{len(first.mismatches)} differences" if first.mismatches else "no difference"
+    say(f"{name}: {first.rows} rows compared up to position {first.position}: {outcome}.")
     if repairing and dry_run:
-        say(f"Would repair {len(found.mismatches) - unreadable(found)}.")
+        say(f"Would repair {len(first.mismatches) - unreadable(first)}.")
     elif repairing:
         say(f"Repaired {report.mended}; {len(report.remaining.mismatches)} remain.")
