@@ -1,4 +1,4 @@
-"""Exporting audit entries, line by line, in a form that can be checked without us.
+"""ExportSource audit entries, line by line, in a form that can be checked without us.
 
 The last line is a signed head: an object with
 
@@ -57,9 +57,9 @@ class AuditVersion(Protocol):
         """Some entries, and where to go on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exporting:
-    """What an export is made from."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSource:
+    """Everything that an export is made from."""
 
     view: AuditVersion
     log: TicketLog
@@ -102,47 +102,47 @@ def _said(value: Any) -> str:
     return value if isinstance(value, str) else to_json(value).decode()
 
 
-def export(asked: Exporting) -> Iterator[bytes]:
+def export(source: ExportSource) -> Iterator[bytes]:
     """The export in pieces of some hundred lines, each read from the store when it is asked for.
 
     It goes up to what the audit log shows when it begins, whatever is appended meanwhile. Raises
     `ChainBroken` before a line that would not be what was hashed: that is never signed.
     """
-    head, parked = _head(asked), len(asked.view.parked())
-    skipped = {position for position in asked.skipped() if position <= head.position}
-    entries, digest = 0, sha256(asked.style.begin)
-    if asked.style.begin:
-        yield asked.style.begin
-    for found in _pages(asked, head):
-        piece = b"".join(asked.style.line(line) for line in _lines(asked.log, found))
+    head, parked = _head(source), len(source.view.parked())
+    skipped = {position for position in source.skipped() if position <= head.position}
+    entries, digest = 0, sha256(source.style.begin)
+    if source.style.begin:
+        yield source.style.begin
+    for page in _pages(source, head):
+        piece = b"".join(source.style.line(line) for line in _lines(source.log, page))
         digest.update(piece)
-        entries += len(found)
-        skipped.difference_update(entry.position for entry in found)  # skipped in other versions
+        entries += len(page)
+        skipped.difference_update(entry.position for entry in page)  # skipped in other versions
         if piece:
             yield piece
     missing = {"parked": parked, "skipped": len(skipped)}
-    yield asked.style.head(_signed(asked, head, entries, digest.hexdigest(), missing))
+    yield source.style.head(_signed(source, head, entries, digest.hexdigest(), missing))
 
 
-def _head(asked: Exporting) -> Head:
-    position = asked.view.checkpoint()
+def _head(source: ExportSource) -> Head:
+    position = source.view.checkpoint()
     if not position:
         return Head(0, START)
-    return Head(position, _stored(asked.log.at([position]), position).hash)
+    return Head(position, _stored(source.log.at([position]), position).hash)
 
 
-def _pages(asked: Exporting, head: Head) -> Iterator[Sequence[AuditEntry]]:
-    before = min(asked.where.before_position or head.position + 1, head.position + 1)
-    where = replace(asked.where, before_position=before)
+def _pages(source: ExportSource, head: Head) -> Iterator[Sequence[AuditEntry]]:
+    before = min(source.where.before_position or head.position + 1, head.position + 1)
+    where = replace(source.where, before_position=before)
     beyond: int | None = None
     while True:
-        found = asked.view.page(where, beyond=beyond, limit=PAGE, newest_first=False)
-        if asked.view.checkpoint() < head.position:
+        page = source.view.page(where, beyond=beyond, limit=PAGE, newest_first=False)
+        if source.view.checkpoint() < head.position:
             raise ProjectionBehind(
                 "The version of the audit log that was being exported was dropped. Export again."
             )
-        yield found.entries
-        beyond = found.beyond
+        yield page.entries
+        beyond = page.beyond
         if beyond is None:
             return
 
@@ -187,19 +187,19 @@ def _stored(events: Mapping[int, Chained], position: int) -> Chained:
 
 
 def _signed(
-    asked: Exporting, head: Head, entries: int, digest: str, missing: Mapping[str, int]
+    source: ExportSource, head: Head, entries: int, digest: str, missing: Mapping[str, int]
 ) -> dict[str, Any]:
-    given = {name: value for name, value in asdict(asked.where).items() if value is not None}
+    chosen = {name: value for name, value in asdict(source.where).items() if value is not None}
     written = {
-        "format": asked.style.name,
+        "format": source.style.name,
         "version": VERSION,
         "position": head.position,
         "hash": head.hash.hex(),
         "entries": entries,
         "sha256": digest,
-        "filter": {n: iso(v) if isinstance(v, datetime) else v for n, v in given.items()},
+        "filter": {n: iso(v) if isinstance(v, datetime) else v for n, v in chosen.items()},
         **missing,
-        "exportedAt": iso(asked.began),
+        "exportedAt": iso(source.began),
     }
-    signature = asked.key.sign(export_text(written))
-    return {**written, "key": asked.key.public.name, "signature": signature}
+    signature = source.key.sign(export_text(written))
+    return {**written, "key": source.key.public.name, "signature": signature}

@@ -101,8 +101,8 @@ class Ndjson:
         return to_json({"head": head}) + b"\n"
 
     def fields(self, line: bytes) -> dict[str, Any]:
-        found = json.loads(line)
-        return {name: found[name] for name in FIELDS}
+        content = json.loads(line)
+        return {name: content[name] for name in FIELDS}
 
     def read_head(self, line: bytes) -> dict[str, Any] | None:
         if not line.startswith(b'{"head"'):

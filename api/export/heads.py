@@ -1,4 +1,4 @@
-"""Heads of the log, signed: who keeps one can tell later whether the log was rewritten."""
+"""Signed heads of the log: who keeps one can tell later whether the log was rewritten."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from infrastructure.keys.signing_key import PublicKey, SigningKey
 
 
 def head_text(position: int, hash_: str, time: str) -> str:
-    """What is signed of a head: four lines of UTF-8, each with its line feed."""
+    """The signed text of a head: four lines of UTF-8, each with its line feed."""
     return f"ticketbook head\nposition {position}\nhash {hash_}\ntime {time}\n"
 
 
@@ -38,28 +38,28 @@ def read_head(path: Path, key: PublicKey) -> Head:
     """A head that was signed earlier. Raises `ConfigurationError` when the file is none, or was
     not signed with this key."""
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError:
-        found = None
-    if not isinstance(found, dict) or not _is_signed(found, key):
+        content = None
+    if not isinstance(content, dict) or not _is_signed(content, key):
         raise ConfigurationError(
-            f"{path} holds no head that was signed with this key{_other(found, key)}. Name a file "
-            "with what ticketbook audit head --json printed, and the public key of that time with "
-            "--key."
+            f"{path} holds no head that was signed with this key{_other(content, key)}. "
+            "Name a file with what ticketbook audit head --json printed, and the public key of "
+            "that time with --key."
         )
-    return Head(found["position"], bytes.fromhex(found["hash"]))
+    return Head(content["position"], bytes.fromhex(content["hash"]))
 
 
-def _other(found: Any, key: PublicKey) -> str:
+def _other(content: Any, key: PublicKey) -> str:
     """Which key the head names, where that is another one."""
-    named = found.get("key", key.name) if isinstance(found, dict) else key.name
+    named = content.get("key", key.name) if isinstance(content, dict) else key.name
     return f": it names {named}, this is {key.name}" if named != key.name else ""
 
 
-def _is_signed(found: Mapping[str, Any], key: PublicKey) -> bool:
-    position, hash_, signature = (found.get(name) for name in ("position", "hash", "signature"))
+def _is_signed(content: Mapping[str, Any], key: PublicKey) -> bool:
+    position, hash_, signature = (content.get(name) for name in ("position", "hash", "signature"))
     if not isinstance(position, int) or not isinstance(signature, str):
         return False
-    return key.signed(head_text(position, str(hash_), str(found.get("time"))), signature)
+    return key.signed(head_text(position, str(hash_), str(content.get("time"))), signature)

@@ -1,4 +1,4 @@
-"""Running the application in this process, until it is told to stop."""
+"""Running the application in this process, until a signal stops it."""
 
 import socket
 
@@ -9,7 +9,7 @@ from api.use_cases.service import Service
 
 
 def run(service: Service, listener: socket.socket) -> None:
-    """Answer whoever connects, until a signal says that it is enough."""
+    """Answer requests until a signal ends the process."""
     _Server(
         uvicorn.Config(
             create_app(service),

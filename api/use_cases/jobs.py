@@ -1,4 +1,4 @@
-"""Operations that run in this process while it serves, and whose records any process can read."""
+"""Jobs run in this process while it serves; any process can read their records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +15,7 @@ from projections.running.projection import Leases
 from projections.versions.outcome import Step
 
 LEASE_SECONDS: Final = 5.0
-"""An operation whose process has not said for so long that it lives is shown as interrupted."""
+"""A job whose process has not renewed its lease for so long is shown as interrupted."""
 
 _HEARTBEAT: Final = 0.5
 _PATIENCE: Final = 10.0
@@ -26,7 +26,7 @@ class _Stopped(Exception):
 
 
 class JobRunner:
-    """Starts operations, one of a kind per projection at a time in all processes together."""
+    """Starts jobs: at a time one of a kind per projection, over all processes."""
 
     def __init__(
         self, records: Jobs, leases: Leases, clock: Clock, new_id: Callable[[], str]
@@ -46,8 +46,8 @@ class JobRunner:
         reason: str | None,
         work: Callable[["RunningJob"], Mapping[str, Any]],
     ) -> Job:
-        """Do `work` in the background; the record it is told in from now on. What it returns is
-        the operation's result. Raises `OperationRunning`."""
+        """Do `work` in the background; returns the job's record as it begins. The result of `work`
+        becomes the job's. Raises `JobRunning`."""
         started_at = milliseconds(self._clock())
         operation = Job(self._new_id(), kind, projection, "running", by, reason, started_at)
         if self._leases.acquire(_lease(operation), operation.id, LEASE_SECONDS) is None:
@@ -60,17 +60,17 @@ class JobRunner:
         thread = Thread(
             target=self._run, args=(running, work), name=f"{kind}-{projection}", daemon=True
         )
-        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+        self._threads = [started for started in self._threads if started.is_alive()] + [thread]
         thread.start()
         return operation
 
-    def find(self, operation_id: str) -> Job | None:
-        """The record as it is now, wherever the operation runs."""
-        found = self._records.find(operation_id)
-        return found and self._seen(found)
+    def find(self, job_id: str) -> Job | None:
+        """The record as it is now, whichever process runs the job."""
+        job = self._records.find(job_id)
+        return job and self._seen(job)
 
     def latest(self, before: str | None, limit: int) -> Sequence[Job]:
-        return [self._seen(found) for found in self._records.latest(before, limit)]
+        return [self._seen(job) for job in self._records.latest(before, limit)]
 
     def close(self) -> None:
         """Interrupt what runs here."""
@@ -125,7 +125,7 @@ class JobRunner:
 
 
 class RunningJob:
-    """An operation while it runs."""
+    """A job while it runs."""
 
     def __init__(self, operation: Job, stop: Event) -> None:
         self.operation = operation

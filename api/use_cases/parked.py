@@ -1,4 +1,4 @@
-"""Parked tickets that would make an answer tell less than was asked for."""
+"""Parked tickets that would leave an answer incomplete."""
 
 from contextlib import suppress
 from typing import Any
@@ -16,8 +16,8 @@ def blocking_parked(
     of a parked ticket, so its checkpoint proves nothing there. Only tickets of the organisation
     count, and only the one ticket, where these are given."""
     for parked in view.parked().values():
-        asked = ticket_id in (None, parked.ticket_id) and parked.position <= position
-        if asked and _belongs(service, parked.ticket_id, org_id):
+        concerned = ticket_id in (None, parked.ticket_id) and parked.position <= position
+        if concerned and _belongs(service, parked.ticket_id, org_id):
             return parked
     return None
 

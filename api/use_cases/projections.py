@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 from api.use_cases.service import Service
-from api.use_cases.workers import shares
+from api.use_cases.workers import partition_count
 from infrastructure.ids import holder
 from projections.versions import control
 from projections.versions.followed import LiveProjection
@@ -62,7 +62,7 @@ def prepare_rebuild(
             head=service.log.head,
             holder=holder(),
             workers=service.workers,
-            partitions=shares(),
+            partitions=partition_count(),
             tell=monitor.tell,
             stop=monitor.check,
         )

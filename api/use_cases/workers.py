@@ -1,5 +1,5 @@
-"""What keeps a processor busy when views are rebuilt and verified, in processes of its own: neither
-the service nor the operator's terminal should wait for it."""
+"""Processes that build, verify and compare views, so that neither the service nor the operator's
+terminal waits for a busy processor."""
 
 import gc
 import multiprocessing
@@ -27,13 +27,14 @@ from projections.versions.workers import Builders
 T = TypeVar("T")
 
 Work = Callable[[Stores, At], T]
-"""What a process does. What it is given to call raises in it once nobody waits any more."""
+"""The work of one process. The second argument reports a position, and raises once the process
+that started it is gone."""
 
 OpenStores = Callable[[Settings], AbstractContextManager[Stores]]
 """Opens the store that the settings name; a function of a module, as each process imports it."""
 
 PROCESSES: Final = multiprocessing.get_context("spawn")
-"""How processes are started: with nothing of this one but what they are given."""
+"""How processes are started: they share nothing with this one but their arguments."""
 
 _NICENESS: Final = 10
 """A tenth of what others get of a processor that all of them want: clients notice little of that,
@@ -43,15 +44,15 @@ _LOOK: Final = 0.2
 """Seconds between looks at whether somebody wants to interrupt."""
 
 
-def shares() -> int:
-    """How many shares to build at once on this machine: two at least, as they stand back behind
-    whoever serves; not all there could be, as each share reads past the events of all."""
+def partition_count() -> int:
+    """The number of partitions to build at once on this machine: at least two, as the builders
+    give way to the service; not one a processor, as each builder reads past the events of all."""
     return max(2, (os.cpu_count() or 1) // 2)
 
 
 class Workers:
-    """A process for each piece of work, on the store that the settings name. They stand back
-    behind whatever else runs on the machine."""
+    """A process for each piece of work, on the store that the settings name. They give way to
+    everything else that runs on the machine."""
 
     def __init__(self, settings: Settings, open_stores: OpenStores) -> None:
         self._settings = settings
@@ -104,7 +105,7 @@ class _Process(Generic[T]):
         theirs.close()
 
     def ended(self, seconds: float) -> bool:
-        """Listen to it that long at most; whether there is a result, or none to be had."""
+        """Listen to the process for at most so long; True once it has a result, or has failed."""
         while self._said is None and self._pipe.poll(seconds):
             try:
                 self._hear(self._pipe.recv())
@@ -115,22 +116,22 @@ class _Process(Generic[T]):
         return self._said is not None
 
     def _hear(self, said: tuple[str, Any]) -> None:
-        kind, what = said
+        kind, content = said
         if kind == "at":
-            self.position = what
+            self.position = content
         else:
             self._said = said
 
     def result(self) -> T:
-        """Once it has ended. Raises `StoreUnavailable` with what it failed of."""
+        """The result, once the process has ended. Raises `StoreUnavailable` with its failure."""
         assert self._said is not None
-        kind, what = self._said
+        kind, content = self._said
         if kind == "failed":
             raise StoreUnavailable(
-                f"A process that was at work on the view ended early: {what}. "
+                f"A process that was at work on the view ended early: {content}. "
                 "Repeat the command: it goes on where that stopped."
             )
-        return cast(T, what)
+        return cast(T, content)
 
     def close(self) -> None:
         self._process.terminate()
@@ -153,7 +154,7 @@ class _Builders:
 
 
 class _Unwanted(Exception):
-    """Whoever started this process is gone."""
+    """The process that started this one is gone."""
 
 
 def _run(settings: Settings, open_stores: OpenStores, work: Work[Any], pipe: Connection) -> None:
@@ -161,15 +162,15 @@ def _run(settings: Settings, open_stores: OpenStores, work: Work[Any], pipe: Con
     gc.disable()  # millions of objects without a cycle: looking for one takes a third of the time
 
     parent = multiprocessing.parent_process()
-    told = 0.0
+    reported_at = 0.0
 
     def at(position: int) -> None:
-        nonlocal told
+        nonlocal reported_at
         if parent and not parent.is_alive():
             raise _Unwanted
-        if monotonic() - told > _LOOK:
+        if monotonic() - reported_at > _LOOK:
             pipe.send(("at", position))
-            told = monotonic()
+            reported_at = monotonic()
 
     try:
         with open_stores(settings) as stores:

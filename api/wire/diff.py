@@ -34,17 +34,17 @@ class TicketDiffPageModel(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last")
 
 
-def ticket_diff_json(difference: TicketDiff) -> dict[str, Any]:
+def ticket_diff_json(diff: TicketDiff) -> dict[str, Any]:
     return {
-        "ticketId": difference.ticket_id,
-        "orgId": difference.org_id,
-        "system": difference.system,
-        "before": content_json(difference.before),
-        "after": content_json(difference.after),
-        "added": cause_json(difference.added),
-        "retired": cause_json(difference.retired),
-        "restored": cause_json(difference.restored),
-        "renamed": cause_json(difference.renamed),
-        "granted": [{"feature": f, "by": cause_json(by)} for f, by in difference.granted],
-        "revoked": [{"feature": f, "by": cause_json(by)} for f, by in difference.revoked],
+        "ticketId": diff.ticket_id,
+        "orgId": diff.org_id,
+        "system": diff.system,
+        "before": content_json(diff.before),
+        "after": content_json(diff.after),
+        "added": cause_json(diff.added),
+        "retired": cause_json(diff.retired),
+        "restored": cause_json(diff.restored),
+        "renamed": cause_json(diff.renamed),
+        "granted": [{"feature": f, "by": cause_json(by)} for f, by in diff.granted],
+        "revoked": [{"feature": f, "by": cause_json(by)} for f, by in diff.revoked],
     }

@@ -33,15 +33,15 @@ class GrantsPageModel(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last")
 
 
-def grants_json(granting: TicketGrants) -> dict[str, Any]:
-    entry = granting.entry
+def grants_json(ticket: TicketGrants) -> dict[str, Any]:
+    entry = ticket.entry
     return {
         "ticketId": entry.ticket_id,
         "orgId": entry.org_id,
         "system": entry.system,
         "name": entry.after.name if entry.after else "",
         "grants": [
-            {"granted": cause_json(one.granted), "revoked": cause_json(one.revoked)}
-            for one in granting.grants
+            {"granted": cause_json(grant.granted), "revoked": cause_json(grant.revoked)}
+            for grant in ticket.grants
         ],
     }

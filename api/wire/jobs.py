@@ -12,7 +12,7 @@ from projections.versions.repair import RepairReport
 from projections.versions.verification import ViewReport
 
 SHOWN: Final = 100
-"""Most differences in the result of an operation; `verify` on the command line prints all."""
+"""Most differences in the result of a job; `verify` on the command line prints all."""
 
 FASTEST: Final = 10**9
 
@@ -92,9 +92,9 @@ def rebuilt_json(rebuilt: Rebuilt) -> dict[str, Any]:
         "version": rebuilt.version,
         "position": rebuilt.position,
         "wrongInLive": len(rebuilt.live),
-        "live": [view_mismatch_json(one) for one in rebuilt.live[:SHOWN]],
+        "live": [view_mismatch_json(mismatch) for mismatch in rebuilt.live[:SHOWN]],
         "newlyParked": len(rebuilt.parked),
-        "parked": [parked_json(one) for one in rebuilt.parked[:SHOWN]],
+        "parked": [parked_json(parked) for parked in rebuilt.parked[:SHOWN]],
         "new": rebuilt.new and _verification_result(rebuilt.new),
     }
 

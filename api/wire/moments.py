@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from domain.origin import MILLISECOND
 
 LARGEST: Final = 2**53
-"""Of the positions that may be asked for: JSON numbers are exact up to there."""
+"""The largest position that a request may name: JSON numbers are exact up to there."""
 
 POSITION: Final = "[0-9]{1,15}"
 EXAMPLE: Final = "2025-10-28T09:30:00Z"

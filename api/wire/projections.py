@@ -1,4 +1,4 @@
-"""How projections stand, over the wire: the same JSON for HTTP and for `--json`."""
+"""The JSON of the status and the verification of projections."""
 
 from typing import Annotated, Any
 
@@ -97,13 +97,13 @@ def status_json(status: ProjectionStatus) -> dict[str, Any]:
 
 def _version_json(status: VersionStatus) -> dict[str, Any]:
     build = status.build
-    asked = build and {
+    build_fields = build and {
         "target": build.target,
         "progress": round(status.progress or 0.0, 4),
         "paused": build.paused,
         "rate": build.rate,
     }
-    return {"role": status.role, **_status_fields(status), "build": asked}
+    return {"role": status.role, **_status_fields(status), "build": build_fields}
 
 
 def _status_fields(status: VersionStatus) -> dict[str, Any]:
@@ -145,20 +145,20 @@ def parked_json(parked: Parked) -> dict[str, Any]:
     }
 
 
-def verification_json(found: ViewReport) -> dict[str, Any]:
+def verification_json(report: ViewReport) -> dict[str, Any]:
     return {
-        "position": found.position,
-        "rows": found.rows,
-        "parked": found.parked,
-        "differences": [view_mismatch_json(one) for one in found.mismatches],
+        "position": report.position,
+        "rows": report.rows,
+        "parked": report.parked,
+        "differences": [view_mismatch_json(mismatch) for mismatch in report.mismatches],
     }
 
 
-def view_mismatch_json(difference: ViewMismatch) -> dict[str, Any]:
-    key = difference.key
-    told = {
-        "kind": difference.kind,
+def view_mismatch_json(mismatch: ViewMismatch) -> dict[str, Any]:
+    key = mismatch.key
+    fields = {
+        "kind": mismatch.kind,
         "key": key if isinstance(key, int | str) else str(key),
-        "ticketId": difference.ticket_id,
+        "ticketId": mismatch.ticket_id,
     }
-    return told | ({"why": difference.why} if difference.why else {})
+    return fields | ({"why": mismatch.why} if mismatch.why else {})

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from bson import ObjectId
 
 from api.composition import open_service, open_stores
-from api.use_cases.workers import Workers, shares
+from api.use_cases.workers import Workers, partition_count
 from infrastructure.configuration.settings import Settings, load_settings
 from infrastructure.ids import holder
 from infrastructure.log.ticket_log import TicketLog
@@ -60,7 +60,10 @@ def _measured(store: str, address: str, plan: Plan) -> Part:
             at_least(f"{what} / one transaction per event", built, single, 10),
             Row(f"{what}, with both comparisons", f"{whole:,.0f}/s"),
         ),
-        (f"Rebuild on {store}: {shares()} process(es) build, one reads for the baseline.",),
+        (
+            f"Rebuild on {store}: {partition_count()} process(es) build, "
+            "one reads for the baseline.",
+        ),
     )
 
 
@@ -119,7 +122,7 @@ def _rebuild(
             head=stores.log.head,
             holder=holder(),
             workers=Workers(settings, open_stores),
-            partitions=shares(),
+            partitions=partition_count(),
             tell=tell,
         )
         found = rebuild(context)

@@ -16,7 +16,7 @@ import pytest
 
 from api.composition import open_service
 from api.export.check import ExportReport, check_export
-from api.export.export import SIGNED, Exporting, export, export_text
+from api.export.export import SIGNED, ExportSource, export, export_text
 from api.export.formats import FIELDS, FORMATS, Format
 from api.use_cases.service import Service
 from api.wire.audit import audit_entry_json
@@ -88,10 +88,18 @@ ALL: Final = AuditFilter(org_id=None)
 
 def exporting(
     service: Service, key: SigningKey, style: Format, where: AuditFilter = ALL
-) -> Exporting:
+) -> ExportSource:
     live = service.projections["audit"].live_version
     skipped = service.projections["audit"].versions.skipped
-    return Exporting(live.view, service.log, key, where, style, START, skipped)
+    return ExportSource(
+        view=live.view,
+        log=service.log,
+        key=key,
+        where=where,
+        style=style,
+        began=START,
+        skipped=skipped,
+    )
 
 
 def check(content: bytes, key: SigningKey) -> ExportReport:

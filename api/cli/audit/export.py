@@ -14,7 +14,7 @@ from api.cli.opening import open_for_command
 from api.cli.output import Exit, example, say
 from api.cli.progress import Meter
 from api.cli.waiting import wait_for_audit_of
-from api.export.export import Exporting, export
+from api.export.export import ExportSource, export
 from api.export.formats import FORMATS
 from domain.origin import milliseconds
 from infrastructure.keys.signing_key import signing_key_of
@@ -40,16 +40,19 @@ def export_entries(
     is signed; without it the export was interrupted."""
     with open_for_command(watch=True) as service:
         wait_for_audit_of(service, where)
-        audit = service.audit
-        key, began = signing_key_of(service.settings), milliseconds(service.clock())
-        exporting = Exporting(
-            *(audit.live_version.view, service.log, key, where, FORMATS[style.value], began),
-            audit.versions.skipped,
+        source = ExportSource(
+            view=service.audit.view,
+            log=service.log,
+            key=signing_key_of(service.settings),
+            where=where,
+            style=FORMATS[style.value],
+            began=milliseconds(service.clock()),
+            skipped=service.audit.versions.skipped,
         )
         record(service, "audit.exported", filter_json(where) | {"format": style.value})
         try:
-            _write(export(exporting))
-        except BrokenPipeError:  # its reader has enough
+            _write(export(source))
+        except BrokenPipeError:  # the reader has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(Exit.INTERRUPTED) from None
 

@@ -1,4 +1,4 @@
-"""Who calls: from the bearer token to the caller, his organisation, and the origin of a command."""
+"""The caller of a request: from the bearer token to the organisation and a command's origin."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ _SHOWN: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One authenticated request: who asks, and what serves him."""
+    """One authenticated request: its caller, and the service that answers."""
 
     request: Request
     service: Service
@@ -85,16 +85,16 @@ class Requires:
 
 
 def _refuse_wrong_parameters(request: Request) -> None:
-    """A misspelt filter that is passed over would show more than was asked for, and one given
-    twice something else."""
+    """Refuse unknown and repeated parameters: to ignore a misspelt filter would show more than the
+    caller asked for."""
     route = cast(APIRoute, request.scope["route"])
     known = _known(route.dependant)
-    given = Counter(name for name, _ in request.query_params.multi_items())
+    counts = Counter(name for name, _ in request.query_params.multi_items())
     wrong = [
         ("repeated-parameter", name, f"{name} takes one value, not {times}. Ask once for each.")
         if name in known
         else ("unknown-parameter", name, _unknown(name, known))
-        for name, times in given.items()
+        for name, times in counts.items()
         if times > 1 or name not in known
     ]
     faults = [

@@ -48,13 +48,13 @@ def expected_version(if_match: str | None) -> int | None:
         )
     if if_match.strip() == "*":
         return None
-    found = re.fullmatch(r'\s*"(\d{1,15})"\s*', if_match)
-    if found is None:
+    match = re.fullmatch(r'\s*"(\d{1,15})"\s*', if_match)
+    if match is None:
         detail = 'If-Match takes one ETag as it was given, like "3" with its quotes, or *.'
         raise Problem(
             "invalid-parameter", detail, (Fault("/header/If-Match", "invalid-etag", detail),)
         )
-    return int(found.group(1))
+    return int(match.group(1))
 
 
 def unchanged(if_none_match: str | None, version: int) -> bool:
@@ -66,7 +66,7 @@ def unchanged(if_none_match: str | None, version: int) -> bool:
 
 
 async def idempotency_key(call: Call, value: str | None) -> Key | None:
-    """The key, private to the caller, with a fingerprint of the whole command."""
+    """The key, private to the caller, with a fingerprint of the command and its conditions."""
     if value is None:
         return None
     request, caller = call.request, call.caller

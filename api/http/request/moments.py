@@ -13,24 +13,24 @@ NOT_A_TIME = "not-a-time"
 NOT_A_DAY = "not-a-day"
 
 
-def _written(given: str) -> object:
+def _moment(text: str) -> object:
     try:
-        return moment_of(given)
+        return moment_of(text)
     except ValueError as error:
         raise PydanticCustomError(NOT_A_TIME, "{reason}", {"reason": str(error)}) from None
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written)] | None
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)] | None
 
 
-def _written_day(given: str) -> object:
+def _day(text: str) -> object:
     try:
-        return day_of(given)
+        return day_of(text)
     except ValueError as error:
         raise PydanticCustomError(NOT_A_DAY, "{reason}", {"reason": str(error)}) from None
 
 
-Day = Annotated[date, BeforeValidator(_written_day)]
+Day = Annotated[date, BeforeValidator(_day)]
 """A day, like 2025-10-28."""
 
 Since = Annotated[Moment, Query(description="From then on: ISO 8601 with a time zone")]

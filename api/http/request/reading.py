@@ -1,4 +1,4 @@
-"""Reading for a call: as fresh as it asks for, and kept in the journal where that is due."""
+"""Reads of one call: as fresh as the call asks for, and recorded in the journal."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar
@@ -64,5 +64,5 @@ def journal_entry(
     """That the caller did this; `details` are what a body says, beside path and query."""
     state, request = call.request.state, call.request
     actor = Actor(call.caller.subject, call.caller.org_id, state.correlation_id)
-    asked = {**request.path_params, **request.query_params, **(details or {})}
-    return journaling.journal_entry(call.service, actor, action, asked)
+    parameters = {**request.path_params, **request.query_params, **(details or {})}
+    return journaling.journal_entry(call.service, actor, action, parameters)

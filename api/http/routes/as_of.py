@@ -160,8 +160,8 @@ def _refuse_the_future(call: Call, at: datetime | None, name: str = "at") -> Non
         _refuse(name, "in-the-future", f"It is {iso(now)} now: nobody knows what will be true.")
 
 
-def _refuse_several(**given: object) -> None:
-    names = [name for name, value in given.items() if value is not None]
+def _refuse_several(**times: object) -> None:
+    names = [name for name, value in times.items() if value is not None]
     if len(names) > 1:
         detail = f"Give one of {' and '.join(names)}, not both: each of them says when."
         _refuse(names[1], "one-too-many", detail)

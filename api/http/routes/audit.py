@@ -92,8 +92,8 @@ async def audit_reads(
         return read(readers.org_id, beyond=beyond, limit=limit + 1)
 
     await record(call, "journal.read")
-    found = await to_thread.run_sync(find)
-    items = [journal_entry_json(number, entry) for number, entry in found[:limit]]
-    more = len(found) > limit
-    following = paging.cursor_after(str(found[limit - 1][0]), readers) if more else None
+    entries = await to_thread.run_sync(find)
+    items = [journal_entry_json(number, entry) for number, entry in entries[:limit]]
+    more = len(entries) > limit
+    following = paging.cursor_after(str(entries[limit - 1][0]), readers) if more else None
     return paging.page(call.request, items, following, {})

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
-from api.export.export import AuditVersion, Exporting, export
+from api.export.export import AuditVersion, ExportSource, export
 from api.export.formats import FORMATS
 from api.export.heads import signed_head
 from api.http.errors.problems import CALLER, READ, Problem, documented
@@ -66,9 +66,16 @@ async def export_audit(
     where, style, service = allowed(call, sent), FORMATS[format], call.service
 
     def begin(view: AuditVersion) -> Iterator[bytes]:
-        began = milliseconds(service.clock())
-        skipped = service.audit.versions.skipped
-        pieces = export(Exporting(view, service.log, _key(service), where, style, began, skipped))
+        source = ExportSource(
+            view=view,
+            log=service.log,
+            key=_key(service),
+            where=where,
+            style=style,
+            began=milliseconds(service.clock()),
+            skipped=service.audit.versions.skipped,
+        )
+        pieces = export(source)
         return chain([next(pieces)], pieces)  # what fails at once is a problem, not half a file
 
     pieces = await journaled(

@@ -28,7 +28,7 @@ _PLACE: Final = f"{POSITION}-{POSITION}-({ID_PATTERN.strip('^$')}|{POSITION})"
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _CursorScope:
     """What a cursor is bound to."""
 
     question: Question
@@ -58,8 +58,8 @@ async def list_grants(
     not null.
     """
     question = Question(feature, organisation_of(call, org), system)
-    asked = _Asked(question, on)
-    place = paging.place_of(cursor, asked, _PLACE)
+    scope = _CursorScope(question, on)
+    place = paging.place_of(cursor, scope, _PLACE)
     beyond: Place | None = None
     if place is None:
         before, last = span_of(on)
@@ -74,8 +74,8 @@ async def list_grants(
         return grants_between(view, question, after, upto, beyond=beyond, limit=limit)
 
     page = await journaled(call, "grants.asked", lambda: read(call, call.service.audit, upto, find))
-    items = [grants_json(one) for one in page.tickets]
+    items = [grants_json(ticket) for ticket in page.tickets]
     following = None
     if page.beyond is not None:
-        following = paging.cursor_after(f"{after}-{upto}-{page.beyond}", asked)
+        following = paging.cursor_after(f"{after}-{upto}-{page.beyond}", scope)
     return paging.page(call.request, items, following, {"Event-Position": str(upto)})

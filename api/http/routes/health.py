@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.http.request.callers import service_of
-from api.use_cases.projections import statuses
+from api.use_cases.projections import statuses as read_statuses
 from api.use_cases.service import Service
 from domain.errors import LegacyUsersUnavailable, StoreUnavailable, TicketbookError
 from projections.versions.status import ProjectionStatus, VersionStatus
@@ -79,8 +79,8 @@ async def readyz(request: Request) -> Response:
     """Whether the store answers and every projection has a live runner."""
     service = service_of(request)
     try:
-        found, users = await asyncio.gather(_statuses(service), _legacy_users(service))
-        readiness = _readiness(service, found, users)
+        statuses, users = await asyncio.gather(_statuses(service), _legacy_users(service))
+        readiness = _readiness(service, statuses, users)
     except TicketbookError as error:  # anybody may ask: the words of the store are not for all
         _log.error("readiness.failed", problem=str(error))
         said = "The store does not answer as it should: the log says why."
@@ -94,10 +94,10 @@ async def metrics(request: Request) -> Response:
     """Figures in Prometheus' text format."""
     registry: CollectorRegistry = request.app.state.registry
     try:
-        found = await _statuses(service_of(request))
+        statuses = await _statuses(service_of(request))
     except TicketbookError:
-        found = ()
-    body = generate_latest(registry) + generate_latest(_Figures(found))
+        statuses = ()
+    body = generate_latest(registry) + generate_latest(_Figures(statuses))
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 
@@ -105,7 +105,7 @@ async def _statuses(service: Service) -> Sequence[ProjectionStatus]:
     """Read from the store. Raises `StoreUnavailable` in bounded time."""
     try:
         with fail_after(PATIENCE):
-            return await to_thread.run_sync(statuses, service, abandon_on_cancel=True)
+            return await to_thread.run_sync(read_statuses, service, abandon_on_cancel=True)
     except TimeoutError:
         raise StoreUnavailable(f"The store does not answer within {PATIENCE:.0f} s.") from None
 
@@ -123,12 +123,12 @@ async def _legacy_users(service: Service) -> str | None:
 
 
 def _readiness(
-    service: Service, found: Sequence[ProjectionStatus], users: str | None
+    service: Service, statuses: Sequence[ProjectionStatus], users: str | None
 ) -> ReadinessModel:
     service.catalogue.current()  # looks at the file
     problems: list[str] = [users] if users else []
     down = False
-    for status in found:
+    for status in statuses:
         live, runner = status.live_version, service.projections[status.name].live_version.runner
         failing = runner and runner.problem
         if live.state == "down" or failing:
@@ -146,7 +146,7 @@ def _readiness(
         problems.append(f"The catalogue in force is an old one: {service.catalogue.problem}")
     status_ = "unready" if down else "degraded" if problems else "ready"
     return ReadinessModel(
-        status=status_, projections=[_health(one) for one in found], problems=problems
+        status=status_, projections=[_health(status) for status in statuses], problems=problems
     )
 
 
@@ -159,7 +159,7 @@ def _health(status: ProjectionStatus) -> ProjectionHealth:
         lagEvents=live.lag_events,
         lagSeconds=round(live.lag_seconds, 3),
         parked=len(live.parked),
-        versions=[_version(one) for one in status.versions],
+        versions=[_version(version) for version in status.versions],
     )
 
 
@@ -179,17 +179,17 @@ def _version(status: VersionStatus) -> VersionHealth:
 class _Figures(Collector):
     """What the store tells; nothing when it does not answer."""
 
-    def __init__(self, found: Sequence[ProjectionStatus]) -> None:
-        self._found = found
+    def __init__(self, statuses: Sequence[ProjectionStatus]) -> None:
+        self._statuses = statuses
 
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily(
-            "ticketbook_store_up", "1 when the store answers.", value=1 if self._found else 0
+            "ticketbook_store_up", "1 when the store answers.", value=1 if self._statuses else 0
         )
-        if self._found:
-            head = max(status.live_version.head for status in self._found)
+        if self._statuses:
+            head = max(status.live_version.head for status in self._statuses)
             yield GaugeMetricFamily("ticketbook_log_head", "Position of the last event.", head)
-            yield from _gauges(self._found)
+            yield from _gauges(self._statuses)
 
 
 _LIVE: Final[dict[str, tuple[str, Callable[[VersionStatus], float]]]] = {
@@ -209,16 +209,17 @@ _EVERY: Final[dict[str, tuple[str, Callable[[VersionStatus], float]]]] = {
 """Figures of each version."""
 
 
-def _gauges(found: Sequence[ProjectionStatus]) -> Iterable[Metric]:
+def _gauges(statuses: Sequence[ProjectionStatus]) -> Iterable[Metric]:
     for name, (meaning, value) in _LIVE.items():
         gauge = GaugeMetricFamily(f"ticketbook_projection_{name}", meaning, labels=["projection"])
-        for status in found:
+        for status in statuses:
             gauge.add_metric([status.name], value(status.live_version))
         yield gauge
     labels = ["projection", "version", "role"]
     for name, (meaning, value) in _EVERY.items():
         gauge = GaugeMetricFamily(f"ticketbook_projection_version_{name}", meaning, labels=labels)
-        for status in found:
-            for one in status.versions:
-                gauge.add_metric([status.name, str(one.version), one.role], value(one))
+        for status in statuses:
+            for version in status.versions:
+                labelled = [status.name, str(version.version), version.role]
+                gauge.add_metric(labelled, value(version))
         yield gauge
