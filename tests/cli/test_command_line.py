@@ -15,17 +15,32 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from api.cli import waiting
 from api.cli.main import app
 from api.cli.output import reporting, say
 from api.cli.progress import Meter
+from api.cli.projections import monitor
 from api.composition import open_service, open_stores
 from domain.errors import StoreUnavailable
 from domain.origin import Origin, milliseconds
 from domain.ticket.commands import CreateTicket
 from infrastructure.configuration.settings import load_settings
+from infrastructure.mongodb import client
+from projections.versions.control import DROP_AFTER
 from tests.support.command import COMMAND, clean_environment, run, start_process
 
 ORG: Final = "52f22665a60c12d289185d95"
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that commands of this process would have waited until nobody reads what they
+    delete. For views that nobody keeps current they wait a moment."""
+    seconds: list[float] = []
+    monkeypatch.setattr(monitor, "sleep", seconds.append)
+    monkeypatch.setattr(waiting, "_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(client, "CONNECT_SECONDS", 0.5)
+    return seconds
 
 
 @pytest.fixture
@@ -287,11 +302,14 @@ def told(process: "subprocess.Popen[str]", text: str) -> str:
     return said
 
 
-def test_a_rebuild_can_be_taken_back_and_the_old_version_dropped(store: str) -> None:
+def test_a_rebuild_can_be_taken_back_and_the_old_version_dropped(
+    store: str, waits: list[float]
+) -> None:
     run("projections", "rebuild", "tickets", store=store)
     assert "version 1 is live again" in run("projections", "rollback", "tickets", store=store)[2]
     code, _, err = run("projections", "drop-old", "tickets", store=store)
     assert (code, "dropped versions: 2." in err) == (0, True)
+    assert waits == [DROP_AFTER]
     assert run("projections", "verify", "tickets", store=store)[0] == 0
 
 
