@@ -23,6 +23,7 @@ from domain.ticket.state import fold
 from infrastructure.configuration.settings import load_settings
 from infrastructure.log.ticket_log import TicketLog
 from infrastructure.mongodb.client import Document
+from tests.support.databases import DatabasePool
 from tests.support.half_way import half_way
 from tests.support.migrating import (
     DIRTY,
@@ -70,6 +71,20 @@ def target(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/new.db"
 
 
+@pytest.fixture
+def fresh_mongodb_url(databases: DatabasePool, fresh_mongodb_database: Database[Document]) -> str:
+    return databases.url(fresh_mongodb_database)
+
+
+@pytest.fixture
+def no_store(store: str, target: str, request: pytest.FixtureRequest) -> str:
+    """Where there is no store yet, of either kind."""
+    if store == "sqlite":
+        return target
+    url: str = request.getfixturevalue("fresh_mongodb_url")
+    return url
+
+
 def run(source: str, store: str, *options: str) -> dict[str, Any]:
     found: dict[str, Any] = migrated("run", "--source", source, *options, store=store)
     return found
@@ -89,10 +104,11 @@ def check_taken_over(store: str, json_lines: bool = False) -> None:
     found = histories(store)
     records = {str(record["_id"]): record for record in sample("ticket_1")}
     assert found.keys() == records.keys()
+    expected = digests()
     for name, record in records.items():
         (recorded,) = found[name]
         if not json_lines:
-            assert recorded.event.source.digest == digests()[name]  # type: ignore[union-attr]
+            assert recorded.event.source.digest == expected[name]  # type: ignore[union-attr]
         check(recorded.event, record, kinds.get(name))
 
 
@@ -159,9 +175,9 @@ def test_every_kind_of_record_in_dumps_is_planned_and_taken_over(
 
 
 def test_a_database_is_taken_over_and_only_read(
-    old: tuple[Database[Document], str], mongodb_url: str, tmp_path: Path
+    old: tuple[Database[Document], str], fresh_mongodb_url: str, tmp_path: Path
 ) -> None:
-    database, source = old
+    (database, source), mongodb_url = old, fresh_mongodb_url
     before = [content(database, name) for name in ("ticket_1", "users")]
     database.command("profile", 2)
     planned = migrated("plan", "--source", source, store=mongodb_url)
@@ -208,21 +224,21 @@ SOURCE = ("--source", str(DUMPS))
 
 
 def test_what_only_looks_makes_no_store(
-    store_url: str, mongodb_client: MongoClient[Document], tmp_path: Path
+    no_store: str, mongodb_client: MongoClient[Document], tmp_path: Path
 ) -> None:
     for command, said in (
         (("backup", *SOURCE, "--to", f"{tmp_path}/kept", "--dry-run"), "Would dump 1,200"),
         (("run", *SOURCE, "--no-backup", "--dry-run"), "Would take over 1,200"),
     ):
-        code, _, err = migrate(*command, store=store_url)
+        code, _, err = migrate(*command, store=no_store)
         assert (code, said in err) == (0, True), err
-    code, _, err = migrate("run", *SOURCE, "--dry-run", store=store_url)
+    code, _, err = migrate("run", *SOURCE, "--dry-run", store=no_store)
     assert (code, "There is no backup" in err) == (1, True)
     for look in (("verify", *SOURCE), ("quarantine", "list"), ("quarantine", "show", "1" * 24)):
-        code, _, err = migrate(*look, store=store_url)
+        code, _, err = migrate(*look, store=no_store)
         assert (code, "There is no store" in err) == (3, True), err
     assert list(tmp_path.iterdir()) == []
-    made = store_url.rpartition("/")[2].partition("?")[0]
+    made = no_store.rpartition("/")[2].partition("?")[0]
     assert made not in mongodb_client.list_database_names()
 
 
