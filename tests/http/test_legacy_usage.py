@@ -114,7 +114,7 @@ def test_a_killed_service_has_written_down_what_is_a_few_seconds_old(
 ) -> None:
     with old_backend(mongodb_url, mongodb_url, mongodb_database) as backend:
         backend.list()
-        until(lambda: len(backend.served.service.legacy_usage.all()) == 1, seconds=10)
+        until(lambda: len(backend.served.service.legacy_usage.all()) == 1)
 
 
 def test_the_table_can_begin_at_a_day(tmp_path: Path) -> None:
