@@ -42,7 +42,7 @@ FAULTY = 6
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices of a few positions, each written at once, and leases that nobody has to wait for."""
-    monkeypatch.setattr(build_module, "SLICE", 6)
+    monkeypatch.setattr(build_module, "SLICE", 8)
     monkeypatch.setattr(build_module, "FLUSH_SECONDS", 0.0)
     monkeypatch.setattr(repair_module, "LEASE_SECONDS", 0.0)
     monkeypatch.setattr(repair_module, "HEARTBEAT", 3_600.0)

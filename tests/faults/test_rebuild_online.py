@@ -172,7 +172,7 @@ def at_random(seed: int) -> Kill:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", ["tickets", "audit"])
+@pytest.mark.parametrize(("store", "name"), [("sqlite", "audit"), ("mongodb", "tickets")])
 def test_a_rebuild_killed_at_twenty_moments_gives_the_same_to_the_byte(
     store_url: str, name: str
 ) -> None:
