@@ -369,18 +369,20 @@ def test_on_a_file_a_page_of_the_past_takes_no_more_steps_when_the_log_grows(
 
 @SIZES
 def test_on_mongodb_a_page_of_the_past_looks_at_no_more_when_the_log_grows(
-    mongodb_database: Database[Document], narrow: None, short: int, long: int
+    fresh_mongodb_database: Database[Document], narrow: None, short: int, long: int
 ) -> None:
-    view = mongodb_audit(mongodb_database)
+    view = mongodb_audit(fresh_mongodb_database)
     fill(view, past(6, long, alive=long // 8).entries)
 
-    mongodb_database.command("profile", 2)
+    fresh_mongodb_database.command("profile", 2)
     for where in WHERE:
         view.tickets_at(long // 2, where, beyond=None, limit=10)
-    mongodb_database.command("profile", 0)
+    fresh_mongodb_database.command("profile", 0)
     looked = [
         (entry["keysExamined"], entry["docsExamined"])
-        for entry in mongodb_database["system.profile"].find({"keysExamined": {"$exists": True}})
+        for entry in fresh_mongodb_database["system.profile"].find(
+            {"keysExamined": {"$exists": True}}
+        )
         if "audit" in entry["ns"]
     ]
 

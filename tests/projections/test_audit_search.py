@@ -160,18 +160,22 @@ def test_on_a_file_a_page_takes_no_more_steps_when_the_log_grows(
 @SIZES
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_on_mongodb_a_page_looks_at_no_more_when_the_log_grows(
-    mongodb_database: Database[Document], narrow: None, newest_first: bool, short: int, long: int
+    fresh_mongodb_database: Database[Document],
+    narrow: None,
+    newest_first: bool,
+    short: int,
+    long: int,
 ) -> None:
-    view = mongodb_audit(mongodb_database)
+    view = mongodb_audit(fresh_mongodb_database)
     fill(view, list(entries_of(Histories(3, alive=long // 8).events(long))))
 
-    mongodb_database.command("profile", 2)
+    fresh_mongodb_database.command("profile", 2)
     for where in QUESTIONS:
         view.page(where, beyond=None, limit=10, newest_first=newest_first)
-    mongodb_database.command("profile", 0)
+    fresh_mongodb_database.command("profile", 0)
     looked = [
         (entry["keysExamined"], entry["docsExamined"], entry.get("hasSortStage", False))
-        for entry in mongodb_database["system.profile"].find({"op": "query"})
+        for entry in fresh_mongodb_database["system.profile"].find({"op": "query"})
         if "audit" in entry["ns"]
     ]
 

@@ -357,7 +357,7 @@ def machine(
     @contextmanager
     def new_mongodb() -> Iterator[Opened]:
         database: Database[Document] = request.getfixturevalue("mongodb_database")
-        real = {"type": "collection", "name": {"$ne": "system.views"}}
+        real = {"type": "collection", "name": {"$not": {"$regex": r"^system\."}}}
         for collection in database.list_collection_names(filter=real):
             database[collection].delete_many({})  # much faster than dropping it
         with open_store(store_url) as stores:
