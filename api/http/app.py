@@ -16,17 +16,14 @@ from api.http.request.callers import VERIFYING
 from api.http.routes import (
     audit,
     diff,
+    export,
     grants,
     health,
+    history,
+    jobs,
     projections,
     systems,
     tickets,
-)
-from api.http.routes import (
-    export as evidence,
-)
-from api.http.routes import (
-    jobs as operations,
 )
 from api.legacy import routes, sockets
 from api.legacy.tickets import LegacyTickets
@@ -35,13 +32,14 @@ from api.use_cases.submission import Submitter
 
 ROUTERS: Final = (
     tickets.router,
+    history.router,
     systems.router,
     audit.router,
     grants.router,
     diff.router,
-    evidence.router,
+    export.router,
     projections.router,
-    operations.router,
+    jobs.router,
     health.router,
 )
 """The routes that the OpenAPI document lists, in its order."""

@@ -1,17 +1,20 @@
-"""The conditions a request carries: which version, and which key."""
+"""The ticket that a request names, and its conditions: the version and the key."""
 
 import re
 from hashlib import sha256
 from typing import Annotated, Final
 
-from fastapi import Header
+from fastapi import Header, Path
 
 from api.http.errors.problems import Problem
 from api.http.request.callers import Call
+from api.wire.fields import ID_PATTERN
 from domain.deciding import Key
 from domain.errors import Fault
 
 KEY_PATTERN: Final = r"^[\x21-\x7e]{1,200}$"
+
+TicketId = Annotated[str, Path(pattern=ID_PATTERN, description="24 hex digits")]
 
 IfMatch = Annotated[
     str | None,

@@ -1,10 +1,9 @@
-"""`/v1/tickets`: commands, and what tickets hold."""
+"""`/v1/tickets`: commands, and the content of tickets."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
@@ -15,15 +14,15 @@ from api.http.request.conditions import (
     IdempotencyKey,
     IfMatch,
     IfNoneMatch,
+    TicketId,
     etag,
     expected_version,
     idempotency_key,
     unchanged,
 )
-from api.http.request.reading import MinEventPosition, journaled, read
+from api.http.request.reading import MinEventPosition, read
 from api.http.routes.as_of import At, AtPosition, AtVersion, ticket_then, tickets_then
-from api.wire.audit import AuditPage, audit_entry_json
-from api.wire.fields import ID_PATTERN, REASON_LENGTH
+from api.wire.fields import REASON_LENGTH
 from api.wire.tickets import (
     ChangeTicketBody,
     CreateTicketBody,
@@ -44,13 +43,9 @@ from domain.ticket.commands import (
     RetireTicket,
 )
 from domain.ticket.state import Ticket
-from projections.audit.projection import AuditEntry
-from projections.audit.search import AuditFilter, AuditReader
 from projections.tickets.search import TicketFilter, TicketReader
 
 router = APIRouter(prefix="/v1/tickets", tags=["Tickets"])
-
-TicketId = Annotated[str, Path(pattern=ID_PATTERN, description="24 hex digits")]
 
 _WRITE: Final = (
     *CALLER,
@@ -253,39 +248,6 @@ async def restore_ticket(
     command = RestoreTicket(ticket_id, origin, call.caller.org_id, expected)
     outcome = await _submitted(call, key, command)
     return _answer(outcome, 200, {})
-
-
-@router.get(
-    "/{ticket_id}/history",
-    response_model=AuditPage,
-    responses=documented(*READ, "overloaded", "ticket-not-found"),
-)
-async def ticket_history(
-    call: Reading,
-    ticket_id: TicketId,
-    limit: paging.Limit = paging.DEFAULT_LIMIT,
-    cursor: paging.Cursor = None,
-    position: MinEventPosition = None,
-) -> Response:
-    """Everything that happened to the ticket, oldest first. That somebody asked is recorded."""
-    where = AuditFilter(org_id=call.caller.org_id, ticket_id=ticket_id)
-    beyond = paging.position_of(cursor, where)
-
-    def find(view: AuditReader) -> Sequence[AuditEntry]:
-        return view.search(where, beyond=beyond, limit=limit + 1, newest_first=False)
-
-    entries = await journaled(
-        call,
-        "ticket.history_read",
-        lambda: read(call, call.service.audit, position, find, ticket_id=ticket_id),
-    )
-    if not entries and beyond is None:
-        raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
-    items = [audit_entry_json(entry) for entry in entries[:limit]]
-    more = None
-    if len(entries) > limit:
-        more = paging.cursor_after(str(entries[limit - 1].position), where)
-    return paging.page(call.request, items, more, {})
 
 
 async def _submitted(call: Call, key: str | None, *commands: Command) -> Outcome:
