@@ -53,7 +53,8 @@ def create_app(service: Service) -> FastAPI:
         title="Ticketbook",
         version=version("ticketbook"),
         description="Tickets are bundles of permission features; every change of one is an event. "
-        "A query parameter that a route under /v1 does not know is refused, not passed over.",
+        "A query parameter that a route under /v1 does not know is refused, not passed over. "
+        "Every error is a problem document (RFC 9457); [/problems](/problems) explains each code.",
         responses=problems.documented("internal-error"),
     )
     registry = CollectorRegistry()

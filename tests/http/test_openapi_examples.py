@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from api import composition
 from api.http.app import ROUTERS
 from api.http.openapi.document import EXAMPLES, routes_of, scopes_of
+from api.use_cases import freshness
 from domain.ticket.events import Recorded
 from domain.ticket.state import Ticket
 from infrastructure.keys.credentials import SCOPES
@@ -224,8 +225,9 @@ def finished(operator: Client, started: httpx.Response) -> None:
 
 
 def test_refusals_have_the_headers_that_the_document_names(
-    running: Served, document: Document
+    running: Served, document: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(freshness, "WAIT_SECONDS", 0.1)
     writer = running.client()
     ticket = writer.created()
     path, route = f"/v1/tickets/{ticket['_id']}", "PATCH /v1/tickets/{ticket_id}"
