@@ -92,3 +92,50 @@ def test_no_folder_has_one_either() -> None:
 def test_the_helpers_of_the_tests_say_what_they_hold() -> None:
     helpers = (HOUSE / "tests" / "support").rglob("*.py")
     assert [path.name for path in helpers if path.stem in REPLACED] == []
+
+
+WITHOUT_NOUN: Final = set(
+    [
+        "told",
+        "asked",
+        "found",
+        "kept",
+        "given",
+        "some",
+        "one",
+        "whole",
+        "standing",
+        "lenient",
+        "fit",
+        "share",
+        "shares",
+        "stretch",
+        "life",
+        "lives",
+        "walk",
+    ]
+)
+"""Words that do not say what a variable of a function holds; a field has its class beside it."""
+
+
+@pytest.mark.parametrize("layer", ("domain", "projections", "infrastructure"))
+def test_every_variable_carries_its_noun(layer: str) -> None:
+    assert [
+        f"{path.relative_to(HOUSE)}:{node.lineno}: {node.id}"
+        for path in sorted((HOUSE / layer).rglob("*.py"))
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        if node.id in WITHOUT_NOUN
+    ] == []
+
+
+def test_cannot_is_one_word() -> None:
+    two_words = "can" + " not"
+    assert [
+        str(path.relative_to(HOUSE))
+        for layer in LAYERS
+        for path in sorted((HOUSE / layer).rglob("*.py"))
+        if two_words in path.read_text()
+    ] == []
