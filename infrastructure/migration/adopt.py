@@ -71,31 +71,31 @@ def adopt(
     and to run again.
     """
     adoption, counts = adoption_of(source), Counts.of(destination.translation(None, GENERAL))
-    kept, unchanged = adoption.kept, None
+    set_aside, unchanged = adoption.kept, None
     if adoption.waiting is not None:
         _compare(destination, source, adoption.waiting, counts, tell)
         _catch_up(tickets, holder)
-        kept = adoption.set_aside(destination.clock())
+        set_aside = adoption.set_aside(destination.clock())
         unchanged = counts.unchanged
-    if kept is None:
+    if set_aside is None:
         return None
     counts.changed_here = 0  # the second comparison meets those of the first again
-    _compare(destination, source, kept, counts, tell)
+    _compare(destination, source, set_aside, counts, tell)
     if unchanged is not None:  # what the first comparison took over is unchanged the second time
         counts.unchanged = unchanged
     _catch_up(tickets, holder)
     tickets.versions.publish()
-    result = AdoptResult(counts, kept.name)
+    result = AdoptResult(counts, set_aside.name)
     destination.record("migration.adopted", result.as_json())
     return result
 
 
 def preview_adoption_rollback(source: DatabaseSource) -> str:
     """The name under which the adopted collection is kept. Raises `NotProven`."""
-    kept = adoption_of(source).kept
-    if kept is None:
+    set_aside = adoption_of(source).kept
+    if set_aside is None:
         raise NotProven(f"There is nothing to roll back: no collection {GENERAL} was adopted.")
-    return kept.name
+    return set_aside.name
 
 
 def refuse_late_rollback(destination: Destination) -> None:
@@ -106,11 +106,11 @@ def refuse_late_rollback(destination: Destination) -> None:
 def roll_back_adoption(destination: Destination, source: DatabaseSource) -> str:
     """Give the adopted collection its name back. Returns the name that it had meanwhile. Raises
     `NotProven`, `ChangedHere`."""
-    kept = preview_adoption_rollback(source)
+    name = preview_adoption_rollback(source)
     refuse_late_rollback(destination)
     adoption_of(source).undo()
-    destination.record("migration.adoption_rolled_back", {"kept": kept})
-    return kept
+    destination.record("migration.adoption_rolled_back", {"kept": name})
+    return name
 
 
 def plan_adoption(view: DestinationView, source: DatabaseSource, now: datetime) -> Counts | None:

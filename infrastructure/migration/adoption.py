@@ -50,15 +50,17 @@ def adoption_of(source: DatabaseSource) -> Adoption:
     database = source.database
     with reading(source.name):
         kinds: dict[str, Any] = {
-            found["name"]: found["type"] for found in database.list_collections()
+            collection["name"]: collection["type"] for collection in database.list_collections()
         }
         view = kinds.get(GENERAL) == "view"
         holds = GENERAL in kinds and not view and database[GENERAL].find_one() is not None
-    kept = sorted(name for name in kinds if name.startswith(_KEPT))
-    if len(kept) > 1 or (kept and holds):
+    set_aside = sorted(name for name in kinds if name.startswith(_KEPT))
+    if len(set_aside) > 1 or (set_aside and holds):
         raise SourceUnusable(
-            f"Of {', '.join([GENERAL] * holds + kept)} only one may be there: something wrote to "
-            f"{GENERAL} while it was adopted. Stop it, bring all documents into the one to keep, "
-            "drop the others, and start again."
+            f"Of {', '.join([GENERAL] * holds + set_aside)} only one may be there: something wrote "
+            f"to {GENERAL} while it was adopted. Stop it, bring all documents into the one to "
+            "keep, drop the others, and start again."
         )
-    return Adoption(database[GENERAL] if holds else None, database[kept[0]] if kept else None, view)
+    return Adoption(
+        database[GENERAL] if holds else None, database[set_aside[0]] if set_aside else None, view
+    )

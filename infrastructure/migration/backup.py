@@ -161,10 +161,10 @@ def _make_room(folder: Path, source_name: str) -> None:
     ours = {f"{collection}.bson" for collection in (TICKETS, USERS)}
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        there = {path.name for path in folder.iterdir()}
+        names = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise _unwritable(error) from error
-    if source_name == str(folder) or MANIFEST in there or not there <= ours:
+    if source_name == str(folder) or MANIFEST in names or not names <= ours:
         raise BackupUnusable(
             f"{folder} holds something already. Name a new folder in --to: nothing is overwritten."
         )

@@ -52,5 +52,5 @@ def _still_unseen(imported: Iterable[Recorded], streams: Collection[str]) -> Ite
 def _gone(collection: Records, stream_ids: Sequence[str]) -> list[str]:
     """Streams whose record is not there any more."""
     ids = [ObjectId(stream) for stream in stream_ids if ObjectId.is_valid(stream)]
-    there = {str(change.id) for change in read(collection, ids) if change.record}
-    return [stream for stream in dict.fromkeys(stream_ids) if stream not in there]
+    present = {str(change.id) for change in read(collection, ids) if change.record}
+    return [stream for stream in dict.fromkeys(stream_ids) if stream not in present]

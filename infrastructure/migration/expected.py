@@ -52,8 +52,8 @@ def read_again(source: DatabaseSource | FolderSource, collection: str) -> Iterat
     """The records of the source, in its order. Raises `SourceUnusable`, `StoreUnavailable`."""
     if isinstance(source, DatabaseSource):
         with reading(source.name), up_to_date(source.database.client) as session:
-            found = source.collection(collection).find(session=session)
-            for document in found.sort("$natural", 1).batch_size(1_000):
+            cursor = source.collection(collection).find(session=session)
+            for document in cursor.sort("$natural", 1).batch_size(1_000):
                 yield bytes(document.raw)
         return
     for ending, read in _READERS.items():
@@ -109,7 +109,7 @@ def expect(
         return NoTicket(str(record_id), "orgId")
     if type(its_system) is not str or its_system not in systems or system not in (None, its_system):
         return NoTicket(str(record_id), "system")
-    if type(listed) is not list or {type(one) for one in listed} - {str}:
+    if type(listed) is not list or {type(value) for value in listed} - {str}:
         return NoTicket(str(record_id), "features")
     if type(name) is not str or not name.split():
         return NoTicket(str(record_id), "name")
@@ -158,8 +158,8 @@ def _read(text: str) -> datetime | None:
         utc = read.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    whole = text.startswith(read.isoformat()[:19])  # no digit was missing
-    return utc - timedelta(microseconds=utc.microsecond % 1_000) if whole else None
+    is_complete = text.startswith(read.isoformat()[:19])  # no digit was missing
+    return utc - timedelta(microseconds=utc.microsecond % 1_000) if is_complete else None
 
 
 def _revision(document: dict[str, Any], mended: set[str]) -> int:

@@ -51,12 +51,12 @@ class Accounted:
 
 
 def differences(
-    ticket_id: str, expected: Mapping[str, Any], found: Mapping[str, Any]
+    ticket_id: str, expected: Mapping[str, Any], actual: Mapping[str, Any]
 ) -> list[Mismatch]:
     return [
-        Mismatch("content", ticket_id, None, name, _plain(expected[name]), _plain(found[name]))
+        Mismatch("content", ticket_id, None, name, _plain(expected[name]), _plain(actual[name]))
         for name in expected
-        if expected[name] != found[name]
+        if expected[name] != actual[name]
     ]
 
 
