@@ -218,6 +218,8 @@ class ServerProcess:
         self._command = command or (str(COMMAND), "serve", "--port", "0")
         self._environment = clean_environment(None, environment(store_url) | dict(settings or {}))
         self.url = ""
+        self.stderr: list[str] = []
+        """Every line that it wrote, complete once it has ended."""
         self.start()
 
     def start(self) -> None:
@@ -232,7 +234,8 @@ class ServerProcess:
         assert process.stderr
         self._process = process
         said: Queue[str | None] = Queue()
-        self._reader = Thread(target=_hear, args=(process.stderr, said), daemon=True)
+        arguments = (process.stderr, said, self.stderr)
+        self._reader = Thread(target=_hear, args=arguments, daemon=True)
         self._reader.start()
         heard = ""
         while (line := said.get(timeout=_START_SECONDS)) is not None:
@@ -259,7 +262,7 @@ class ServerProcess:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/healthz").status_code == 200
+            return httpx.get(f"{self.url}/healthz", verify=False).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -284,9 +287,10 @@ def until(happened: Callable[[], bool], seconds: float = _START_SECONDS) -> floa
     return monotonic() - started
 
 
-def _hear(stream: IO[str], said: "Queue[str | None]") -> None:
+def _hear(stream: IO[str], said: "Queue[str | None]", lines: list[str]) -> None:
     """Keep reading, so that a talkative service never blocks on a full pipe."""
     with stream:
         for line in stream:
+            lines.append(line)
             said.put(line)
     said.put(None)
