@@ -38,6 +38,7 @@ class ReplicaSet:
     def __init__(self, folder: Path, members: int = 3) -> None:
         self._folder = folder
         self._program = mongod()
+        self._options: tuple[str, ...] = ()
         self.ports = _free_ports(members)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         try:
@@ -101,6 +102,17 @@ class ReplicaSet:
         """Start a killed member again, with the data it left."""
         self._start(port)
 
+    def restart_with_access_control(self) -> None:
+        """Let nobody in from now on who is not one of the users that were made before."""
+        key = self._folder / "key"
+        key.write_text("members of the tests know each other by this")
+        key.chmod(0o600)
+        self._options = ("--auth", "--keyFile", str(key))
+        for port in self.ports:
+            self.kill(port)
+        for port in self.ports:
+            self.revive(port)
+
     def freeze(self) -> None:
         """Stop the members answering, with their connections open, until `thaw`."""
         for process in self._processes.values():
@@ -123,7 +135,7 @@ class ReplicaSet:
         folder = self._folder / str(port)
         folder.mkdir(parents=True, exist_ok=True)
         arguments = [
-            *(*self._role, "--bind_ip", "127.0.0.1", "--port", str(port)),
+            *(*self._role, *self._options, "--bind_ip", "127.0.0.1", "--port", str(port)),
             *("--dbpath", str(folder), "--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "512"),
             *("--nounixsocket", "--setParameter", "diagnosticDataCollectionEnabled=false"),
             *("--logpath", str(folder / "mongod.log"), "--logappend"),
