@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -19,14 +19,15 @@ from api.export.check import ExportReport, check_export
 from api.export.export import SIGNED, ExportSource, export, export_text
 from api.export.formats import FIELDS, FORMATS, Format
 from api.use_cases.service import Service
-from api.wire.audit import audit_entry_json
+from api.wire.audit import AuditEntryModel, audit_entry_json
 from api.wire.fields import iso
 from domain.errors import ChainBroken, ExportBroken, ProjectionBehind
 from domain.ticket.commands import ImportTicket
-from domain.ticket.events import LegacyRecordQuarantined
+from domain.ticket.events import LegacyRecordQuarantined, Recorded
 from infrastructure.configuration.settings import load_settings
 from infrastructure.keys.signing_key import SigningKey, signing_key_of
 from infrastructure.log.codec import encode
+from projections.audit.projection import entry_of
 from projections.audit.search import AuditFilter
 from projections.versions.parked import parked_in, skip
 from tests.support.command import COMMAND, run
@@ -38,6 +39,7 @@ from tests.support.stories import (
     START,
     change,
     create,
+    created,
     id_,
     imported,
     quarantine,
@@ -113,6 +115,20 @@ def broken_at(content: bytes, key: SigningKey) -> int:
     with pytest.raises(ExportBroken) as broken:
         check(content, key)
     return broken.value.line
+
+
+def test_an_audit_entry_has_the_same_fields_in_the_code_on_the_wire_and_in_an_export() -> None:
+    """`AuditEntry` names them; an export's order of columns is frozen, so it has its own list."""
+    entry = entry_of(None, Recorded(1, id_(1), 1, START, created()))
+    body = audit_entry_json(entry)
+    assert list(body) == list(AuditEntryModel.model_fields)
+    assert [*body, "previous", "event"] == list(FIELDS)
+    assert [_camel(field.name) for field in fields(entry)] == list(body)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
 
 
 def test_an_export_holds_every_entry_and_is_what_was_signed(
