@@ -114,7 +114,7 @@ def roll_back_adoption(destination: Destination, source: DatabaseSource) -> str:
 
 
 def plan_adoption(view: DestinationView, source: DatabaseSource, now: datetime) -> Counts | None:
-    """What would become of each document; None when there is nothing to adopt. Writes nothing."""
+    """Count how each document would end up; None when there is nothing to adopt. Writes nothing."""
     documents = documents_of(source)
     if documents is None:
         return None

@@ -21,7 +21,7 @@ _KEPT: Final = f"{GENERAL}_adopted_"
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What stands in the database: `waiting` is a collection of others that is not yet adopted,
+    """The state of the database: `waiting` is a collection of others that is not yet adopted,
     `kept` is one that was, `view` is whether the service shows its tickets already."""
 
     waiting: Records | None

@@ -30,7 +30,7 @@ _NO_SHAPE: Final = '{"options": {}, "indexes": []}'
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """What a file holds; `shape` are the collection's options and indexes, for `put_back`."""
+    """The content of a file; `shape` are the collection's options and indexes, for `put_back`."""
 
     records: int
     sha256: str
@@ -39,14 +39,14 @@ class Dump:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup holds, by collection. `source` is the name of the source, `at` is ISO."""
+    """The content of a backup, by collection. `source` is the name of the source, `at` is ISO."""
 
     source: str
     at: str
     dumps: Mapping[str, Dump]
 
     def proof(self, folder: Path, collection: str) -> Backup:
-        """What is noted of one collection, once the backup in `folder` was read again."""
+        """The note about one collection, once the backup in `folder` was read again."""
         dump = self.dumps[collection]
         content = TableDigest(dump.records, dump.sha256)
         return Backup(str(folder.resolve()), content, dump.shape, self.at)

@@ -1,7 +1,7 @@
 """Hearing which records of the old system change, by a change stream that only reads.
 
 A change stream of MongoDB (https://www.mongodb.com/docs/manual/changeStreams/) tells in which order
-records changed; what they hold is read afterwards, as it stands by then. So a record that changed
+records changed; their content is read afterwards, as it is by then. So a record that changed
 many times in a moment is taken over once, and nothing that is taken over is older than its change.
 """
 
@@ -65,7 +65,7 @@ class SourceChange:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What changed since the batch before.
+    """The changes since the batch before.
 
     - `token`: where to go on after this batch.
     - `lag`: seconds since the last of the changes was made, by the old system's clock; 0.0 when
@@ -91,11 +91,11 @@ class Changes:
 
     @property
     def token(self) -> str:
-        """The place reached: what was handed over stands before it."""
+        """The place reached: all changes that were handed over are before it."""
         return json_util.dumps(self._stream.resume_token)
 
     def hear(self) -> Heard:
-        """What changed, at once; or nothing, after a moment. Raises `FollowedTooLate`,
+        """The changes, at once; or none, after a moment. Raises `FollowedTooLate`,
         `SourceGone`, `StoreUnavailable`."""
         with reading(self._collection.full_name), _explaining():
             settled, now = self._settled()

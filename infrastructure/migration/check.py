@@ -73,7 +73,7 @@ class MigrationCheck:
 
     @property
     def content(self) -> TableDigest:
-        """What was compared."""
+        """The digest of the records that were compared."""
         return TableDigest(self.accounted.records, self._digest.hexdigest())
 
     def records(self, records: Iterable[bytes]) -> Iterator[Mismatch]:
@@ -130,7 +130,7 @@ class MigrationCheck:
     def _judge(
         self, record: bytes, expected: ExpectedTicket | NoTicket, history: Sequence[Recorded]
     ) -> tuple[Target, list[Mismatch]]:
-        """What users may refer to, if the source is right; and what is wrong here."""
+        """The ticket that users may refer to, if the source is right; and the mismatches here."""
         digest = sha256(record).hexdigest()
         taken = [
             each for each in history if self._is_ours(each) or _is_removal(each, self._collection)

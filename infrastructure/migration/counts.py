@@ -89,7 +89,7 @@ class Counts:
         return self.imported + self.quarantined.total() + self.removed
 
     def as_json(self) -> dict[str, Any]:
-        """For all records of a source: what each of them is, and why."""
+        """For all records of a source: how many are of which kind, and why."""
         return {
             "records": self.records,
             "clean": self.clean,
@@ -103,7 +103,7 @@ class Counts:
         }
 
     def as_changes_json(self) -> dict[str, int]:
-        """For records of a source that is at work: what following them did."""
+        """For records of a source at work: how many were imported, removed and so on."""
         return {
             "imported": self.imported,
             "quarantined": self.quarantined.total(),

@@ -1,4 +1,4 @@
-"""What must be in the log, said a second time: for `verify`, and apart from all that takes over.
+"""The log as it must be, derived a second time: for `verify`, apart from the code that takes over.
 
 Nothing here is shared with `source.py` and `records.py` but the addresses: records are read and
 understood in another way, so that a mistake there does not hide itself here.
@@ -89,8 +89,8 @@ _READERS: Final[Mapping[str, Callable[[Any], Iterator[bytes]]]] = {
 def expect(
     record: bytes, system: str | None, systems: Mapping[str, Collection[str]]
 ) -> ExpectedTicket | NoTicket:
-    """What the record must have become. `systems` are the features of each system; `system` is the
-    one that all records are of, or None when each names its own."""
+    """The ticket that the record must have become, or why it is none. `systems` are the features
+    of each system; `system` is the one that all records are of, or None when each names its own."""
     try:
         document = bson.decode(record, _DECODED)
     except BSONError:

@@ -38,7 +38,7 @@ class FollowOptions:
 
 @dataclass(frozen=True, slots=True)
 class FollowProgress:
-    """What became of records so far, and seconds behind the old system.
+    """How many records became what so far, and seconds behind the old system.
 
     `comparing` is how many records were compared, while all of them are; `trouble` why it waits.
     """

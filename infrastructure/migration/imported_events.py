@@ -1,4 +1,4 @@
-"""What the log says of records that were taken over."""
+"""The events that took records over, in the log."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,6 +1,6 @@
 """Taking records over: the one engine behind `run`, `follow`, `adopt` and `quarantine retry`.
 
-It has the writer decide the commands, settles what came of them, and counts it. A record that
+It has the writer decide the commands, settles their outcomes, and counts them. A record that
 somebody else took over since it was read is read again, so that the newest content stays.
 """
 
@@ -70,8 +70,8 @@ class Importer:
         """Take over all records of a source, translated and committed at the same time.
 
         `tell` gets how many were settled. Returns the streams of records whose `_id` is no
-        ObjectId. Safe to interrupt anywhere, and to do again: what was taken over already changes
-        nothing. Raises what the source raises, and `StoreUnavailable`.
+        ObjectId. Safe to interrupt anywhere, and to do again: records that were taken over already
+        change nothing. Raises what the source raises, and `StoreUnavailable`.
         """
         read_at = self._log.head()
         since = read_at if self._read else None
@@ -106,7 +106,7 @@ class Importer:
             self.counts.removed += outcome.appended
 
     def _take_once(self, changes: Sequence[SourceChange], read_at: int) -> list[Any]:
-        """The ids of those that were overtaken."""
+        """Returns the ids of the records that were overtaken."""
         origin = self._origin()
         commands = [self._command(change, origin, read_at) for change in changes]
         batch = self._hand_in([change.record for change in changes], commands)

@@ -1,4 +1,4 @@
-"""What differs between the old system and the log, and what is accounted for."""
+"""Differences between the old system and the log, and the records that are accounted for."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -67,7 +67,7 @@ def kept_out(
     expected: Mapping[str, Any],
     ticket: Ticket,
 ) -> list[Mismatch]:
-    """What the record says by now, and a later change made here does not."""
+    """The fields in which the record by now differs from a later change made here."""
     mismatches = _what_changed(ticket_id, expected, ticket) or [
         Mismatch("content", ticket_id, None, "digest", digest, taken.source.digest)
     ]
@@ -75,7 +75,7 @@ def kept_out(
 
 
 def replaced(ticket_id: str, history: Sequence[Recorded]) -> list[Mismatch]:
-    """What was changed here, until a later record took its place; of several the last."""
+    """The fields changed here, until a later record took their place; only the last of them."""
     stream, mismatches = Stream(), list[Mismatch]()
     for recorded in history:
         event = recorded.event
@@ -86,7 +86,7 @@ def replaced(ticket_id: str, history: Sequence[Recorded]) -> list[Mismatch]:
 
 
 def _what_changed(ticket_id: str, expected: Mapping[str, Any], ticket: Ticket) -> list[Mismatch]:
-    """Of what can be changed here, what differs."""
+    """Of the fields that can be changed here, those that differ."""
     wanted = {name: expected[name] for name in ("name", "features")} | {"retired": False}
     return differences(ticket_id, wanted, as_ticket(ticket) | {"retired": ticket.retired})
 

@@ -1,4 +1,4 @@
-"""What an operator hears of at once, while a use case of a migration goes on."""
+"""Notices to an operator, while a use case of a migration goes on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`plan`: what a migration would do. Reads everything and writes nothing."""
+"""`plan`: count what a migration would do. Reads everything and writes nothing."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ Histories = Callable[[Collection[str]], Mapping[str, Sequence[Recorded]]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would become of the records; and, by kind, how many references of users would not
+    """How many records would become what; and, by kind, how many references of users would not
     resolve."""
 
     counts: Counts
@@ -47,8 +47,8 @@ def plan(
     notify: Notify,
     tell: Callable[[int], None],
 ) -> Plan:
-    """What `run` would do now. `gone` says that all sources so far are the same old system; `tell`
-    gets how many records were looked at. Raises `UnknownSystem`, `SourceUnusable`,
+    """Count what `run` would do now. `gone` says that all sources so far are the same old system;
+    `tell` gets how many records were looked at. Raises `UnknownSystem`, `SourceUnusable`,
     `StoreUnavailable`."""
     translation, origin = translation_of(view.catalogue, system), planning(now)
     notify(Started(source.count(TICKETS)))
@@ -81,7 +81,7 @@ def plan_records(
     targets: Targets,
     tell: Callable[[int], None],
 ) -> Counts:
-    """What would become of each record, given the log; `targets` gets all there would be."""
+    """Decide each record against the log and count the outcomes; `targets` gets every ticket."""
     counts, number = Counts.of(translation), 0
     for batch in chunks(records, _RECORDS):
         commands = [(record, translation.command(record, origin)) for record in batch]

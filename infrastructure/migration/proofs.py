@@ -1,4 +1,4 @@
-"""What a migration has shown of a collection of the old system, in the notes beside the log."""
+"""Proofs about a collection of the old system, in the notes beside the log."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

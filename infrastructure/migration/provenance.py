@@ -10,7 +10,7 @@ from infrastructure.stores import Notes
 
 
 class Provenance:
-    """What is known of the sources of one collection, while records come from `source`.
+    """The sources of the records of one collection, while they come from `source`.
 
     What is not in one source may well stand in another: so as long as records of the same system
     came from others too, none is taken to be gone; unless they are the `same` old system by

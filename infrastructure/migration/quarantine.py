@@ -90,7 +90,7 @@ class RetryOptions:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a record would become: a ticket, or nothing for the `reason`."""
+    """Whether a record would become a ticket; `reason` says why not."""
 
     id: str
     reason: str | None
@@ -169,7 +169,7 @@ def _to_try(
     origin: Origin,
 ) -> Iterator[tuple[Iterator[bytes], Records | None]]:
     """The records to try, as they were kept or as they are in the source; and the collection in
-    which those are that somebody else, who follows the source, takes over meanwhile."""
+    which to read those again that another process, which follows it, takes over meanwhile."""
     if source is None or translation.collection != TICKETS:
         yield (record.bytes for record in records), None
         return

@@ -1,7 +1,7 @@
-"""What a record of the old system means here: a ticket, or a reason why it can be none.
+"""The meaning of a record of the old system: a ticket, or a reason why it can be none.
 
-Pure: the bytes of a BSON document go in, a command comes out. What has one obvious meaning is
-mended, and the command says so; what has none is kept whole.
+Pure: the bytes of a BSON document go in, a command comes out. A field with one obvious
+meaning is mended, and the command says so; a record without one is kept whole.
 """
 
 import re
@@ -66,7 +66,7 @@ class Translation:
     def command(
         self, record: bytes, origin: Origin, read_at: int | None = None
     ) -> ImportTicket | QuarantineRecord:
-        """What to do with a record that was read when the log ended at `read_at`."""
+        """The command for a record that was read when the log ended at `read_at`."""
         try:
             fields = bson.decode(record, _NAIVE)
         except BSONError as error:

@@ -1,4 +1,4 @@
-"""What users of the old system refer to: `<system>.ticket`, a ticket of that system that should
+"""References of users of the old system: `<system>.ticket`, a ticket of that system that should
 be of the organisation `<system>.orgId`."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -39,7 +39,7 @@ class BadReference:
 def bad_references(
     users: Iterable[bytes], find: Callable[[Collection[str]], Mapping[str, Target]]
 ) -> Iterator[BadReference]:
-    """Those that do not resolve, given what there is."""
+    """The references that do not resolve, given the tickets that there are."""
     references = (reference for user in users for reference in references_of(user))
     for chunk in chunks(references, _REFERENCES):
         targets = find({reference.ticket for reference in chunk})
@@ -58,7 +58,7 @@ def references_of(user: bytes) -> Iterator[Reference]:
 
 
 def judge(reference: Reference, target: Target | None) -> BadReference | None:
-    """What is wrong with the reference; None when it resolves."""
+    """Why the reference does not resolve; None when it does."""
     if target is None:
         return BadReference(DANGLING, reference, "there is no such ticket")
     if target.reason is not None:

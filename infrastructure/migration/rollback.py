@@ -84,7 +84,7 @@ def refuse_if_changed(log: EventLog, collection: str) -> None:
 
 
 def details_of(destination: Destination, source: DatabaseSource, backup: Backup) -> dict[str, Any]:
-    """What the journal keeps of a rollback, and of a retirement."""
+    """The details in the journal of a rollback, and of a retirement."""
     return {
         "source": source.name,
         "records": backup.content.records,

@@ -36,7 +36,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What became of the records, and where the log ends by now."""
+    """How many records became what, and the position where the log ends."""
 
     counts: Counts
     position: int
@@ -60,7 +60,7 @@ def run(
 ) -> RunResult:
     """Take all over, and note which records are gone since an earlier run.
 
-    `tell` gets how many records were settled, and what became of them. Safe to interrupt anywhere,
+    `tell` gets how many records were settled, and their counts. Safe to interrupt anywhere,
     and to run again. Raises `NotProven` without a backup of the same source, `UnknownSystem`,
     `SourceUnusable`, `StoreUnavailable`.
     """
@@ -86,7 +86,7 @@ def run(
         imported = provenance.may_be_gone(log) if before else ()
         token = _present_token(source)
         compare(records, source.collection(TICKETS), importer, translate, log, imported, report)
-    if token:  # who follows from here on hears of everything that this run may have missed
+    if token:  # from here on `follow` hears of everything that this run may have missed
         FollowedPlace(destination.notes, source, TICKETS).keep(token)
     return RunResult(counts, log.head())
 

@@ -112,7 +112,7 @@ def test_the_sample_from_dumps_is_accounted_for_and_its_bad_references_are_liste
     assert "46 listed, 0 of them unexplained" in err
 
 
-def test_the_sample_from_a_database_is_accounted_for_and_that_is_kept_as_evidence(
+def test_the_sample_from_a_database_is_accounted_for_and_that_is_kept_as_proof(
     old: tuple[Database[Document], str], mongodb_url: str
 ) -> None:
     database, source = old

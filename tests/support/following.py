@@ -62,17 +62,17 @@ def histories(store_url: str) -> dict[str, list[Recorded]]:
 def check_equal(old: Database[Document], store_url: str) -> None:
     """Each record is a ticket of the same content or in quarantine, and nothing else is in use."""
     found = histories(store_url)
-    records = {stream_id(one["_id"]): one for one in old["ticket_1"].find()}
-    for name, one in records.items():
+    records = {stream_id(record["_id"]): record for record in old["ticket_1"].find()}
+    for name, record in records.items():
         last = found[name][-1].event
         if isinstance(last, LegacyRecordQuarantined):
-            assert "by hand" in name or "name" not in one or one["features"] == "get_all"
+            assert "by hand" in name or "name" not in record or record["features"] == "get_all"
             continue
         assert isinstance(last, TicketImported)
         features = [*last.features, *last.unknown_features]
-        assert (last.name, last.org_id) == (one["name"], str(one["orgId"]))
-        assert features == list(dict.fromkeys(one["features"]))
-        assert last.updated_at == one.get("updatedAt", last.updated_at)
+        assert (last.name, last.org_id) == (record["name"], str(record["orgId"]))
+        assert features == list(dict.fromkeys(record["features"]))
+        assert last.updated_at == record.get("updatedAt", last.updated_at)
     for name in found.keys() - records.keys():
         ticket = fold(found[name])
         assert ticket is None or ticket.retired
@@ -119,6 +119,6 @@ def prove(old: Database[Document], source: str, store_url: str, folder: Path) ->
     found = digest_of(raw(records))
     address = urlsplit(source)
     with open_service(load_settings(environment(store_url)), run_projections=False) as service:
-        evidence = Proofs(service.notes, f"{address.netloc}{address.path}", "ticket_1")
-        evidence.backed_up(Backup(str(folder), found, shape_of(records), "2026-11-24"))
-        evidence.was_verified(Verified(found, service.log.head(), "2026-11-24"))
+        proofs = Proofs(service.notes, f"{address.netloc}{address.path}", "ticket_1")
+        proofs.backed_up(Backup(str(folder), found, shape_of(records), "2026-11-24"))
+        proofs.was_verified(Verified(found, service.log.head(), "2026-11-24"))

@@ -34,7 +34,7 @@ def adopt(context: typer.Context, dry_run: DryRun = False, json: Json = False) -
 
     Each document becomes a ticket of the system that it names, or goes into quarantine. The
     collection is kept as tickets_adopted_TIME; readers find the service's view of the tickets in
-    its place, at once and complete. Whoever still writes there is told that it is for reading.
+    its place, at once and complete. A program that still writes there gets an error.
     Safe to interrupt and to run again.
     """
     if context.invoked_subcommand:

@@ -35,9 +35,9 @@ def rollback(
     """Put ticket_1 back as the last backup holds it, to the byte.
 
     Only until the first change that is made here after the tickets were taken over. Stop the
-    service first, so that none is made meanwhile. What stands in the place of ticket_1 and is
-    something else is kept under another name, once the name was typed. The log keeps what was taken
-    over, and the tickets here stay as they are.
+    service first, so that none is made meanwhile. Other records in the place of ticket_1 are kept
+    under another name, once the name of the collection was typed. The log keeps the events of the
+    migration, and the tickets here stay as they are.
     """
 
     def confirm(plan: RollbackPlan) -> None:

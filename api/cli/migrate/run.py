@@ -37,11 +37,11 @@ def run(
 ) -> None:
     """Take every record of ticket_1 over: one import event each, or one that keeps it aside.
 
-    Records are never dropped and never stop the run. What has one obvious meaning is repaired, and
-    the event says so; what has none goes to quarantine whole, with its reason. Safe to interrupt
-    and to run again: what was taken over already changes nothing, and what is gone from a database
-    since is noted, unless records came from another source as well. Refuses without a backup of
-    the same source.
+    Records are never dropped and never stop the run. A record with one obvious meaning is repaired,
+    and the event says so; any other goes to quarantine whole, with its reason. Safe to interrupt
+    and to run again: records that were taken over already change nothing, and records that are gone
+    from a database since are noted, unless some came from another source as well. Refuses without a
+    backup of the same source.
     """
     options = RunOptions(system=system, no_backup=no_backup, gone=gone)
     if dry_run:
