@@ -13,7 +13,8 @@ from pymongo.errors import PyMongoError
 
 from domain.errors import LegacyUsersUnavailable
 from infrastructure.configuration.addresses import MongoDBStore
-from infrastructure.mongodb.client import OLD_RECORDS, Document, connect
+from infrastructure.mongodb.client import Document, connect
+from infrastructure.old_records import OLD_RECORDS
 
 ANSWER_SECONDS: Final = 2.0
 """Seconds that the users' database has for one answer, including the search for a server."""

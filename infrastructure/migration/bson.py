@@ -5,7 +5,7 @@ from typing import Any
 import bson
 from bson.errors import BSONError
 
-from infrastructure.mongodb.client import OLD_RECORDS
+from infrastructure.old_records import OLD_RECORDS
 
 
 def fields_of(record: bytes) -> dict[str, Any]:

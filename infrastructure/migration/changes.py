@@ -24,7 +24,7 @@ from pymongo.read_concern import ReadConcern
 from domain.errors import FollowedTooLate, SourceGone, SourceUnusable
 from infrastructure.migration.bson import id_of
 from infrastructure.migration.reading import reading, up_to_date
-from infrastructure.mongodb.client import OLD_RECORDS
+from infrastructure.old_records import OLD_RECORDS
 
 MOST: Final = 1_000
 """Most changes that are handed over together."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.codec_options import CodecOptions
 from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
@@ -32,12 +32,6 @@ SETTLED: Final = ReadConcern("majority")
 """Reads see only writes that cannot roll back."""
 
 _TIMEZONE_AWARE: Final = CodecOptions[Document](tz_aware=True, uuid_representation=4)
-
-OLD_RECORDS: Final = CodecOptions[Document](
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-    unicode_decode_error_handler="backslashreplace",
-)
-"""Reads documents of the old system although they hold dates of any year, or broken text."""
 
 CONNECT_SECONDS: Final = 5.0
 """Seconds in which a server must be found and reached."""

@@ -93,3 +93,10 @@ def test_a_line_of_help_is_what_the_command_itself_says(name: str) -> None:
     command = group.get_command(None, name)
     assert command.name == name
     assert command.help.partition("\n")[0] == COMMANDS[name][1]
+
+
+def test_a_process_that_only_translates_records_loads_no_client_of_a_store() -> None:
+    program = (
+        "import sys, infrastructure.migration.translators; print(*sys.modules, file=sys.stderr)"
+    )
+    assert heavy(program, store="sqlite:///none.db") <= {"eventsourcing", "bson"}

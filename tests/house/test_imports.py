@@ -95,6 +95,7 @@ ROOMS: dict[str, tuple[str | set[str], ...]] = {
         "terminal",
         "ids",
         "clock",
+        "old_records",
         "logging",
         "configuration",
         "log",
