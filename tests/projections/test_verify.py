@@ -1,5 +1,6 @@
 """Whatever is wrong in a view is found, and mended."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -7,8 +8,11 @@ from random import Random
 from typing import Any
 
 import pytest
+from bson import ObjectId
+from pymongo import MongoClient
 
 from domain.errors import EventUnreadable
+from infrastructure.configuration.addresses import SQLiteStore, parse_store
 from infrastructure.log import codec
 from infrastructure.log.ticket_log import TicketLog
 from projections.audit.projection import AUDIT
@@ -73,6 +77,30 @@ def test_faults_of_every_kind_are_all_found_and_all_mended(
     house: House, store_url: str, projection: Projection[Any], faults: int
 ) -> None:
     assert harmed_and_mended(house, store_url, projection, faults) >= faults
+
+
+def test_an_extra_row_with_something_in_it_that_no_row_of_ours_holds_is_found(
+    house: House, store_url: str
+) -> None:
+    live = house.live(TICKETS)
+    followed(live, 1, fence=0)
+    store = parse_store("TICKETBOOK_STORE", store_url)
+    if isinstance(store, SQLiteStore):
+        with closing(sqlite3.connect(store.path)) as connection, connection:
+            connection.executescript(
+                "CREATE TEMP TABLE extra AS SELECT * FROM tickets_1 LIMIT 1;"
+                f"""UPDATE extra SET id = '{id_(999)}', features = '[["get_all"]]';"""
+                "INSERT INTO tickets_1 SELECT * FROM extra;"
+            )
+    else:
+        with MongoClient[dict[str, Any]](store.uri) as client:
+            tickets = client[store.database]["tickets_1"]
+            extra = tickets.find_one() or {}
+            tickets.insert_one(extra | {"_id": ObjectId(id_(999)), "features": [["get_all"]]})
+
+    (found,) = verify(live.projected(1)).mismatches
+
+    assert (found.kind, found.key) == ("extra", id_(999))
 
 
 @BOTH
