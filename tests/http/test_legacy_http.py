@@ -142,7 +142,7 @@ def test_a_damaged_part_of_a_user_gives_no_access(backend: OldBackend, part: obj
     assert error(backend.list("ada", "workforce_2"), 403) == "Access denied to this system"
 
 
-def test_an_odd_field_of_a_user_keeps_him_from_nothing(backend: OldBackend) -> None:
+def test_an_odd_field_of_a_user_keeps_no_user_out(backend: OldBackend) -> None:
     users, ada = backend.users["users"], {"_id": ObjectId(USERS["ada"])}
     found = users.find_one_and_delete(ada)
     odd = bson.encode({**(found or {}), "createdAt": DatetimeMS(10**15), "name": "??"})

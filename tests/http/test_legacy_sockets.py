@@ -197,17 +197,17 @@ def test_a_system_that_is_added_while_running_has_its_events_without_code(
 def raw_answers(backend: OldBackend, user: str, *packets: str) -> str:
     """What a client of its own making is sent for its packets, once it is connected."""
     address, query = f"{backend.url}/socket.io/", {"EIO": "4", "transport": "polling"}
-    query["sid"] = json.loads(httpx.get(address, params=query).text[1:])["sid"]
+    query["sid"] = json.loads(httpx.get(address, params=query, verify=False).text[1:])["sid"]
     hello = f"40{json.dumps({'token': old_token(user)})}"
     for packet in (hello, *packets):
-        assert httpx.post(address, params=query, content=packet).text == "OK"
+        assert httpx.post(address, params=query, content=packet, verify=False).text == "OK"
     heard = ""
     while "43" not in heard:
-        heard += httpx.get(address, params=query, timeout=30).text
+        heard += httpx.get(address, params=query, timeout=30, verify=False).text
     return heard
 
 
-def test_an_event_can_not_change_who_the_client_is(backend: OldBackend) -> None:
+def test_an_event_cannot_change_who_the_client_is(backend: OldBackend) -> None:
     disguised = json.dumps(["connect", {}, {"token": old_token("bo")}])
     heard = raw_answers(backend, "cy", f"42{disguised}", f'421["{LIST}"]')
     assert '431[{"error":"Feature get_tickets not accessible"}]' in heard

@@ -110,6 +110,11 @@ def seen(answer: httpx.Response) -> dict[str, str]:
     return {"Min-Event-Position": answer.headers["Event-Position"]}
 
 
+def etag(answer: httpx.Response) -> dict[str, str]:
+    """The header that allows a change of what `answer` told."""
+    return {"If-Match": answer.headers["ETag"]}
+
+
 def refused(answer: httpx.Response, status: int, code: str, *pointers: str) -> dict[str, Any]:
     """The problem document, once everything in it is as promised."""
     assert answer.status_code == status, answer.text
@@ -218,8 +223,7 @@ class ServerProcess:
         self._command = command or (str(COMMAND), "serve", "--port", "0")
         self._environment = clean_environment(None, environment(store_url) | dict(settings or {}))
         self.url = ""
-        self.stderr: list[str] = []
-        """Every line that it wrote, complete once it has ended."""
+        self.stderr: list[str] = []  # complete once it has ended
         self.start()
 
     def start(self) -> None:
