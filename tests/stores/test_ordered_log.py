@@ -1,4 +1,4 @@
-"""The contract of `infrastructure/ordered_log.py`, run against every store."""
+"""The contract of `infrastructure/log/ordered_log.py`, run against every store."""
 
 import os
 import socket
