@@ -117,6 +117,8 @@ class ReplicaSet:
         """Stop the members answering, with their connections open, until `thaw`."""
         for process in self._processes.values():
             process.send_signal(signal.SIGSTOP)
+        for process in self._processes.values():  # the signal takes effect a moment later
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def thaw(self) -> None:
         for process in self._processes.values():
