@@ -66,7 +66,6 @@ CREATE TABLE IF NOT EXISTS {features} (
 ) WITHOUT ROWID;
 """
 
-
 _INDEXES: Final = (
     "CREATE INDEX IF NOT EXISTS {rows}_correlation ON {rows} (correlation_id, position)",
     "CREATE INDEX IF NOT EXISTS {rows}_recorded ON {rows} (recorded_at, position)",
@@ -88,7 +87,6 @@ SELECT f.value, a.position, 0, a.ticket_id FROM {rows} a, json_each(a.revoked) f
 WHERE (:above IS NULL OR a.position > :above) AND a.position <= :upto
 ORDER BY 1, 2
 """
-
 
 # a row with damaged features is found by its types already
 _UNFILED: Final = """EXISTS (
@@ -241,9 +239,8 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
 
     def _at(self, connection: Connection, wanted: Sequence[int]) -> list[AuditEntry]:
         query = f"SELECT {_COLUMNS} FROM {self._rows} a WHERE position = ?"
-        return [
-            _entry(row) for position in wanted for row in connection.execute(query, (position,))
-        ]
+        rows = (row for position in wanted for row in connection.execute(query, (position,)))
+        return list(map(_entry, rows))
 
 
 def _row(entry: AuditEntry) -> tuple[Any, ...]:
