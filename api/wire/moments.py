@@ -15,6 +15,7 @@ POSITION: Final = "[0-9]{1,15}"
 EXAMPLE: Final = "2025-10-28T09:30:00Z"
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_LEAP_SECOND: Final = re.compile(r"[-0-9]{10}.[0-9]{2}:[0-9]{2}:60(?![0-9])")
 _WRITTEN: Final = TypeAdapter(datetime)
 
 
@@ -23,6 +24,8 @@ def moment_of(text: str, zone: tzinfo | None = None) -> datetime:
     no moment, or nothing names a time zone."""
     if not _DAY.match(text):  # a bare number would be taken for seconds
         raise ValueError(f"That is not a moment. Write it like {EXAMPLE}.")
+    if _LEAP_SECOND.match(text):
+        raise ValueError(f"A leap second is written :59, not :60. Write it like {EXAMPLE}.")
     try:
         moment = _WRITTEN.validate_python(text)
     except ValidationError as error:

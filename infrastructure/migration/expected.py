@@ -7,10 +7,11 @@ understood in another way, so that a mistake there does not hide itself here.
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import bson
-from bson import ObjectId, json_util
+from bson import Decimal128, Int64, ObjectId, Timestamp, json_util
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
@@ -24,6 +25,7 @@ _DECODED: Final[Any] = CodecOptions(
     tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
 _ANY_DATE: Final = json_util.JSONOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+_NUMBERS: Final = (int, float, Int64, Decimal128)
 _DIGITS: Final = frozenset("0123456789abcdefABCDEF")
 
 
@@ -145,21 +147,54 @@ def _time(document: dict[str, Any], name: str, otherwise: datetime, mended: set[
     if isinstance(value, datetime):
         return value
     mended.add(name)
-    return (_read(value) if type(value) is str else None) or otherwise
+    if type(value) is str:
+        return _read(value) or otherwise
+    if type(value) is Timestamp:
+        return datetime.fromtimestamp(value.time, UTC) if value.time else otherwise
+    return _counted(value) or otherwise
 
 
 def _read(text: str) -> datetime | None:
-    """The moment in `2026-11-24T12:00:00.000Z`, or with an offset like `+01:00` in place of Z."""
-    if not text.isascii() or not (text.endswith("Z") or text[-6:-5] in ("+", "-")):
+    """The moment in `2026-11-24T12:00:00.000Z`, or with an offset like `+01:00` in place of Z; the
+    seconds, and the minutes of the offset, may be left out."""
+    day, clock = text[:10], text[11:]
+    if not text.isascii() or text[10:11] not in ("T", " "):
         return None
-    form = "%Y-%m-%dT%H:%M:%S.%f%z" if "." in text else "%Y-%m-%dT%H:%M:%S%z"
+    place = max(clock.rfind(sign) for sign in "Z+-")
+    local, zone = clock[: max(place, 0)], clock[max(place, 0) :].replace("Z", "+0000")
+    local, _, decimals = local.replace(",", ".").partition(".")
+    hours, minutes = zone[1:3], zone[3:].removeprefix(":") if len(zone) > 3 else "00"
+    if ("." in clock or "," in clock) and not (len(local) == 8 and 0 < len(decimals) <= 20):
+        return None
+    numbers = (day.replace("-", "", 2), local.replace(":", "", 2), hours, minutes)
+    if not all(number.isdigit() for number in (*numbers, decimals or "0")):
+        return None
+    if len(local) == 5:
+        local += ":00"
+    shift = timedelta(hours=int(hours), minutes=int(minutes))
+    if len(hours + minutes) != 4 or minutes > "59" or hours > "23":
+        return None
     try:
-        read = datetime.strptime(text, form)
-        utc = read.astimezone(UTC)
+        read = datetime.strptime(f"{day} {local}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        utc = read - shift if zone[0] == "+" else read + shift
     except (ValueError, OverflowError):
         return None
-    is_complete = text.startswith(read.isoformat()[:19])  # no digit was missing
-    return utc - timedelta(microseconds=utc.microsecond % 1_000) if is_complete else None
+    is_complete = f"{day} {local}" == read.isoformat(" ")[:19]  # no digit was missing
+    thousandths = timedelta(milliseconds=int(decimals[:3].ljust(3, "0")))
+    return utc + thousandths if is_complete else None
+
+
+def _counted(value: Any) -> datetime | None:
+    """The moment that a number of milliseconds since 1970 means; only from 1973 until 9999, where
+    it can be no number of seconds or microseconds."""
+    try:
+        number = Decimal(str(value)) if type(value) in _NUMBERS else Decimal("NaN")
+    except ArithmeticError:
+        return None
+    if number.is_nan() or not Decimal(10) ** 11 <= number < Decimal(253_402_300_800_000):
+        return None
+    seconds, thousandths = divmod(int(number), 1_000)
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(milliseconds=thousandths)
 
 
 def _revision(document: dict[str, Any], mended: set[str]) -> int:

@@ -19,11 +19,12 @@ from bson.datetime_ms import DatetimeMS
 from bson.errors import BSONError
 
 from domain.catalogue import Catalogue
-from domain.origin import Origin, milliseconds
+from domain.origin import Origin
 from domain.ticket.commands import ImportTicket, QuarantineRecord
 from domain.ticket.events import LegacyRecordQuarantined, SourceRecord, TicketImported
 from domain.ticket.handlers import unique
 from infrastructure.migration.bson import fields_of
+from infrastructure.migration.moments import moment_of
 from infrastructure.migration.record_text import as_text
 
 _KNOWN: Final = frozenset(
@@ -33,12 +34,6 @@ _NAIVE: Final = CodecOptions[dict[str, Any]](datetime_conversion=DatetimeConvers
 """Times in UTC without saying so: that takes two thirds of the time of saying it."""
 
 _HEXADECIMAL: Final = re.compile("[0-9a-fA-F]{24}")
-_ISO: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
-    r"(Z|[+-][0-9]{2}:[0-5][0-9])"
-)
-"""As JavaScript writes it, or with an offset."""
-
 _EXACT: Final = 2**53
 """Below it a double holds every whole number."""
 
@@ -179,23 +174,13 @@ def _moment(fields: Mapping[str, Any], name: str, repairs: list[str]) -> datetim
         repairs.append(f"{name} was missing: {otherwise}")
     elif isinstance(value, DatetimeMS):
         repairs.append(f"{name} was out of range: {otherwise}")
-    elif (moment := _written(value)) is None:
-        repairs.append(f"{name} was no date: {otherwise}")
-    else:
-        repairs.append(f"{name} was text")
+    elif read := moment_of(value):
+        moment, how = read
+        repairs.append(f"{name} {how}")
         return moment
+    else:
+        repairs.append(f"{name} was no date: {otherwise}")
     return None
-
-
-def _written(value: Any) -> datetime | None:
-    """The moment that a text names, to the millisecond; None when it names none, or none without
-    knowing where it was written."""
-    if not _is_text(value) or not _ISO.fullmatch(value):
-        return None
-    try:
-        return milliseconds(datetime.fromisoformat(value))
-    except (ValueError, OverflowError):
-        return None
 
 
 def _revision(fields: Mapping[str, Any], repairs: list[str]) -> int:

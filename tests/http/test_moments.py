@@ -57,3 +57,10 @@ def test_a_bare_number_is_a_position_as_far_as_positions_go() -> None:
 def test_the_ends_of_time_are_told(text: str) -> None:
     with pytest.raises(ValueError, match="beyond the years 1 to 9999"):
         when_of(text, UTC)
+
+
+@pytest.mark.parametrize("text", ["2016-12-31T23:59:60Z", "2016-12-31 23:59:60.5+00:00"])
+def test_a_leap_second_is_refused_with_how_to_write_it(text: str) -> None:
+    for read in (moment_of, when_of):
+        with pytest.raises(ValueError, match="A leap second is written :59, not :60"):
+            read(text)

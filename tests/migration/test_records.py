@@ -55,7 +55,7 @@ def test_a_clean_record_becomes_a_ticket_of_the_same_content() -> None:
         (without("updatedAt"), {"updated_at": START}, "updatedAt was missing: createdAt"),
         (CLEAN | {"updatedAt": "now"}, {"updated_at": START}, "updatedAt was no date: createdAt"),
         (
-            CLEAN | {"createdAt": 1577836800000},
+            CLEAN | {"createdAt": 1577836800},
             {"created_at": BORN},
             "createdAt was no date: from _id",
         ),
