@@ -13,30 +13,25 @@ it and the next write, so it is the death at that one; after the last write it i
 in which nothing dies.
 """
 
-import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import Lock
 from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
 from pymongo import MongoClient
-from pymongo.synchronous import command_runner
 
 from domain.errors import StoreUnavailable
 from infrastructure.log.group_commit import GroupCommit
+from tests.support.driver_calls import Listener, Send, listening, written
 from tests.support.snapshot import Snapshot, snapshot
 
 T = TypeVar("T")
 
 _MOST: Final = 2_000
 """More writes than any command here makes: it would not end."""
-
-_STATEMENTS: Final = re.compile(
-    r"\s*(INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER|VACUUM|WITH|PRAGMA user_version *=)", re.I
-)
 
 _COMMANDS: Final = frozenset(
     {
@@ -65,7 +60,7 @@ class Died(BaseException):
     """The process is no more: nobody may handle this."""
 
 
-class DyingStore:
+class DyingStore(Listener):
     """Every store that is opened while `dying` lasts. `writes` names those that were let through,
     and the one that was not."""
 
@@ -94,18 +89,48 @@ class DyingStore:
         if self.dead:
             raise Died
 
+    def connects(self) -> None:
+        self.read()
+
+    def connected(self, connection: sqlite3.Connection) -> None:
+        self.connections.append(connection)
+
+    def executes(self, connection: Any, sql: str) -> None:
+        try:
+            if sql == "COMMIT":
+                changed, connection.changed = connection.changed, False
+                self.write(sql) if changed else self.read()
+            elif word := written(sql):
+                connection.changed = connection.in_transaction
+                self.write(word)
+            else:
+                self.read()
+        except Died:
+            connection.changed = False
+            sqlite3.Connection.rollback(connection)
+            raise
+
+    def sends(self, name: str, command: Mapping[str, Any], send: Send) -> Any:
+        if self.dead and name in _FAREWELLS:
+            return [{"ok": 1}], None, 0.0
+        writes = name in _COMMANDS or (name == "aggregate" and _stores(command))
+        self.write(name) if writes else self.read()
+        answer = send()
+        if name in ("commitTransaction", "abortTransaction"):
+            self.transactions.pop(bytes(command["lsid"]["id"]), None)
+        elif command.get("autocommit") is False:
+            self.transactions[bytes(command["lsid"]["id"])] = dict(command["lsid"])
+        return answer
+
 
 @contextmanager
 def dying(at: int | None = None) -> Iterator[DyingStore]:
     """Have the stores that are opened in the block die at write number `at`; never by default."""
     store = DyingStore(at)
-    hooks = (
-        patch.object(sqlite3, "connect", _connecting(store, sqlite3.connect)),
-        patch.object(command_runner, "_run_command", _running(store, command_runner._run_command)),
-        patch.object(GroupCommit, "_answer", _answering(GroupCommit._answer)),
-        patch.object(threading, "excepthook", _ending(threading.excepthook)),
-    )
-    with hooks[0], hooks[1], hooks[2], hooks[3]:
+    with ExitStack() as hooks:
+        hooks.enter_context(listening(store))
+        hooks.enter_context(patch.object(GroupCommit, "_answer", _answering(GroupCommit._answer)))
+        hooks.enter_context(patch.object(threading, "excepthook", _ending(threading.excepthook)))
         try:
             yield store
         finally:
@@ -183,73 +208,6 @@ def _run(
             if not store.dead:
                 raise
     return store
-
-
-def _connecting(store: DyingStore, connect: Callable[..., Any]) -> Callable[..., Any]:
-    class Connection(sqlite3.Connection):
-        _changed = False
-        """Whether the transaction at hand has written something."""
-
-        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-            self._heed(sql)
-            return super().execute(sql, parameters)
-
-        def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
-            rows = list(parameters)
-            if rows:
-                self._heed(sql)
-            return super().executemany(sql, rows)
-
-        def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
-            statement = ""
-            for part in re.split(r"(?<=;)", sql_script):
-                statement += part
-                if sqlite3.complete_statement(statement):
-                    self.execute(statement)
-                    statement = ""
-            return self.cursor()
-
-        def _heed(self, sql: str) -> None:
-            try:
-                if sql == "COMMIT":
-                    written, self._changed = self._changed, False
-                    store.write(sql) if written else store.read()
-                elif found := _STATEMENTS.match(sql):
-                    self._changed = self.in_transaction
-                    store.write(found[1].upper())
-                else:
-                    store.read()
-            except Died:
-                self._changed = False
-                super().rollback()
-                raise
-
-    def opened(*arguments: Any, **named: Any) -> sqlite3.Connection:
-        store.read()
-        connection: sqlite3.Connection = connect(*arguments, **named, factory=Connection)
-        store.connections.append(connection)
-        return connection
-
-    return opened
-
-
-def _running(store: DyingStore, run: Callable[..., Any]) -> Callable[..., Any]:
-    def sent(conn: Any, cmd: Any, *arguments: Any, **named: Any) -> Any:
-        if named["client"] is None:  # it greets the server, or looks whether it is there
-            return run(conn, cmd, *arguments, **named)
-        name = next(iter(cmd))
-        if store.dead and name in _FAREWELLS:
-            return [{"ok": 1}], None, 0.0
-        writes = name in _COMMANDS or (name == "aggregate" and _stores(cmd))
-        store.write(name) if writes else store.read()
-        answer = run(conn, cmd, *arguments, **named)
-        if name in ("commitTransaction", "abortTransaction"):
-            store.transactions.pop(bytes(cmd["lsid"]["id"]), None)
-        elif cmd.get("autocommit") is False:
-            store.transactions[bytes(cmd["lsid"]["id"])] = dict(cmd["lsid"])
-        return answer
-
-    return sent
 
 
 def _stores(aggregation: Mapping[str, Any]) -> bool:
