@@ -1,6 +1,6 @@
 """The catalogue: the systems, and the features of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
@@ -37,13 +37,25 @@ class Catalogue:
             raise UnknownSystem(detail, (Fault("/system", UnknownSystem.code, detail),))
         return system
 
-    def check(self, system_name: str, features: Sequence[str]) -> None:
-        """Raise `UnknownFeature`, with one fault for each feature that the system does not have."""
+    def check(
+        self,
+        system_name: str,
+        features: Sequence[str],
+        *,
+        pointer: str = "/features",
+        held: Collection[str] = (),
+    ) -> None:
+        """Raise `UnknownFeature`, with one fault for each feature that the system does not have
+        and the ticket does not hold; `pointer` is the path to the list."""
         known = self.system(system_name).features
-        unknown = [(i, feature) for i, feature in enumerate(features) if feature not in known]
+        unknown = [
+            (index, feature)
+            for index, feature in enumerate(features)
+            if feature not in known and feature not in held
+        ]
         faults = tuple(
             Fault(
-                f"/features/{index}",
+                f"{pointer}/{index}",
                 UnknownFeature.code,
                 f"{system_name} has no feature {_short(feature)}."
                 f"{_nearest(feature, known) if position < _SUGGESTED else ''}",
@@ -52,7 +64,7 @@ class Catalogue:
         )
         if len(unknown) > _LISTED:
             more = f"{len(unknown) - _LISTED} more are unknown."
-            faults = (*faults, Fault("/features", UnknownFeature.code, more))
+            faults = (*faults, Fault(pointer, UnknownFeature.code, more))
         if faults:
             raise UnknownFeature(" ".join(fault.detail for fault in faults[:3]), faults)
 

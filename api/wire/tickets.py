@@ -1,11 +1,14 @@
 """The JSON of tickets, now and in the past, and of the commands that change them."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, StrictStr
+from pydantic import BaseModel, Field, StrictStr, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.wire.audit import CauseModel, cause_json
 from api.wire.fields import WORD_LENGTH, Id, Reason, Request, Time, iso
+from domain.origin import Origin
+from domain.ticket.commands import AdjustFeatures, ChangeFeatures, Command, RenameTicket
 from domain.ticket.handlers import FEATURES_PER_TICKET, NAME_LENGTH
 from domain.ticket.state import Ticket
 from projections.audit.projection import AuditEntry
@@ -34,11 +37,47 @@ class CreateTicketBody(Request):
 
 
 class ChangeTicketBody(Request):
-    """What is left out stays as it is. `features` is the full list after the change."""
+    """What is left out stays as it is. Either `features` is the full list after the change, or
+    `grant` adds some and `revoke` takes some away."""
 
     name: Name | None = None
     features: Features | None = None
+    grant: Features | None = None
+    revoke: Features | None = None
     reason: Reason = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        adjusts = self.grant is not None or self.revoke is not None
+        if self.features is not None and adjusts:
+            raise PydanticCustomError(
+                "features_twice",
+                "Send features, the full list, or else grant and revoke: not both ways at once",
+            )
+        if self.name is None and self.features is None and not adjusts:
+            raise PydanticCustomError(
+                "nothing_to_change",
+                "Send name, features, grant or revoke: there is nothing to change",
+            )
+        return self
+
+    def commands(
+        self, ticket_id: str, origin: Origin, *, within: str | None, expected_version: int | None
+    ) -> list[Command]:
+        """The commands that together make the change; the second builds on the first, so that
+        only the first expects the version."""
+        commands: list[Command] = []
+        expected = expected_version
+        if self.name is not None:
+            commands.append(RenameTicket(ticket_id, origin, within, expected, self.name))
+            expected = None
+        if self.features is not None:
+            features = tuple(self.features)
+            commands.append(ChangeFeatures(ticket_id, origin, within, expected, features))
+        elif self.grant is not None or self.revoke is not None:
+            grant, revoke = tuple(self.grant or ()), tuple(self.revoke or ())
+            commands.append(AdjustFeatures(ticket_id, origin, within, expected, grant, revoke))
+        return commands
 
 
 class RestoreTicketBody(Request):

@@ -44,6 +44,19 @@ class ChangeFeatures:
 
 
 @value
+class AdjustFeatures:
+    """Add the features of `grant` to the ticket and take away those of `revoke`. It holds on
+    whatever the ticket holds by then, so two of them never undo each other."""
+
+    ticket_id: str
+    origin: Origin
+    within: str | None
+    expected_version: int | None
+    grant: tuple[str, ...]
+    revoke: tuple[str, ...]
+
+
+@value
 class RetireTicket:
     ticket_id: str
     origin: Origin
@@ -99,6 +112,7 @@ Command = (
     CreateTicket
     | RenameTicket
     | ChangeFeatures
+    | AdjustFeatures
     | RetireTicket
     | RestoreTicket
     | ImportTicket

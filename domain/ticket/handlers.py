@@ -17,7 +17,9 @@ from domain.errors import (
     TicketNotFound,
     VersionConflict,
 )
+from domain.origin import Origin
 from domain.ticket.commands import (
+    AdjustFeatures,
     ChangeFeatures,
     Command,
     CreateTicket,
@@ -59,6 +61,8 @@ def decide(command: Command, stream: Stream, catalogue: Catalogue) -> tuple[Even
             return rename_ticket(command, ticket, catalogue)
         case ChangeFeatures():
             return change_features(command, ticket, catalogue)
+        case AdjustFeatures():
+            return adjust_features(command, ticket, catalogue)
         case RetireTicket():
             return retire_ticket(command, ticket, catalogue)
         case RestoreTicket():
@@ -108,14 +112,39 @@ def change_features(
         return ()
     _check_count(command.features)
     catalogue.check(ticket.system, command.features)
+    return (_features_changed(command.origin, ticket, features),)
+
+
+def adjust_features(
+    command: AdjustFeatures, ticket: Ticket | None, catalogue: Catalogue
+) -> tuple[Event, ...]:
+    ticket = _active(command, ticket)
+    _check_disjoint(command)
+    held, revoke = frozenset(ticket.features), frozenset(command.revoke)
+    # what is held may be gone from the catalogue, and can be taken away all the same; any other
+    # name that the system does not have is a slip, and to pass over it would leave the access
+    catalogue.check(ticket.system, command.grant, pointer="/grant", held=held)
+    catalogue.check(ticket.system, command.revoke, pointer="/revoke", held=held)
+    granted = tuple(feature for feature in unique(command.grant) if feature not in held)
+    kept = tuple(feature for feature in ticket.features if feature not in revoke)
+    features = (*kept, *granted)
+    if features == ticket.features:
+        return ()
+    if granted:  # an imported ticket may hold more, and must be able to lose some
+        _check_count(features, "/grant")
+    return (_features_changed(command.origin, ticket, features),)
+
+
+def _features_changed(
+    origin: Origin, ticket: Ticket, features: tuple[str, ...]
+) -> TicketFeaturesChanged:
     held, wanted = set(ticket.features), set(features)
-    changed = TicketFeaturesChanged(
-        origin=command.origin,
+    return TicketFeaturesChanged(
+        origin=origin,
         features=features,
         granted=tuple(feature for feature in features if feature not in held),
         revoked=tuple(feature for feature in ticket.features if feature not in wanted),
     )
-    return (changed,)
 
 
 def retire_ticket(
@@ -177,7 +206,7 @@ def unique(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-_TicketCommand = RenameTicket | ChangeFeatures | RetireTicket | RestoreTicket
+_TicketCommand = RenameTicket | ChangeFeatures | AdjustFeatures | RetireTicket | RestoreTicket
 
 
 def _owned(command: _TicketCommand, ticket: Ticket | None) -> Ticket:
@@ -212,7 +241,17 @@ def _check_name(name: str) -> None:
     raise InvalidName(fault, (Fault("/name", InvalidName.code, fault),))
 
 
-def _check_count(features: tuple[str, ...]) -> None:
+def _check_count(features: tuple[str, ...], pointer: str = "/features") -> None:
     if len(features) > FEATURES_PER_TICKET:
-        fault = f"{len(features)} features were sent; at most {FEATURES_PER_TICKET} are allowed."
-        raise InvalidFeatures(fault, (Fault("/features", InvalidFeatures.code, fault),))
+        count = "were sent" if pointer == "/features" else "would be held"
+        fault = f"{len(features)} features {count}; at most {FEATURES_PER_TICKET} are allowed."
+        raise InvalidFeatures(fault, (Fault(pointer, InvalidFeatures.code, fault),))
+
+
+def _check_disjoint(command: AdjustFeatures) -> None:
+    granted = frozenset(command.grant)
+    for index, feature in enumerate(command.revoke):
+        if feature in granted:
+            fault = "A feature cannot be granted and revoked at once. Leave it out of one list."
+            pointer = f"/revoke/{index}"
+            raise InvalidFeatures(fault, (Fault(pointer, InvalidFeatures.code, fault),))

@@ -34,6 +34,7 @@ from tests.support.stories import (
     CATALOGUE,
     FOREMAN,
     GLOBEX,
+    adjust,
     change,
     changed,
     create,
@@ -246,6 +247,70 @@ def test_features_are_those_of_the_ticket_s_own_system() -> None:
     given(created()).when(change("get_forecast")).then_refused(UnknownFeature)
 
 
+# Granting and revoking
+
+
+def test_a_granted_feature_comes_last_and_the_others_keep_their_order() -> None:
+    given(created(features=("get_all", "create_worker"))).when(
+        adjust(grant=("delete_area", "get_all", "delete_area"))
+    ).then(changed(("get_all", "create_worker", "delete_area"), ("delete_area",)))
+
+
+def test_a_revoked_feature_goes_and_the_others_keep_their_order() -> None:
+    given(created(features=("get_all", "create_worker", "delete_area"))).when(
+        adjust(revoke=("create_worker",))
+    ).then(changed(("get_all", "delete_area"), (), ("create_worker",)))
+
+
+def test_two_adjustments_from_the_same_view_never_undo_each_other() -> None:
+    granted = changed(("get_all", "create_worker", "delete_area"), ("delete_area",))
+    given(created(features=("get_all", "create_worker")), granted).when(
+        adjust(revoke=("get_all",))
+    ).then(changed(("create_worker", "delete_area"), (), ("get_all",)))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [adjust(), adjust(grant=("get_all",)), adjust(revoke=("delete_area",))],
+    ids=["of nothing", "granting what is held", "revoking what is not held"],
+)
+def test_an_adjustment_can_change_nothing(command: Command) -> None:
+    given(created()).when(command).then_nothing()
+
+
+def test_a_misspelt_feature_is_refused_with_the_nearest_in_either_list() -> None:
+    for command, pointer in (
+        (adjust(grant=("get_all", "delete_aera")), "/grant/1"),
+        (adjust(grant=("delete_area",), revoke=("create_wroker",)), "/revoke/0"),
+    ):
+        refusal = given(created()).when(command).then_refused(UnknownFeature)
+        assert [fault.pointer for fault in refusal.faults] == [pointer]
+        assert "Did you mean" in refusal.detail
+
+
+def test_a_feature_that_left_the_catalogue_can_be_revoked_and_does_not_bar_a_grant() -> None:
+    odd = given(imported(features=("get_all", "print_labels")))
+    odd.when(adjust(revoke=("print_labels",))).then(changed(("get_all",), (), ("print_labels",)))
+    odd.when(adjust(grant=("print_labels", "delete_area"))).then(
+        changed(("get_all", "print_labels", "delete_area"), ("delete_area",))
+    )
+
+
+def test_a_feature_is_not_granted_and_revoked_at_once() -> None:
+    command = adjust(grant=("get_all",), revoke=("delete_area", "get_all"))
+    refusal = given(created()).when(command).then_refused(InvalidFeatures)
+    assert [fault.pointer for fault in refusal.faults] == ["/revoke/1"]
+
+
+def test_a_grant_may_not_fill_a_ticket_beyond_its_limit_but_a_revoke_may_empty_a_fuller_one() -> (
+    None
+):
+    full = given(imported(features=tuple(f"old_{n}" for n in range(FEATURES_PER_TICKET + 2))))
+    refusal = full.when(adjust(grant=("get_all",))).then_refused(InvalidFeatures)
+    assert [fault.pointer for fault in refusal.faults] == ["/grant"]
+    assert len(full.when(adjust(revoke=("old_0",)))._decided()) == 1
+
+
 # Retiring and restoring
 
 
@@ -265,7 +330,11 @@ def test_restoring_a_ticket_in_use_changes_nothing() -> None:
     given(created()).when(restore()).then_nothing()
 
 
-@pytest.mark.parametrize("command", [rename("Chief"), change("get_all")], ids=["name", "features"])
+@pytest.mark.parametrize(
+    "command",
+    [rename("Chief"), change("get_all"), adjust(grant=("delete_area",))],
+    ids=["name", "features", "grant"],
+)
 def test_a_retired_ticket_must_be_restored_before_it_changes(command: Command) -> None:
     given(created(), retired()).when(command).then_refused(TicketIsRetired)
     assert len(given(created(), retired(), restored()).when(command)._decided()) == 1
@@ -280,10 +349,11 @@ CHANGES = pytest.mark.parametrize(
     [
         lambda **who: rename("Chief", **who),
         lambda **who: change("get_all", **who),
+        lambda **who: adjust(grant=("delete_area",), **who),
         retire,
         restore,
     ],
-    ids=["rename", "change features", "retire", "restore"],
+    ids=["rename", "change features", "grant", "retire", "restore"],
 )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from domain.catalogue import Catalogue, System
 from domain.origin import Origin
 from domain.ticket.commands import (
+    AdjustFeatures,
     ChangeFeatures,
     CreateTicket,
     ImportTicket,
@@ -96,6 +97,18 @@ def change(
     at: int = 1,
 ) -> ChangeFeatures:
     return ChangeFeatures(ticket_id, origin(at), within, expected, features)
+
+
+def adjust(
+    *,
+    grant: tuple[str, ...] = (),
+    revoke: tuple[str, ...] = (),
+    ticket_id: str = FOREMAN,
+    within: str | None = ACME,
+    expected: int | None = None,
+    at: int = 1,
+) -> AdjustFeatures:
+    return AdjustFeatures(ticket_id, origin(at), within, expected, grant, revoke)
 
 
 def retire(

@@ -47,6 +47,9 @@ _ERROR_CODES: Final[dict[type[TicketbookError], str]] = {
 }
 
 
+_FEATURE_LISTS: Final = (("features",), ("grant",), ("revoke",))
+"""The fields of a body that list features."""
+
 _NO_ANSWER: Final = (
     "The store does not answer. Try again; a command may or may not have been stored: "
     "repeat it with the same Idempotency-Key."
@@ -103,7 +106,7 @@ async def _validation(_: Request, error: Exception) -> Response:
     if more:
         faults.append(Fault("", "more", f"and {more} more like these"))
     code = "invalid-body" if first["loc"][0] == "body" else "invalid-parameter"
-    if all((e["loc"], e["type"]) == (("body", "features"), "too_long") for e in errors):
+    if all(e["type"] == "too_long" and e["loc"][1:] in _FEATURE_LISTS for e in errors):
         code = "invalid-features"
     detail = "; ".join(f"{fault.pointer or 'body'}: {fault.detail}" for fault in faults[:3])
     return response(code, detail, faults)

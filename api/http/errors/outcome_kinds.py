@@ -114,8 +114,8 @@ OUTCOME_KINDS: Final = (
         "invalid-features",
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "The features are not usable",
-        "A ticket holds at most 500 features.",
-        "Send fewer features, or divide them among several tickets.",
+        "A ticket holds at most 500 features, and no feature is granted and revoked at once.",
+        "Send fewer features, or divide them among several tickets; name a feature in one list only.",
         "501 features were sent; at most 500 are allowed.",
         (
             Fault(

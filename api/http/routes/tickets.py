@@ -1,6 +1,5 @@
 """`/v1/tickets`: commands, and the content of tickets."""
 
-from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -33,12 +32,9 @@ from api.wire.tickets import (
     ticket_json,
 )
 from domain.deciding import Outcome, Submission
-from domain.errors import Fault
 from domain.ticket.commands import (
-    ChangeFeatures,
     Command,
     CreateTicket,
-    RenameTicket,
     RestoreTicket,
     RetireTicket,
 )
@@ -198,20 +194,19 @@ async def change_ticket(
     if_match: IfMatch = None,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Rename the ticket, change its features, or both at once. Changing nothing is fine."""
-    expected = expected_version(if_match)
-    origin = call.origin(body.reason)
-    commands: list[RenameTicket | ChangeFeatures] = []
-    if body.name is not None:
-        commands.append(RenameTicket(ticket_id, origin, call.caller.org_id, None, body.name))
-    if body.features is not None:
-        features = tuple(body.features)
-        commands.append(ChangeFeatures(ticket_id, origin, call.caller.org_id, None, features))
-    if not commands:
-        detail = "Send name, features, or both: there is nothing to change."
-        raise Problem("invalid-body", detail, (Fault("", "nothing-to-change", detail),))
-    first = replace(commands[0], expected_version=expected)  # the second builds on the first
-    outcome = await _submitted(call, key, first, *commands[1:])
+    """Rename the ticket, change its features, or both at once. Changing nothing is fine.
+
+    `features` is the full list. `grant` and `revoke` name the difference alone: with `If-Match: *`
+    they hold on whatever the ticket holds by then. New features come last. To grant what is held,
+    or to revoke what is not, changes nothing.
+    """
+    commands = body.commands(
+        ticket_id,
+        call.origin(body.reason),
+        within=call.caller.org_id,
+        expected_version=expected_version(if_match),
+    )
+    outcome = await _submitted(call, key, *commands)
     return _answer(outcome, 200, {})
 
 
