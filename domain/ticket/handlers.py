@@ -126,8 +126,8 @@ def adjust_features(
     catalogue.check(ticket.system, command.grant, pointer="/grant", held=held)
     catalogue.check(ticket.system, command.revoke, pointer="/revoke", held=held)
     granted = tuple(feature for feature in unique(command.grant) if feature not in held)
-    kept = tuple(feature for feature in ticket.features if feature not in revoke)
-    features = (*kept, *granted)
+    remaining = tuple(feature for feature in ticket.features if feature not in revoke)
+    features = (*remaining, *granted)
     if features == ticket.features:
         return ()
     if granted:  # an imported ticket may hold more, and must be able to lose some

@@ -115,7 +115,7 @@ OUTCOME_KINDS: Final = (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "The features are not usable",
         "A ticket holds at most 500 features, and no feature is granted and revoked at once.",
-        "Send fewer features, or divide them among several tickets; name a feature in one list only.",
+        "Send fewer features, or divide them among several tickets; name each in one list only.",
         "501 features were sent; at most 500 are allowed.",
         (
             Fault(
