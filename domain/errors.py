@@ -14,6 +14,7 @@ TicketbookError
 ├── CommandInProgress       the first command with an idempotency key has not ended yet
 ├── HeadMoved               another process appended first (the log retries; callers never see it)
 ├── StoreUnavailable        the store does not answer; the command may or may not be stored
+│   └── StoreRefused          the store answers, and its rights or configuration do not allow it
 ├── EventTooLarge           the store cannot hold an event of that size
 ├── Overloaded              too many commands wait already; nothing was stored
 ├── StoreTooNew             the store was written by a newer version of this program
@@ -144,6 +145,11 @@ class HeadMoved(TicketbookError):
 class StoreUnavailable(TicketbookError):
     """The store did not answer in time. A command may or may not have been stored: repeat it with
     the same idempotency key to find out."""
+
+
+class StoreRefused(StoreUnavailable):
+    """The store answers, and does not do it: a right is missing, or its configuration is at fault.
+    The message names what to grant or to change. To repeat the request alone does not help."""
 
 
 class LegacyUsersUnavailable(TicketbookError):

@@ -172,12 +172,12 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
             "WHERE ticket_id = ? AND position > ? AND position <= ?"
         )
         with self._database.reading() as connection:
-            entries = [
-                _entry(row)
+            rows = [
+                row
                 for ticket_id in ticket_ids
-                for row in connection.execute(query, (ticket_id, after, upto))
+                for row in connection.execute(query, (ticket_id, after, upto)).fetchall()
             ]
-        return sorted(entries, key=lambda entry: entry.position)
+        return sorted(map(_entry, rows), key=lambda entry: entry.position)
 
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, AuditEntry]:
         query = (
@@ -185,11 +185,12 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
             "ORDER BY position DESC LIMIT 1"
         )
         with self._database.reading() as connection:
-            return {
-                ticket_id: _entry(row)
+            rows = {
+                ticket_id: row
                 for ticket_id in ticket_ids
-                for row in connection.execute(query, (ticket_id,))
+                for row in connection.execute(query, (ticket_id,)).fetchall()
             }
+        return {ticket_id: _entry(row) for ticket_id, row in rows.items()}
 
     def _row(self, stored: Any) -> AuditEntry | None:
         entry = _entry(stored)
@@ -239,8 +240,10 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
 
     def _at(self, connection: Connection, wanted: Sequence[int]) -> list[AuditEntry]:
         query = f"SELECT {_COLUMNS} FROM {self._rows} a WHERE position = ?"
-        rows = (row for position in wanted for row in connection.execute(query, (position,)))
-        return list(map(_entry, rows))
+        rows = [
+            row for position in wanted for row in connection.execute(query, (position,)).fetchall()
+        ]
+        return [_entry(row) for row in rows]
 
 
 def _row(entry: AuditEntry) -> tuple[Any, ...]:

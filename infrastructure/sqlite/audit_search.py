@@ -60,7 +60,7 @@ def positions(
         + f" AND {by}.position > ? AND {by}.position < ? ORDER BY {by}.position {order} LIMIT ?"
     )
     values = [filter_.value for filter_ in ([leader] if leader else []) + others]
-    rows_found = connection.execute(query, [*values, within.above, within.below, limit])
+    rows_found = connection.execute(query, [*values, within.above, within.below, limit]).fetchall()
     return [row[0] for row in rows_found], edge
 
 

@@ -36,7 +36,8 @@ class SQLiteJobs:
     def latest(self, before: str | None, limit: int) -> Sequence[Job]:
         query = "SELECT body FROM operations WHERE id < ? ORDER BY id DESC LIMIT ?"
         with self._database.reading() as connection:
-            return [_job(body) for (body,) in connection.execute(query, (before or "g", limit))]
+            rows = connection.execute(query, (before or "g", limit)).fetchall()
+        return [_job(body) for (body,) in rows]
 
 
 def _job(body: str) -> Job:

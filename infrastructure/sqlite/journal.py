@@ -55,7 +55,8 @@ class SQLiteJournal:
         top = _AFTER_ALL if beyond is None else beyond
         values = {"org_id": org_id, "beyond": top, "limit": limit}
         with self._database.reading() as connection:
-            return [(row[0], _entry(row)) for row in connection.execute(query, values)]
+            rows = connection.execute(query, values).fetchall()
+        return [(row[0], _entry(row)) for row in rows]
 
 
 def _row(entry: JournalEntry) -> tuple[Any, ...]:

@@ -49,9 +49,10 @@ class SQLiteLegacyUsage:
 
     def all(self) -> Sequence[LegacyCalls]:
         with self._database.reading() as connection:
-            return [
-                LegacyCalls(
-                    caller, route, calls, from_milliseconds(first_at), from_milliseconds(last_at)
-                )
-                for caller, route, calls, first_at, last_at in connection.execute(_ALL)
-            ]
+            rows = connection.execute(_ALL).fetchall()
+        return [
+            LegacyCalls(
+                caller, route, calls, from_milliseconds(first_at), from_milliseconds(last_at)
+            )
+            for caller, route, calls, first_at, last_at in rows
+        ]

@@ -1,6 +1,5 @@
 """The ordered log on SQLite."""
 
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,7 +15,9 @@ from infrastructure.log.ordered_log import (
     chained,
     check_batch,
 )
+from infrastructure.sqlite.connection import Connection
 from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
+from infrastructure.sqlite.failures import Conflicting
 
 _COLUMNS: Final = "originator_id, originator_version, topic, state, position, hash"
 
@@ -63,7 +64,7 @@ class SQLiteLog:
         with self._database.reading() as connection:
             for slice_ in slices(positions):
                 query = f"SELECT {_COLUMNS} FROM events WHERE position IN ({marks(slice_)})"
-                events.extend(Chained(*row) for row in connection.execute(query, slice_))
+                events.extend(Chained(*row) for row in connection.execute(query, slice_).fetchall())
         return sorted(events, key=lambda event: event.id)
 
     def scan(self) -> Iterator[Link]:
@@ -98,7 +99,7 @@ class SQLiteLog:
         with self._database.reading() as connection:
             for ids in slices(originator_ids):
                 query = f"SELECT {_COLUMNS} FROM events WHERE originator_id IN ({marks(ids)})"
-                events.extend(Chained(*row) for row in connection.execute(query, ids))
+                events.extend(Chained(*row) for row in connection.execute(query, ids).fetchall())
         return sorted(events, key=lambda notification: notification.id)
 
     def answers(self, keys: Collection[str]) -> Mapping[str, bytes]:
@@ -132,10 +133,12 @@ class SQLiteLog:
                     "INSERT INTO answers (key, body) VALUES (?, ?)",
                     [(answer.key, answer.body) for answer in answers],
                 )
-        except sqlite3.IntegrityError as error:
+        except Conflicting as error:
             if taken := self._taken(events):
                 raise StreamTaken(taken) from error
-            raise KeyTaken("one of the keys was answered already") from error
+            if self.answers({answer.key for answer in answers}):
+                raise KeyTaken("one of the keys was answered already") from error
+            raise
         return hashes
 
     def _taken(self, events: Sequence[StoredEvent]) -> set[tuple[Any, int]]:
@@ -145,7 +148,7 @@ class SQLiteLog:
             return {p for p in places if connection.execute(place, p).fetchone()}
 
 
-def _head(connection: sqlite3.Connection) -> Head:
+def _head(connection: Connection) -> Head:
     """The last event that readers see; or a later position, if the last events were deleted: no
     position is given out twice."""
     last = connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1")
@@ -161,7 +164,7 @@ def _as_it_stands(text: bytes) -> str:
     return text.decode(errors="surrogateescape")
 
 
-def _given_out(connection: sqlite3.Connection) -> object:
+def _given_out(connection: Connection) -> object:
     """The largest position ever given out. It may have any type if somebody changed it."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     return row[0] if row else 0

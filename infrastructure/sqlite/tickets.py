@@ -116,7 +116,8 @@ class SQLiteTickets(SQLiteView[Ticket]):
 
     def latest(self, ticket_ids: Collection[str]) -> Mapping[str, Ticket]:
         with self._database.reading() as connection:
-            return {ticket.id: ticket for ticket in self._find(connection, ticket_ids)}
+            rows = self._fetched(connection, ticket_ids)
+        return {ticket.id: ticket for ticket in map(_ticket, rows)}
 
     def find(self, where: TicketFilter, after_id: str | None, limit: int) -> Sequence[Ticket]:
         source, by = f"{self._rows} t", "t"
@@ -137,7 +138,8 @@ class SQLiteTickets(SQLiteView[Ticket]):
             f"ORDER BY {by}.id LIMIT ?"
         )
         with self._database.reading() as connection:
-            return [_ticket(row) for row in connection.execute(query, [*matches.values(), limit])]
+            rows = connection.execute(query, [*matches.values(), limit]).fetchall()
+        return [_ticket(row) for row in rows]
 
     def _row(self, stored: Any) -> Ticket | None:
         ticket = _ticket(stored)
@@ -152,8 +154,8 @@ class SQLiteTickets(SQLiteView[Ticket]):
             )
 
     def _write(self, rows: Sequence[tuple[str, Ticket | None]], connection: Connection) -> None:
-        stored = self._find(connection, [ticket_id for ticket_id, _ in rows])
-        before = {ticket.id: ticket for ticket in stored}
+        stored = self._fetched(connection, [ticket_id for ticket_id, _ in rows])
+        before = {ticket.id: ticket for ticket in map(_ticket, stored)}
         after = {ticket.id: ticket for _, ticket in rows if ticket is not None}
         old = {key for ticket in before.values() for key in _holdings(ticket)}
         new = {key for ticket in after.values() for key in _holdings(ticket)}
@@ -185,12 +187,12 @@ class SQLiteTickets(SQLiteView[Ticket]):
             self._named(_LOAD), [(*_place(ticket), *_content(ticket)) for ticket in ordered]
         )
 
-    def _find(self, connection: Connection, ticket_ids: Collection[str]) -> list[Ticket]:
-        tickets: list[Ticket] = []
+    def _fetched(self, connection: Connection, ticket_ids: Collection[str]) -> list[Any]:
+        rows: list[Any] = []
         for ids in slices(ticket_ids):
             query = f"SELECT {_COLUMNS} FROM {self._rows} t WHERE id IN ({marks(ids)})"
-            tickets.extend(map(_ticket, connection.execute(query, ids)))
-        return tickets
+            rows.extend(connection.execute(query, ids).fetchall())
+        return rows
 
 
 def _holdings(ticket: Ticket) -> list[tuple[str, str, str]]:

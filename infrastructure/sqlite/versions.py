@@ -127,12 +127,11 @@ class SQLiteVersions(Generic[V]):
             "WHERE projection = ? ORDER BY position"
         )
         with self._database.reading() as connection:
-            return {
-                position: Skipped(position, ticket_id, actor, reason, from_milliseconds(at))
-                for position, ticket_id, actor, reason, at in connection.execute(
-                    query, (self._name,)
-                )
-            }
+            rows = connection.execute(query, (self._name,)).fetchall()
+        return {
+            position: Skipped(position, ticket_id, actor, reason, from_milliseconds(at))
+            for position, ticket_id, actor, reason, at in rows
+        }
 
     def leftovers(self) -> Sequence[int]:
         query = "SELECT view FROM checkpoints WHERE view GLOB ? ORDER BY view"

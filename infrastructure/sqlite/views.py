@@ -121,10 +121,11 @@ class SQLiteView(ABC, Generic[Row]):
     def parked(self) -> Mapping[str, Parked]:
         query = "SELECT ticket_id, position, error, since FROM parked WHERE view = ?"
         with self._database.reading() as connection:
-            return {
-                ticket_id: Parked(ticket_id, position, error, from_milliseconds(since))
-                for ticket_id, position, error, since in connection.execute(query, (self.name,))
-            }
+            rows = connection.execute(query, (self.name,)).fetchall()
+        return {
+            ticket_id: Parked(ticket_id, position, error, from_milliseconds(since))
+            for ticket_id, position, error, since in rows
+        }
 
     def apply(self, change: ViewChange[Row], fence: int) -> None:
         with self._database.writing() as connection:
@@ -204,8 +205,8 @@ class SQLiteView(ABC, Generic[Row]):
     def stored(self, keys: Collection[Key]) -> Mapping[Key, Row | None]:
         query = f"SELECT * FROM {self._rows} WHERE {self._key} = ?"
         with self._database.reading() as connection:
-            rows = (row for key in keys for row in _fetched(connection, query, (key,)))
-            return {row[0]: self._readable(row) for row in rows}
+            rows = [row for key in keys for row in _fetched(connection, query, (key,))]
+        return {row[0]: self._readable(row) for row in rows}
 
     def misfiled(self) -> Iterator[Key]:
         for query, after in self._filing:

@@ -23,7 +23,7 @@ from infrastructure.mongodb import client as mongodb_client
 from infrastructure.mongodb import commits
 from infrastructure.mongodb.client import Document, connect, database
 from infrastructure.mongodb.log import MongoDBLog
-from infrastructure.sqlite import database as sqlite_database
+from infrastructure.sqlite import connection as sqlite_connection
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.log import SQLiteLog
 from tests.support.cut_connection import CutConnection
@@ -438,7 +438,7 @@ def test_a_mongodb_that_stops_answering_fails_a_commit_within_its_patience(
 def test_a_locked_sqlite_file_is_said_to_be_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_database, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite_connection, "BUSY_SECONDS", 0.1)
     path = tmp_path / "log.db"
     with closing(SQLiteDatabase(path)) as opened, closing(sqlite3.connect(path)) as other:
         log = SQLiteLog(opened)
@@ -467,7 +467,7 @@ def test_readers_that_come_and_go_leave_no_connections_behind(tmp_path: Path) ->
             reader = Thread(target=log.head)
             reader.start()
             reader.join()
-        assert len(database._opened) == 2  # one that writes, one that reads
+        assert len(database._opened) == 2  # one that stays, one that reads
 
 
 def test_a_new_sqlite_file_and_those_beside_it_are_for_their_owner_alone(tmp_path: Path) -> None:
