@@ -1,13 +1,13 @@
 """Submissions of commands, and the decisions about a batch of them: no I/O, no clock, no
 threads."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.catalogue import Catalogue
 from domain.errors import KeyReused, Refusal
-from domain.log.ports import Answer
+from domain.log.ports import Answer, ItemAnswer
 from domain.ticket.commands import Command
 from domain.ticket.events import Recorded
 from domain.ticket.handlers import decide
@@ -33,6 +33,24 @@ class Submission:
 
 
 @value
+class SubmissionList:
+    """Submissions that are decided in turn and committed together, under one key. Each of `items`
+    has a result of its own; if `atomic`, the first refusal is the result of the list."""
+
+    items: tuple[tuple[Command, ...], ...]
+    atomic: bool = False
+    key: Key | None = None
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """The commands of all items, in order."""
+        return tuple(command for item in self.items for command in item)
+
+
+Submitted = Submission | SubmissionList
+
+
+@value
 class Outcome:
     """The result of an accepted submission.
 
@@ -41,6 +59,7 @@ class Outcome:
     - `appended`: the number of events that the submission added; 0 when nothing changed.
     - `replayed`: True if an earlier submission with the same key got this answer.
     - `before`: the last command's stream before the submission; None if `replayed`.
+    - `items`: the results of a list. Its `position` is the last of theirs, and it has no ticket.
     """
 
     ticket_id: str
@@ -50,6 +69,7 @@ class Outcome:
     appended: int
     replayed: bool = False
     before: Stream | None = field(default=None, compare=False)
+    items: "tuple[Outcome | Refusal, ...]" = ()
 
 
 Answered = tuple[Answer, Outcome | Refusal]
@@ -82,19 +102,40 @@ class Batch:
         the assumption."""
         return not self.presumed <= {recorded.ticket_id for recorded in self.events}
 
-    def take(self, submission: Submission, answered: dict[str, Answered]) -> None:
+    def take(self, submission: Submitted, answered: dict[str, Answered]) -> None:
         """Decide one submission, unless its key was answered before."""
         key = submission.key
         if key and key.value in answered:
             answer, result = answered[key.value]
             self.results.append(result if answer.fingerprint == key.fingerprint else _reused(key))
             return
-        result = self._decide(submission.commands)
+        if isinstance(submission, SubmissionList):
+            result = self._decide_list(submission)
+        else:
+            result = self._decide(submission.commands)
         self.results.append(result)
         if key:
             answer = _answer(key, submission, result)
             self.answers.append(answer)
             answered[key.value] = (answer, replayed(result))
+
+    def _decide_list(self, submissions: SubmissionList) -> Outcome | Refusal:
+        """Decide item by item, each on the state that the one before it left."""
+        states = {
+            command.ticket_id: self.states[command.ticket_id] for command in submissions.commands
+        }
+        events = len(self.events)
+        results: list[Outcome | Refusal] = []
+        for number, commands in enumerate(submissions.items):
+            result = self._decide(commands)
+            if isinstance(result, Refusal):
+                result = result.below(f"/items/{number}")
+                if submissions.atomic:
+                    self.states.update(states)
+                    del self.events[events:]
+                    return result
+            results.append(result)
+        return _outcome_of_list(results)
 
     def _decide(self, commands: tuple[Command, ...]) -> Outcome | Refusal:
         states, events = dict[str, Stream](), list[Recorded]()
@@ -125,25 +166,67 @@ class Batch:
         )
 
 
-def _answer(key: Key, submission: Submission, result: Outcome | Refusal) -> Answer:
+def _outcome_of_list(results: Sequence[Outcome | Refusal], *, replayed: bool = False) -> Outcome:
+    accepted = [result for result in results if isinstance(result, Outcome)]
+    return Outcome(
+        ticket_id="",
+        ticket=None,
+        version=0,
+        position=max((outcome.position for outcome in accepted), default=0),
+        appended=0 if replayed else sum(outcome.appended for outcome in accepted),
+        replayed=replayed,
+        items=tuple(results),
+    )
+
+
+def _answer(key: Key, submission: Submitted, result: Outcome | Refusal) -> Answer:
     if isinstance(result, Refusal):
         ticket_id = submission.commands[-1].ticket_id
         return Answer(key.value, key.fingerprint, ticket_id, 0, 0, result)
     return Answer(
-        key.value, key.fingerprint, result.ticket_id, result.version, result.position, None
+        key.value,
+        key.fingerprint,
+        result.ticket_id,
+        result.version,
+        result.position,
+        None,
+        tuple(map(_item_answer, result.items)),
     )
 
 
-def recalled(answer: Answer, history: Iterable[Recorded]) -> Outcome:
-    """The outcome of an earlier submission, from its stored answer and its ticket's history."""
+def _item_answer(result: Outcome | Refusal) -> ItemAnswer:
+    if isinstance(result, Refusal):
+        return ItemAnswer("", 0, 0, 0, result)
+    return ItemAnswer(result.ticket_id, result.version, result.position, result.appended, None)
+
+
+def recalled(answer: Answer, histories: Mapping[str, Sequence[Recorded]]) -> Outcome | Refusal:
+    """The result of an earlier submission, from its stored answer and its tickets' histories."""
+    if answer.refusal:
+        return replayed(answer.refusal)
+    if answer.items:
+        results = [item.refusal or _recalled_ticket(item, histories) for item in answer.items]
+        return _outcome_of_list(results, replayed=True)
+    return _recalled_ticket(answer, histories)
+
+
+def _recalled_ticket(
+    answer: Answer | ItemAnswer, histories: Mapping[str, Sequence[Recorded]]
+) -> Outcome:
+    history = histories.get(answer.ticket_id, ())
     ticket = fold(recorded for recorded in history if recorded.version <= answer.version)
-    return Outcome(answer.ticket_id, ticket, answer.version, answer.position, 0, replayed=True)
+    appended = answer.appended if isinstance(answer, ItemAnswer) else 0
+    return Outcome(
+        answer.ticket_id, ticket, answer.version, answer.position, appended, replayed=True
+    )
 
 
 def replayed(result: Outcome | Refusal) -> Outcome | Refusal:
     """The same result, marked as a repetition."""
     if isinstance(result, Refusal):
         return type(result)(result.detail, result.faults, result.version, replayed=True)
+    if result.items:
+        return _outcome_of_list(result.items, replayed=True)
     return Outcome(
         result.ticket_id, result.ticket, result.version, result.position, 0, replayed=True
     )

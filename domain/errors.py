@@ -80,6 +80,13 @@ class Refusal(TicketbookError):
         self.version = version
         self.replayed = replayed
 
+    def below(self, pointer: str) -> "Refusal":
+        """The same refusal of one part of something larger; `pointer` is the path to that part."""
+        faults = [Fault(pointer + fault.pointer, fault.code, fault.detail) for fault in self.faults]
+        if not faults:
+            faults = [Fault(pointer, self.code, self.detail)]
+        return type(self)(self.detail, tuple(faults), self.version, replayed=self.replayed)
+
 
 class InvalidName(Refusal):
     code = "invalid-name"

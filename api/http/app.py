@@ -23,6 +23,7 @@ from api.http.routes import (
     jobs,
     projections,
     systems,
+    ticket_batch,
     tickets,
 )
 from api.legacy import routes, sockets
@@ -32,6 +33,7 @@ from api.use_cases.submission import Submitter
 
 ROUTERS: Final = (
     tickets.router,
+    ticket_batch.router,
     history.router,
     systems.router,
     audit.router,

@@ -4,11 +4,15 @@ import asyncio
 from typing import Final
 
 from api.use_cases.service import Service
-from domain.deciding import Outcome, Submission
+from domain.deciding import Outcome, SubmissionList, Submitted
 from domain.errors import CommandInProgress
 
 RUNNING_SECONDS: Final = 5.0
 """Seconds for which a command waits for an earlier one with its idempotency key."""
+
+LISTS: Final = 4
+"""Lists that wait for the log at once. Each is a thousand commands, and single commands share its
+commit: with more of them everybody would wait long."""
 
 
 class Submitter:
@@ -21,8 +25,15 @@ class Submitter:
     def __init__(self, service: Service) -> None:
         self._writer = service.writer
         self._running: dict[str, asyncio.Future[Outcome]] = {}
+        self._lists = asyncio.Semaphore(LISTS)
 
-    async def submit(self, submission: Submission) -> Outcome:
+    async def submit_list(self, submissions: SubmissionList) -> Outcome:
+        """The outcome of a list, after at most `LISTS` others. Raises the `Refusal` of a list that
+        is accepted or refused as one."""
+        async with self._lists:
+            return await self.submit(submissions)
+
+    async def submit(self, submission: Submitted) -> Outcome:
         """The outcome of the submission. Raises its `Refusal`.
 
         A command whose key belongs to a running command waits for that one and gets its answer.
@@ -44,7 +55,7 @@ class Submitter:
             future.add_done_callback(lambda _: self._running.pop(key))
         return await future
 
-    def _hand_in(self, submission: Submission) -> asyncio.Future[Outcome]:
+    def _hand_in(self, submission: Submitted) -> asyncio.Future[Outcome]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
 

@@ -38,7 +38,7 @@ class CreateTicketBody(Request):
 
 class ChangeTicketBody(Request):
     """What is left out stays as it is. Either `features` is the full list after the change, or
-    `grant` adds some and `revoke` takes some away."""
+    `grant` adds to it and `revoke` takes away from it."""
 
     name: Name | None = None
     features: Features | None = None

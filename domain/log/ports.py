@@ -15,11 +15,23 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ItemAnswer:
+    """The answer to one item of a list: `refusal`, or else the ticket `ticket_id` as it was at
+    `version`, after `appended` new events."""
+
+    ticket_id: str
+    version: int
+    position: int
+    appended: int
+    refusal: Refusal | None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a command with an idempotency key, stored so that a repetition gets it again.
 
-    It is `refusal`, or else the ticket `ticket_id` as it was at `version`. `fingerprint` identifies
-    the command that the key was first used for.
+    It is `refusal`, or else `items`, or else the ticket `ticket_id` as it was at `version`.
+    `fingerprint` identifies the command, or the list, that the key was first used for.
     """
 
     key: str
@@ -28,6 +40,14 @@ class Answer:
     version: int
     position: int
     refusal: Refusal | None
+    items: tuple[ItemAnswer, ...] = ()
+
+    @property
+    def ticket_ids(self) -> Collection[str]:
+        """The tickets that the answer shows as they were."""
+        if self.items:
+            return {item.ticket_id for item in self.items if item.refusal is None}
+        return () if self.refusal else (self.ticket_id,)
 
 
 @dataclass(frozen=True, slots=True)

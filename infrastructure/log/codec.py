@@ -18,8 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict
 
-from domain.errors import REFUSALS, EventUnreadable, Fault, StoreCorrupt
-from domain.log.ports import Answer
+from domain.errors import REFUSALS, EventUnreadable, Fault, Refusal, StoreCorrupt
+from domain.log.ports import Answer, ItemAnswer
 from domain.ticket.events import EVENT_TYPES, Event, Recorded
 from infrastructure.log.ordered_log import Chained, StoredAnswer
 
@@ -139,37 +139,76 @@ class _StoredRefusal:
 
 
 @dataclass(frozen=True, slots=True)
+class _StoredItem:
+    ticket_id: str
+    version: int
+    position: int
+    appended: int
+    refusal: _StoredRefusal | None
+
+
+@dataclass(frozen=True, slots=True)
 class _StoredAnswer:
+    """`items` is stored for a list alone: every other answer has the bytes it always had."""
+
     fingerprint: str
     ticket_id: str
     version: int
     position: int
     refusal: _StoredRefusal | None
+    items: tuple[_StoredItem, ...] = ()
 
 
 _ANSWER: Final = TypeAdapter(_StoredAnswer)
 
 
 def encode_answer(answer: Answer) -> StoredAnswer:
-    refusal = None
-    if refused := answer.refusal:
-        refusal = _StoredRefusal(refused.code, refused.detail, refused.faults, refused.version)
     body = _StoredAnswer(
-        answer.fingerprint, answer.ticket_id, answer.version, answer.position, refusal
+        answer.fingerprint,
+        answer.ticket_id,
+        answer.version,
+        answer.position,
+        _stored_refusal(answer.refusal),
+        tuple(
+            _StoredItem(
+                item.ticket_id,
+                item.version,
+                item.position,
+                item.appended,
+                _stored_refusal(item.refusal),
+            )
+            for item in answer.items
+        ),
     )
-    return StoredAnswer(answer.key, to_json(body))
+    return StoredAnswer(answer.key, _ANSWER.dump_json(body, exclude_defaults=True))
 
 
 def decode_answer(key: str, body: bytes) -> Answer:
     try:
         stored = _ANSWER.validate_json(body, extra="forbid")
-        refusal = None
-        if refused := stored.refusal:
-            refusal = REFUSALS[refused.code](refused.detail, refused.faults, refused.version)
+        refusal = _refusal(stored.refusal)
+        items = tuple(
+            ItemAnswer(
+                item.ticket_id, item.version, item.position, item.appended, _refusal(item.refusal)
+            )
+            for item in stored.items
+        )
     except (KeyError, ValueError) as error:
         raise StoreCorrupt(
             f"The answer kept for key {key!r} cannot be read: {_without_data(error)}"
         ) from _without_input(error)
     return Answer(
-        key, stored.fingerprint, stored.ticket_id, stored.version, stored.position, refusal
+        key, stored.fingerprint, stored.ticket_id, stored.version, stored.position, refusal, items
     )
+
+
+def _stored_refusal(refusal: Refusal | None) -> _StoredRefusal | None:
+    if refusal is None:
+        return None
+    return _StoredRefusal(refusal.code, refusal.detail, refusal.faults, refusal.version)
+
+
+def _refusal(stored: _StoredRefusal | None) -> Refusal | None:
+    if stored is None:
+        return None
+    return REFUSALS[stored.code](stored.detail, stored.faults, stored.version)

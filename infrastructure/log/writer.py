@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from domain.catalogue import Catalogue
-from domain.deciding import Answered, Batch, Key, Outcome, Submission, recalled, replayed
+from domain.deciding import Answered, Batch, Key, Outcome, Submission, Submitted, recalled
 from domain.errors import EventUnreadable, HeadMoved, StoreCorrupt, StoreUnavailable
 from domain.log.ports import Clock, EventLog
 from domain.origin import milliseconds
@@ -59,20 +59,18 @@ class Writer:
         self._remembered = remembered
         self._group = GroupCommit(self._settle, name="writer", batch=batch)
 
-    def hand_in(
-        self, submission: Submission, tell: Callable[[Outcome | Exception], object]
-    ) -> None:
+    def hand_in(self, submission: Submitted, tell: Callable[[Outcome | Exception], object]) -> None:
         """Queue a submission. `tell` is called with its outcome or exception, on the writer's
         thread; it must be quick."""
         self._group.hand_in(submission, tell)
 
     def hand_in_all(
-        self, submissions: Sequence[Submission], tell: Callable[[Outcome | Exception], object]
+        self, submissions: Sequence[Submitted], tell: Callable[[Outcome | Exception], object]
     ) -> None:
         """Like `hand_in`, for many submissions; `tell` is called for each, in order."""
         self._group.hand_in_all(submissions, tell)
 
-    def submit(self, submission: Submission) -> Future[Outcome]:
+    def submit(self, submission: Submitted) -> Future[Outcome]:
         """A future of the outcome. It fails with `Refusal`, `KeyReused` or `StoreUnavailable`."""
         return self._group.submit(submission)
 
@@ -84,7 +82,7 @@ class Writer:
         """Finish the submitted commands, then stop."""
         self._group.close()
 
-    def _settle(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Exception]:
+    def _settle(self, submissions: Sequence[Submitted]) -> Sequence[Outcome | Exception]:
         try:
             return self._commit(submissions)
         except StoreUnavailable:
@@ -94,7 +92,7 @@ class Writer:
                 return [error]
             return [result for submission in submissions for result in self._settle([submission])]
 
-    def _commit(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Exception]:
+    def _commit(self, submissions: Sequence[Submitted]) -> Sequence[Outcome | Exception]:
         presuming = True
         while True:
             if self._head is None:
@@ -114,7 +112,7 @@ class Writer:
             self._keep(batch)
             return batch.results
 
-    def _decide(self, submissions: Sequence[Submission], presuming: bool) -> Batch:
+    def _decide(self, submissions: Sequence[Submitted], presuming: bool) -> Batch:
         """Decide the submissions. If `presuming`, assume that a ticket to be created does not
         exist: the log refuses its first event if it does, and then it is loaded. The same for a
         ticket to be imported, if the last ones that were loaded did not exist: a migration imports
@@ -157,20 +155,12 @@ class Writer:
         states.update((ticket_id, stream_of(history)) for ticket_id, history in histories.items())
         return states
 
-    def _answered(self, submissions: Sequence[Submission]) -> dict[str, Answered]:
+    def _answered(self, submissions: Sequence[Submitted]) -> dict[str, Answered]:
         """The answers to earlier submissions with the keys of the batch."""
         answers = self._log.answers({s.key.value for s in submissions if s.key})
-        ticket_ids = [answer.ticket_id for answer in answers.values() if not answer.refusal]
-        histories = self._log.histories(set(ticket_ids))
-        return {
-            key: (
-                answer,
-                replayed(answer.refusal)
-                if answer.refusal
-                else recalled(answer, histories.get(answer.ticket_id, ())),
-            )
-            for key, answer in answers.items()
-        }
+        ticket_ids = {ticket_id for answer in answers.values() for ticket_id in answer.ticket_ids}
+        histories = self._log.histories(ticket_ids)
+        return {key: (answer, recalled(answer, histories)) for key, answer in answers.items()}
 
     def _keep(self, batch: Batch) -> None:
         for ticket_id, state in batch.states.items():

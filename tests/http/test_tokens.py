@@ -97,6 +97,7 @@ def test_a_token_is_not_accepted(served: Served, attempt: Attempt) -> None:
 SCOPE_OF: Final = {
     ("get", "/v1/tickets"): "tickets:read",
     ("post", "/v1/tickets"): "tickets:write",
+    ("post", "/v1/tickets/batch"): "tickets:write",
     ("get", "/v1/tickets/{ticket_id}"): "tickets:read",
     ("patch", "/v1/tickets/{ticket_id}"): "tickets:write",
     ("delete", "/v1/tickets/{ticket_id}"): "tickets:write",

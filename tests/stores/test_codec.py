@@ -13,9 +13,17 @@ from eventsourcing.persistence import StoredEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import REFUSALS, EventUnreadable, Fault, Refusal, StoreCorrupt, VersionConflict
+from domain.errors import (
+    REFUSALS,
+    EventUnreadable,
+    Fault,
+    Refusal,
+    StoreCorrupt,
+    TicketNotFound,
+    VersionConflict,
+)
 from domain.log.chain import START as NO_HASH
-from domain.log.ports import Answer
+from domain.log.ports import Answer, ItemAnswer
 from domain.origin import Origin, milliseconds
 from domain.ticket.events import (
     EVENT_TYPES,
@@ -246,8 +254,29 @@ ANSWER: Final = Answer("key-1", "fp", FOREMAN, 3, 41, None)
             b'"position":41,"refusal":{"code":"version-conflict","detail":"Stale.","faults":'
             b'[{"pointer":"/name","code":"invalid-name","detail":"Empty."}],"version":7}}',
         ),
+        (
+            Answer(
+                "key-1",
+                "fp",
+                "",
+                0,
+                42,
+                None,
+                (
+                    ItemAnswer(FOREMAN, 3, 42, 2, None),
+                    ItemAnswer(
+                        "", 0, 0, 0, TicketNotFound("No.", (Fault("/items/1", "x", "No."),))
+                    ),
+                ),
+            ),
+            b'{"fingerprint":"fp","ticket_id":"","version":0,"position":42,"refusal":null,"items":'
+            b'[{"ticket_id":"52f22665a60c12d289185d95","version":3,"position":42,"appended":2,'
+            b'"refusal":null},{"ticket_id":"","version":0,"position":0,"appended":0,"refusal":'
+            b'{"code":"ticket-not-found","detail":"No.","faults":[{"pointer":"/items/1","code":"x",'
+            b'"detail":"No."}],"version":null}}]}',
+        ),
     ],
-    ids=["accepted", "refused"],
+    ids=["accepted", "refused", "a list"],
 )
 def test_an_answer_is_stored_as_exactly_these_bytes(answer: Answer, body: bytes) -> None:
     kept = codec.encode_answer(answer)
@@ -278,6 +307,10 @@ def test_an_answer_with_a_refusal_nobody_knows_is_refused_with_its_key() -> None
 
 def outline(answer: Answer) -> tuple[object, ...]:
     """All of an answer; exceptions are equal to nothing but themselves."""
-    refusal = answer.refusal
-    said = refusal and (type(refusal), refusal.detail, refusal.faults, refusal.version)
-    return (replace(answer, refusal=None), said)
+    refusals = [answer.refusal, *(item.refusal for item in answer.items)]
+    said = [
+        refusal and (type(refusal), refusal.detail, refusal.faults, refusal.version)
+        for refusal in refusals
+    ]
+    items = tuple(replace(item, refusal=None) for item in answer.items)
+    return (replace(answer, refusal=None, items=items), *said)

@@ -8,11 +8,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from threading import Barrier, Event
+from typing import Final
 from weakref import ref
 
 import pytest
 
-from domain.deciding import Batch, Key, Outcome, Submission
+from domain.deciding import Batch, Key, Outcome, Submission, SubmissionList
 from domain.errors import (
     EventUnreadable,
     InvalidName,
@@ -610,6 +611,55 @@ def test_who_is_far_behind_starts_from_the_head_instead_of_reading_everything(
     outcome = writer.execute(rename("Ours"))
     assert (outcome.version, outcome.position) == (3, 503)
     assert log.sizes == [1, 1, 1]
+
+
+# Lists
+
+LIST: Final = SubmissionList(
+    ((create(id_(1)),), (rename("Chief", id_(9)),), (rename("Boss", id_(1)),)), key=KEY
+)
+
+
+def test_a_list_is_one_commit_and_answers_the_same_on_any_node(
+    writer: Writer, open_writer: Opens, ordered_log: OrderedLog
+) -> None:
+    first = writer.submit(LIST).result()
+    created, refused, renamed_ = first.items
+    assert isinstance(created, Outcome) and isinstance(renamed_, Outcome)
+    assert isinstance(refused, TicketNotFound)
+    assert (first.position, first.appended, created.version, renamed_.version) == (2, 2, 1, 2)
+    writer.execute(rename("Later", id_(1)))
+
+    again = open_writer().submit(LIST).result()
+
+    assert (again.position, again.replayed) == (2, True)
+    assert [type(item) for item in again.items] == [Outcome, TicketNotFound, Outcome]
+    for before, after in ((created, again.items[0]), (renamed_, again.items[2])):
+        assert after == replace(before, replayed=True)
+    assert len(everything(ordered_log)) == 3
+
+
+def test_a_list_whose_acknowledgement_was_lost_is_found_again_by_its_key(
+    open_writer: Opens, ordered_log: OrderedLog
+) -> None:
+    log = Flaky(TicketLog(ordered_log))
+    writer = open_writer(log)
+    log.stores_silently = True
+    with pytest.raises(StoreUnavailable):
+        writer.submit(LIST).result()
+    log.stores_silently = False
+    assert writer.submit(LIST).result().replayed
+    assert len(everything(ordered_log)) == 2
+
+
+def test_a_list_is_decided_again_when_others_appended_first(
+    writer: Writer, open_writer: Opens
+) -> None:
+    writer.execute(create(id_(9)))
+    open_writer().execute(rename("Theirs", id_(9)))
+    outcome = writer.submit(LIST).result()
+    assert [type(item) for item in outcome.items] == [Outcome] * 3
+    assert outcome.position == 5
 
 
 # The store does not answer

@@ -116,6 +116,8 @@ def _pointer(location: Sequence[int | str]) -> str:
     parts = list(location)
     if parts and parts[0] == "body":
         parts = parts[1:]
+    if parts[:1] == ["items"] and len(parts) > 2:
+        del parts[2]  # the kind of the item, which is no part of the body
     return "".join(f"/{escaped(str(part))}" for part in parts)
 
 

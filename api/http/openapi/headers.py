@@ -8,6 +8,7 @@ _COMMANDS: Final = (
     "DELETE /v1/tickets/{ticket_id}",
     "POST /v1/tickets/{ticket_id}/restore",
 )
+_BATCH: Final = "POST /v1/tickets/batch"
 _PAGES: Final = (
     "GET /v1/tickets",
     "GET /v1/tickets/{ticket_id}/history",
@@ -57,6 +58,13 @@ def headers(route: str, status: str) -> dict[str, Any]:
             always += ["ETag", "Event-Position"]
             sometimes.append("Idempotent-Replayed")
         if status in ("404", "409", "412", "422"):
+            sometimes.append("Idempotent-Replayed")
+        if status == "409":
+            sometimes.append("Retry-After")
+    if route == _BATCH:
+        if status == "200":
+            always.append("Event-Position")
+        if status in ("200", "404", "409", "412", "422"):
             sometimes.append("Idempotent-Replayed")
         if status == "409":
             sometimes.append("Retry-After")

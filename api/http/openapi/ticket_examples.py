@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from api.http.errors.problems import KINDS, example
 from api.http.openapi.example import Example
 
 TICKET_ID: Final = "6b0417f93d8b903e28dcca9b"
@@ -56,6 +57,10 @@ _SYSTEM: Final = {
         {"name": "get_all", "description": "List everything of one kind."},
     ],
 }
+_MISSING: Final = KINDS["ticket-not-found"]
+_NOT_FOUND: Final = example(_MISSING) | {
+    "errors": [{"pointer": "/items/1", "code": _MISSING.code, "detail": _MISSING.detail}]
+}
 _ONE: Final = {"ticket_id": TICKET_ID}
 
 TICKET_EXAMPLES: Final = {
@@ -83,6 +88,26 @@ TICKET_EXAMPLES: Final = {
     ),
     "POST /v1/tickets/{ticket_id}/restore": Example(
         body={"reason": "retired by mistake"}, answer=_RESTORED, parameters=_ONE
+    ),
+    "POST /v1/tickets/batch": Example(
+        body={
+            "items": [
+                {
+                    "action": "create",
+                    "name": "Night shift",
+                    "system": SYSTEM,
+                    "features": ["get_all", "create_yarn"],
+                },
+                {"action": "change", "ticketId": TICKET_ID, "grant": ["delete_machine"]},
+            ],
+            "reason": "new crew",
+        },
+        answer={
+            "items": [
+                {"result": "created", "ticket": _CREATED},
+                {"result": "refused", "problem": _NOT_FOUND},
+            ]
+        },
     ),
     "GET /v1/tickets/{ticket_id}/history": Example(
         answer={"items": [CREATED_ENTRY], "next": None}, parameters=_ONE

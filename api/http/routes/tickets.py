@@ -43,7 +43,7 @@ from projections.tickets.search import TicketFilter, TicketReader
 
 router = APIRouter(prefix="/v1/tickets", tags=["Tickets"])
 
-_WRITE: Final = (
+WRITE: Final = (
     *CALLER,
     "malformed-json",
     "invalid-body",
@@ -54,7 +54,14 @@ _WRITE: Final = (
     "overloaded",
     "store-unavailable",
 )
-_CHANGE: Final = (*_WRITE, "ticket-not-found", "version-conflict", "precondition-required")
+"""What every command may answer."""
+
+NO_ORGANISATION: Final = (
+    "A ticket belongs to the caller's organisation, and this token names none. "
+    "Use a token of the organisation that the ticket is for."
+)
+
+_CHANGE: Final = (*WRITE, "ticket-not-found", "version-conflict", "precondition-required")
 
 
 @router.post(
@@ -62,7 +69,7 @@ _CHANGE: Final = (*_WRITE, "ticket-not-found", "version-conflict", "precondition
     status_code=201,
     response_model=TicketModel,
     responses=documented(
-        *_WRITE,
+        *WRITE,
         "organisation-required",
         "invalid-name",
         "invalid-features",
@@ -77,11 +84,7 @@ async def create_ticket(
 ) -> Response:
     """Create a ticket for the caller's organisation."""
     if call.caller.org_id is None:
-        raise Problem(
-            "organisation-required",
-            "A ticket belongs to the caller's organisation, and this token names none. "
-            "Use a token of the organisation that the ticket is for.",
-        )
+        raise Problem("organisation-required", NO_ORGANISATION)
     command = CreateTicket(
         ticket_id=call.service.new_id(),
         origin=call.origin(body.reason),
@@ -228,7 +231,7 @@ async def retire_ticket(
 @router.post(
     "/{ticket_id}/restore",
     response_model=TicketModel,
-    responses=documented(*_WRITE, "ticket-not-found", "version-conflict"),
+    responses=documented(*WRITE, "ticket-not-found", "version-conflict"),
 )
 async def restore_ticket(
     call: Writing,
