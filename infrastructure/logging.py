@@ -5,7 +5,6 @@ tracebacks never show the values of variables. On a terminal, text from callers 
 """
 
 import logging
-import re
 import sys
 from io import StringIO
 from typing import Any, Final, TextIO
@@ -13,18 +12,10 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.types import EventDict, ExcInfo, Processor, WrappedLogger
 
-from infrastructure.terminal import printable
+from infrastructure.terminal import masked, printable
 
 _TALKATIVE: Final = ("engineio", "socketio", "uvicorn.error", "watchfiles.main")
 """Libraries whose everyday lines are of no use to an operator."""
-
-_CREDENTIALS: Final = re.compile(
-    r"""eyJ[\w-]+\.[\w-]+\.[\w-]*   # a token
-    | (?<=://)[^\s/@"']+(?=@)       # name and password in an address
-    | (?<=[Bb]earer\ )[^\s"',]+     # any other bearer credential
-    """,
-    re.VERBOSE,
-)
 
 
 def configure_logging(json: bool) -> None:
@@ -85,4 +76,4 @@ def _traceback(into: TextIO, raised: ExcInfo) -> None:
 
 
 def _mask(_logger: WrappedLogger, _method: str, line: EventDict | str) -> Any:
-    return _CREDENTIALS.sub("[masked]", str(line))
+    return masked(str(line))

@@ -1,17 +1,16 @@
 """`ticketbook`: one command, a group per noun, each loaded when it is used."""
 
-import os
 import sys
-from errno import ENOSPC
 from functools import cache
 from importlib import import_module
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-from typer.main import get_group
+from typer.main import get_command, get_group
 
-from api.cli.output import LINE, Exit, say
+from api.cli.outermost import DEBUG, run
+from api.cli.output import Exit, say
 
 COMMANDS: Final = {
     "serve": ("api.cli.serve", "Serve the HTTP API until interrupted."),
@@ -28,8 +27,7 @@ the lines without loading a module; a test holds that they are what the modules 
 
 class Commands(TyperGroup):
     """Loads a command when it is used. Says of any command that it was interrupted, where the
-    command does not say it better itself, or that there is no room for its output; ends the line
-    that showed its progress."""
+    command does not say it better itself."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -44,20 +42,10 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            try:
-                return super().invoke(ctx)
-            finally:
-                LINE.end()
-                sys.stdout.flush()  # else it fails when nobody is left to say so
+            return super().invoke(ctx)
         except KeyboardInterrupt:  # left to typer, the command would end without a word
             say("\nInterrupted.")
             raise typer.Exit(Exit.INTERRUPTED) from None
-        except OSError as error:
-            if error.errno != ENOSPC or error.filename is not None:
-                raise
-            say(f"ticketbook: The output cannot be written: {error.strerror}.")
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it
-            raise typer.Exit(Exit.STORE) from None
 
 
 @cache
@@ -83,10 +71,14 @@ app = _settings(Commands)
 
 
 @app.callback()
-def ticketbook() -> None:
+def ticketbook(
+    debug: Annotated[
+        bool, typer.Option(DEBUG, help="Show the traceback of an error that nobody foresaw.")
+    ] = False,
+) -> None:
     """An event-sourced ticket service."""
 
 
 def main() -> None:
     """The entry point of the installed command."""
-    app()
+    sys.exit(run(get_command(app)))

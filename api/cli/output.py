@@ -2,9 +2,10 @@
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from shutil import get_terminal_size
 from time import monotonic
 from typing import Any, Final
 
@@ -12,9 +13,21 @@ import typer
 
 from domain.errors import (
     BackupUnusable,
+    ChainBroken,
+    ChangedHere,
+    CommandInProgress,
     ConfigurationError,
+    EventTooLarge,
+    ExportBroken,
     Fenced,
+    HeadMoved,
+    JobRunning,
+    KeyReused,
+    LegacyUsersUnavailable,
+    NotProven,
+    Overloaded,
     ProjectionBehind,
+    Refusal,
     SourceUnusable,
     StoreCorrupt,
     StoreTooNew,
@@ -24,7 +37,7 @@ from domain.errors import (
     TicketNotParked,
     VersionUnknown,
 )
-from infrastructure.terminal import printable
+from infrastructure.terminal import masked, printable
 
 
 class Exit(IntEnum):
@@ -38,10 +51,18 @@ class Exit(IntEnum):
     STORE = 4
     """The store, or the old system's, does not answer, is damaged, or is not as it should be."""
     TAKEN_OVER = 5
+    UNFORESEEN = 70
+    """A fault of the program. It says nothing about what a check would have found."""
     INTERRUPTED = 130
+    """By the keyboard, or by a reader of stdout that went away."""
 
 
-_CODES: dict[type[TicketbookError], Exit] = {
+EXIT_CODES: Final[Mapping[type[TicketbookError], Exit]] = {
+    Refusal: Exit.USAGE,
+    KeyReused: Exit.USAGE,
+    EventTooLarge: Exit.USAGE,
+    TicketNotParked: Exit.USAGE,
+    VersionUnknown: Exit.USAGE,
     ConfigurationError: Exit.CONFIGURATION,
     StoreUnavailable: Exit.STORE,
     StoreTooNew: Exit.STORE,
@@ -49,18 +70,29 @@ _CODES: dict[type[TicketbookError], Exit] = {
     StoreCorrupt: Exit.STORE,
     SourceUnusable: Exit.STORE,
     BackupUnusable: Exit.STORE,
+    LegacyUsersUnavailable: Exit.STORE,
+    Overloaded: Exit.STORE,
+    HeadMoved: Exit.STORE,
     Fenced: Exit.TAKEN_OVER,
-    TicketNotParked: Exit.USAGE,
-    VersionUnknown: Exit.USAGE,
+    JobRunning: Exit.TAKEN_OVER,
+    CommandInProgress: Exit.TAKEN_OVER,
     ProjectionBehind: Exit.DIFFERENT,
+    ChainBroken: Exit.DIFFERENT,
+    ExportBroken: Exit.DIFFERENT,
+    NotProven: Exit.DIFFERENT,
+    ChangedHere: Exit.DIFFERENT,
 }
+"""The exit code of each error, and of the kinds of it. A test holds that none is missing."""
 
-_WIDE: Final = 10_000
+_GAP: Final = "  "
+"""Between two columns."""
+
 _APART: Final = 10.0
 _APART_ON_A_TERMINAL: Final = 0.2
 """Seconds between two lines of a kind."""
 
 _NUMBER: Final = re.compile(r"\d")
+_NOT_PLAIN: Final = re.compile(r"[^\n -~]")
 
 
 def log_for_people() -> None:
@@ -111,6 +143,7 @@ class Line:
         self._held_back = ""
 
     def _draw(self, text: str) -> None:
+        text = printable(masked(text))
         if sys.stderr.isatty():
             print(f"\r{text:<{self._width}}", end="", file=sys.stderr, flush=True)
             self._width = len(text)
@@ -127,28 +160,62 @@ def say(text: str) -> None:
     """Tell a person, on stderr, in a line of its own."""
     if LINE.end():
         text = text.removeprefix("\n")
-    print(printable(text, keep="\n"), file=sys.stderr, flush=True)
+    print(printable(masked(text), keep="\n"), file=sys.stderr, flush=True)
 
 
-def print_json(value: Any) -> None:
+def print_line(text: str) -> None:
+    """Data on stdout, in a line of its own; control characters are escaped."""
+    print(printable(text))
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """JSON on stdout. Characters that are invisible, or that the encoding lacks, are escaped."""
     from pydantic_core import to_json
 
-    print(to_json(value, indent=2).decode())
+    print(_NOT_PLAIN.sub(_in_json, to_json(value, indent=indent).decode()))
+
+
+def _in_json(match: re.Match[str]) -> str:
+    """The character, or an escape for it: only strings hold such characters."""
+    character = match[0]
+    try:
+        character.encode(sys.stdout.encoding)
+        if character.isprintable():
+            return character
+    except UnicodeEncodeError:
+        pass
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A plain table on stdout; what is piped is never folded to a terminal's width."""
-    from rich.console import Console  # no command without a table waits for it
-    from rich.table import Table
-    from rich.text import Text
+    """A plain table on stdout. Nothing is cut: on a terminal that is too narrow for the rows, each
+    is a record, with a line for each column. Piped tables are always rows."""
+    from rich.cells import cell_len  # no command without a table waits for it
 
-    console = Console(width=None if sys.stdout.isatty() else _WIDE)
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    width = sum(widths) + len(_GAP) * (len(widths) - 1)
+    if sys.stdout.isatty() and cells and width > get_terminal_size().columns:
+        lines = _records(columns, cells)
+    else:
+        lines = [
+            _GAP.join(
+                cell + " " * (wide - cell_len(cell)) for cell, wide in zip(row, widths, strict=True)
+            )
+            for row in (columns, *cells)
+        ]
+    print("\n".join(line.rstrip() for line in lines))
+
+
+def _records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of records, with an empty one between two."""
+    widest = max(map(len, columns))
+    lines: list[str] = []
     for row in rows:
-        table.add_row(*(Text(printable(str(cell))) for cell in row))
-    with console.capture() as printed:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
+        lines += [""] * bool(lines)
+        lines += [f"{name:<{widest}}{_GAP}{cell}" for name, cell in zip(columns, row, strict=True)]
+    return lines
 
 
 @contextmanager
@@ -158,8 +225,13 @@ def reporting() -> Iterator[None]:
         yield
     except TicketbookError as error:
         say(f"ticketbook: {error}")
-        codes = [_CODES[kind] for kind in type(error).__mro__ if kind in _CODES]
-        raise typer.Exit((codes or [Exit.DIFFERENT])[0]) from error
+        raise typer.Exit(exit_code_of(type(error))) from error
+
+
+def exit_code_of(error: type[TicketbookError]) -> Exit:
+    """The exit code of a command that such an error ends."""
+    codes = (EXIT_CODES[kind] for kind in error.__mro__ if kind in EXIT_CODES)
+    return next(codes, Exit.UNFORESEEN)
 
 
 def example(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from api.cli.output import example, reporting
+from api.cli.output import example, print_line, reporting
 from domain.errors import ConfigurationError
 from infrastructure.clock import now
 from infrastructure.configuration.settings import Settings, SharedSecret, load_settings
@@ -30,7 +30,7 @@ def token(
 ) -> None:
     """Print a token signed with the configured secret."""
     with reporting():
-        print(new_token(load_settings(), sub, org, scope, hours=hours, clock=now))
+        print_line(new_token(load_settings(), sub, org, scope, hours=hours, clock=now))
 
 
 def new_token(

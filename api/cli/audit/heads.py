@@ -5,7 +5,7 @@ import typer
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
 from api.cli.options import Json
-from api.cli.output import example, log_for_people, print_json, print_table, reporting
+from api.cli.output import example, log_for_people, print_json, print_line, print_table, reporting
 from api.export.heads import signed_head
 from infrastructure.configuration.settings import load_settings
 from infrastructure.keys.signing_key import signing_key_of
@@ -32,4 +32,5 @@ def key() -> None:
     """Print the public key that heads and exports are checked with."""
     log_for_people()
     with reporting():
-        print(signing_key_of(load_settings()).public.pem, end="")
+        for line in signing_key_of(load_settings()).public.pem.splitlines():
+            print_line(line)

@@ -10,7 +10,7 @@ import typer
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
 from api.cli.options import Json
-from api.cli.output import Exit, example, log_for_people, print_json, reporting, say
+from api.cli.output import Exit, example, log_for_people, print_json, print_line, reporting, say
 from api.cli.progress import Meter
 from api.cli.waiting import wait_for_audit
 from api.export.check import ExportReport, check_export
@@ -20,7 +20,6 @@ from domain.errors import ConfigurationError, ProjectionBehind
 from domain.log.chain import Head
 from infrastructure.keys.signing_key import read_public_key, signing_key_of
 from infrastructure.log.chain_check import check_chain
-from infrastructure.terminal import printable
 from projections.versions.verification import ViewMismatch, verify
 
 app = typer.Typer()
@@ -69,7 +68,7 @@ def verify_log(
             }
         )
     else:
-        print(f"position {reached.position} hash {reached.hash.hex()}")
+        print_line(f"position {reached.position} hash {reached.hash.hex()}")
     if comparison.mismatches or comparison.parked or comparison.behind:
         raise typer.Exit(Exit.DIFFERENT)
 
@@ -99,8 +98,8 @@ def _verify_export(export: Path, key: Path | None, head: list[Path] | None, json
             }
         )
     else:
-        print(f"position {report.head.position} hash {report.head.hash.hex()}")
-        print(printable(_summary(report)))
+        print_line(f"position {report.head.position} hash {report.head.hash.hex()}")
+        print_line(_summary(report))
 
 
 def _summary(report: ExportReport) -> str:

@@ -21,7 +21,6 @@ from api.cli.output import LINE, print_json, say
 from infrastructure.migration import follow as use_case
 from infrastructure.migration.follow import FollowOptions, FollowProgress
 from infrastructure.migration.source import database_of, open_source
-from infrastructure.terminal import printable
 
 UntilIdle = Annotated[
     bool, typer.Option("--until-idle", help="End when nothing is left to take over.")
@@ -83,5 +82,5 @@ class _Line:
 
     def _show(self, line: str) -> None:
         if line != self._shown:
-            LINE.show(printable(line))
+            LINE.show(line)
             self._shown = line

@@ -3,9 +3,8 @@
 from dataclasses import asdict
 
 import typer
-from pydantic_core import to_json
 
-from api.cli.output import Exit, say
+from api.cli.output import Exit, print_json, say
 from infrastructure.migration.counts import Counts
 from infrastructure.migration.mismatches import Mismatch
 from infrastructure.migration.notices import Notice, NoUsers, OtherSources, Started
@@ -66,7 +65,7 @@ def line_of(counts: Counts) -> str:
 
 def print_mismatch(mismatch: Mismatch) -> None:
     """As a line of JSON."""
-    print(to_json(mismatch.as_json()).decode())
+    print_json(mismatch.as_json(), indent=None)
 
 
 def conclude(result: VerifyResult, json: bool) -> None:
@@ -74,7 +73,7 @@ def conclude(result: VerifyResult, json: bool) -> None:
     accounted, listed, unexplained = result.accounted, result.listed, result.unexplained
     if json:
         numbers = {"listed": listed, "unexplained": unexplained}
-        print(to_json({"kind": "summary"} | asdict(accounted) | numbers).decode())
+        print_json({"kind": "summary"} | asdict(accounted) | numbers, indent=None)
     say(
         f"{accounted.records:,} records: {accounted.equal:,} equal tickets, "
         f"{accounted.repaired:,} with exactly the recorded repairs, "

@@ -10,7 +10,7 @@ import typer
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
 from api.cli.options import DryRun, Json
-from api.cli.output import LINE, Exit, print_json, say
+from api.cli.output import LINE, Exit, print_json, print_line, say
 from api.cli.progress import with_rate
 from api.cli.projections.arguments import Name, Names, chosen, named, where
 from api.cli.projections.control import RateIfAny
@@ -70,11 +70,13 @@ def rebuild_view(
 
 def _tell(name: str, rebuilt: Rebuilt) -> None:
     for difference in rebuilt.live:
-        print(f"{difference.kind} in the live version: {where(difference)}")
+        print_line(f"{difference.kind} in the live version: {where(difference)}")
     for difference in rebuilt.new.mismatches if rebuilt.new else ():
-        print(f"{difference.kind} in the new version: {where(difference)}")
+        print_line(f"{difference.kind} in the new version: {where(difference)}")
     for parked in rebuilt.parked:
-        print(f"parked in the new version: ticket {parked.ticket_id}, position {parked.position}")
+        print_line(
+            f"parked in the new version: ticket {parked.ticket_id}, position {parked.position}"
+        )
         say(f"  {parked.error}")
     if rebuilt.state == "refused" and rebuilt.new and not rebuilt.new.mismatches:
         say(_PARKED.format(name=name, version=rebuilt.version, count=len(rebuilt.parked)))

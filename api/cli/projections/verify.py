@@ -7,7 +7,7 @@ import typer
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
 from api.cli.options import DryRun, Json
-from api.cli.output import Exit, print_json, say
+from api.cli.output import Exit, print_json, print_line, say
 from api.cli.progress import Meter
 from api.cli.projections.arguments import Names, chosen, where
 from api.cli.projections.monitor import CommandMonitor
@@ -80,7 +80,7 @@ def _json(report: RepairReport) -> dict[str, Any]:
 def _tell(name: str, report: RepairReport, repairing: bool, dry_run: bool) -> None:
     first = report.found
     for difference in first.mismatches:
-        print(f"{difference.kind}: {where(difference)}")
+        print_line(f"{difference.kind}: {where(difference)}")
     for ticket_id in first.parked:
         say(f"parked, compared up to there: ticket {ticket_id}")
     outcome = f"{len(first.mismatches)} differences" if first.mismatches else "no difference"
