@@ -32,6 +32,7 @@ TicketbookError
 ├── ChangedHere             going back would lose changes that were made here
 ├── Fenced                  another runner holds the projection now
 ├── TicketNotParked         there is nothing to retry
+├── NotInQuarantine         no record with that id is in quarantine
 ├── JobRunning              the same job is already running on a projection
 ├── VersionUnknown          a projection has no such version of its view
 ├── LegacyUsersUnavailable  the old system's users cannot be looked up now
@@ -248,6 +249,13 @@ class TicketNotParked(TicketbookError):
 
 class VersionUnknown(TicketbookError):
     """The projection has no such version of its view, or none that this command applies to."""
+
+
+class NotInQuarantine(TicketbookError):
+    """No record with that id is in quarantine."""
+
+    def __init__(self, record_id: str) -> None:
+        super().__init__(f"{record_id!r} is not in quarantine. See migrate quarantine list.")
 
 
 class JobRunning(TicketbookError):

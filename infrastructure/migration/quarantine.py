@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from domain.errors import TicketbookError
+from domain.errors import NotInQuarantine
 from domain.origin import Origin
 from domain.ticket.commands import ImportTicket
 from domain.ticket.events import LegacyRecordQuarantined
@@ -26,13 +26,6 @@ _EVENTS: Final = 500
 
 _RECORDS: Final = 1_000
 """Records that are tried together."""
-
-
-class NotInQuarantine(TicketbookError):
-    """No record with that id is in quarantine."""
-
-    def __init__(self, record_id: str) -> None:
-        super().__init__(f"{record_id!r} is not in quarantine. See migrate quarantine list.")
 
 
 @dataclass(frozen=True, slots=True)

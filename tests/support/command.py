@@ -8,13 +8,13 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from threading import Lock, current_thread, main_thread
 from types import ModuleType
-from typing import Final
+from typing import Final, TextIO
 from unittest.mock import patch
 
 import structlog
@@ -37,9 +37,26 @@ _RUNNING: Final = Lock()
 def run(*arguments: str, store: str | None = None, stdin: str = "", **environment: str) -> Outcome:
     """Run a command in this process, with no setting but `environment` and `store`. Neither of its
     streams is a terminal. Everything that it changes in this process is put back."""
+    out, err = BytesIO(), BytesIO()
+    with (
+        TextIOWrapper(out, write_through=True) as stdout,
+        TextIOWrapper(err, write_through=True) as stderr,
+    ):
+        code = run_on(stdout, stderr, *arguments, store=store, stdin=stdin, **environment)
+        return code, _text(stdout, out), _text(stderr, err)
+
+
+def run_on(
+    stdout: TextIO | None,
+    stderr: TextIO | None,
+    *arguments: str,
+    store: str | None = None,
+    stdin: str = "",
+    **environment: str,
+) -> int:
+    """The same on these streams; None is a closed one. The exit code."""
     if not _RUNNING.acquire(blocking=False):
         raise RuntimeError("A process runs one command at a time: use `run_process` beside it.")
-    out, err = BytesIO(), BytesIO()
     try:
         with (
             _process_as_before(),
@@ -48,13 +65,10 @@ def run(*arguments: str, store: str | None = None, stdin: str = "", **environmen
             # the program is not pytest: neither in its own words nor for the processes it starts
             patch.dict(sys.modules, {"__main__": ModuleType("__main__")}),
             patch.object(sys, "stdin", TextIOWrapper(BytesIO(stdin.encode()))),
-            TextIOWrapper(out, write_through=True) as stdout,
-            TextIOWrapper(err, write_through=True) as stderr,
-            redirect_stdout(stdout),
-            redirect_stderr(stderr),
+            patch.object(sys, "stdout", stdout),
+            patch.object(sys, "stderr", stderr),
         ):
-            code = copy_context().run(_exit_code)
-            return code, _text(stdout, out), _text(stderr, err)
+            return copy_context().run(_exit_code)
     finally:
         _RUNNING.release()
 

@@ -1,25 +1,23 @@
 """Commands of this process on standard streams that fail, or can take little."""
 
 import os
-import struct
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from fcntl import ioctl
-from pathlib import Path
 from tempfile import TemporaryFile
-from termios import TIOCSWINSZ
 from threading import Thread
 from typing import Final, TextIO
 from unittest.mock import patch
 
 from tests.support.command import run_on
 
-STDOUTS: Final = ("closed", "full", "gone", "ascii", "cp1252", "40 columns")
-STDERRS: Final = ("closed", "full", "gone", "ascii", "cp1252", "40 columns")
+STREAMS: Final = ("closed", "full", "gone", "ascii", "cp1252", "40 columns")
 
 NARROW: Final = 40
+"""Columns of a terminal."""
+
+_MOST: Final = 10_000_000
+"""More bytes than a command of a test prints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +46,12 @@ def run_with(
         return Printed(code, out_content(), err_content())
 
 
+Content = Callable[[], bytes]
+
+
 @contextmanager
-def _stream(kind: str) -> Iterator[tuple[TextIO | None, "Content"]]:
+def _stream(kind: str) -> Iterator[tuple[TextIO | None, Content]]:
+    """The stream, and what reads all that arrived once the stream is closed."""
     match kind:
         case "closed":
             yield None, bytes
@@ -65,7 +67,32 @@ def _stream(kind: str) -> Iterator[tuple[TextIO | None, "Content"]]:
             with _terminal() as (terminal, content):
                 yield terminal, content
         case encoding:
-            with TemporaryFile() as file:
-                descriptor = os.dup(file.fileno())
-                with os.fdopen(descriptor, "w", encoding=encoding) as stream:
-                    yield stream, lambda: os.pread(file.fileno(), 10_000_000, 0)
+            with (
+                TemporaryFile() as file,
+                os.fdopen(os.dup(file.fileno()), "w", encoding=encoding) as stream,
+            ):
+                yield stream, lambda: os.pread(file.fileno(), _MOST, 0)
+
+
+@contextmanager
+def _terminal() -> Iterator[tuple[TextIO, Content]]:
+    screen, device = os.openpty()
+    shown: list[bytes] = []
+
+    def read() -> None:
+        with suppress(OSError):  # it ends so when nobody has the terminal open any more
+            while content := os.read(screen, 10_000):
+                shown.append(content)
+
+    def content() -> bytes:
+        reader.join()
+        return b"".join(shown)
+
+    reader = Thread(target=read)
+    reader.start()
+    try:
+        with os.fdopen(device, "w", encoding="utf-8") as terminal:
+            yield terminal, content
+    finally:
+        reader.join()
+        os.close(screen)

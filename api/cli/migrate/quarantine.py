@@ -1,8 +1,6 @@
 """`ticketbook migrate quarantine`: records that could not become tickets."""
 
 import json as jsonlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +18,6 @@ from api.cli.output import Exit, example, print_json, print_table, say
 from domain.origin import iso
 from infrastructure.migration import quarantine as use_case
 from infrastructure.migration.quarantine import (
-    NotInQuarantine,
     QuarantinedRecord,
     RetryOptions,
     Verdict,
@@ -60,7 +57,7 @@ def list_records(json: Json = False) -> None:
 @app.command("show", epilog=example("ticketbook migrate quarantine show 6480f1afd7db31e6c1a4a5bb"))
 def show(record_id: Annotated[str, typer.Argument(metavar="ID", help="As listed.")]) -> None:
     """Print one record in quarantine, all of it, as JSON."""
-    with read_only() as history, _refusing_unknown_id():
+    with read_only() as history:
         (record,) = find_records(history.log, [record_id])
     print_json(_row(record) | {"digest": record.digest, "record": jsonlib.loads(record.record)})
 
@@ -81,7 +78,7 @@ def retry(
     catalogue was corrected. Exits with 1 when some of them can still be no tickets.
     """
     options = RetryOptions(ids=ids or (), source=source, system=system)
-    with open_for_command() as service, refusing_unknown_system(), _refusing_unknown_id():
+    with open_for_command() as service, refusing_unknown_system():
         if dry_run:
             result = use_case.preview_retry(destination(service), options, _say_verdict)
         else:
@@ -92,14 +89,6 @@ def retry(
     say(f"{len(tickets):,} became tickets, {len(quarantined):,} are still in quarantine.")
     if quarantined and not dry_run:
         raise typer.Exit(Exit.DIFFERENT)
-
-
-@contextmanager
-def _refusing_unknown_id() -> Iterator[None]:
-    try:
-        yield
-    except NotInQuarantine as unknown:
-        raise typer.BadParameter(str(unknown)) from None
 
 
 def _say_verdict(verdict: Verdict) -> None:
