@@ -168,14 +168,14 @@ def test_a_slow_reader_is_waited_for_and_one_who_leaves_is_not(
 
 
 def settled(pages: list[int]) -> int:
-    """How many pages were read, once there were no more for a second."""
+    """The number of pages that were read, once there were some and no more for a second."""
     seen, since = len(pages), monotonic()
 
     def quiet() -> bool:
         nonlocal seen, since
         if len(pages) != seen:
             seen, since = len(pages), monotonic()
-        return monotonic() - since > 1
+        return bool(pages) and monotonic() - since > 1
 
     until(quiet)
     return seen

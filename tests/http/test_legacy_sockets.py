@@ -1,17 +1,21 @@
 """Old callers over Socket.IO, and old readers of the collection, with their own libraries: the
 real `socket.io-client` and real mongoose models."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import socketio
 from bson import ObjectId
 from pymongo.database import Database
 
+from api.legacy.sockets import JOIN_SECONDS
 from infrastructure.configuration.settings import BUNDLED
 from infrastructure.mongodb.client import Document
 from tests.support.node_callers import NodeCallers, node_callers
@@ -288,17 +292,26 @@ def test_the_figures_have_one_name_for_the_address(backend: OldBackend, ada: str
 def test_a_connection_that_nobody_joins_ends(
     backend: OldBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.legacy.sockets.JOIN_SECONDS", 1.0)
+    time_is_up, waits = Event(), list[float]()
+
+    async def sleep(_: socketio.AsyncServer, seconds: float) -> None:
+        waits.append(seconds)
+        while not time_is_up.is_set():
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(socketio.AsyncServer, "sleep", sleep)
     joined, refused, silent = [_engine_session(backend) for _ in range(3)]
     for session, token in ((joined, old_token("ada")), (refused, "garbage")):
         assert backend.client.post(session, content="40" + json.dumps({"token": token})).is_success
         backend.client.get(session)  # told what became of it
 
+    time_is_up.set()
     for session in (refused, silent):
         until(partial(_is_gone, backend, session))
 
     asked = backend.client.post(joined, content=f'420["{LIST}"]')
     assert asked.status_code == 200
+    assert waits == [JOIN_SECONDS] * 3
 
 
 def _is_gone(backend: OldBackend, session: str) -> bool:

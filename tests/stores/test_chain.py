@@ -148,13 +148,13 @@ def test_audit_entries_carry_the_hashes_of_their_events(store_url: str) -> None:
     with open_service(settings) as service:
         for command in commands[:2]:
             position = service.writer.execute(command).position
-        assert service.projections["audit"].live_version.progress.wait(position, 10)
+        assert service.projections["audit"].live_version.progress.wait(position, 60)
     with open_service(settings, run_projections=False) as service:
         for command in commands[2:]:
             service.writer.execute(command)
     with open_service(settings) as service:
         service.writer.execute(create(id_(2)))
-        assert service.projections["audit"].live_version.progress.wait(5, 10)
+        assert service.projections["audit"].live_version.progress.wait(5, 60)
         entries = service.audit.view.search(
             AuditFilter(org_id=None), beyond=None, limit=10, newest_first=False
         )
@@ -177,7 +177,7 @@ def test_every_store_and_every_rebuild_give_the_same_head(store_url: str) -> Non
             service.writer.execute(create(id_(number)), rename("Chief", id_(number)))
         position = service.writer.execute(retire(id_(3))).position
         audit = service.projections["audit"]
-        assert audit.live_version.progress.wait(position, 10)
+        assert audit.live_version.progress.wait(position, 60)
         before = dict(audit.live_version.view.rows())
         context = RebuildContext(
             projection=audit,

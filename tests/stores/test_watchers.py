@@ -54,7 +54,7 @@ def listening(stores: Opened, watcher: Watcher) -> Iterator[Queue[None]]:
     thread = Thread(target=listen)
     thread.start()
     try:
-        deadline = monotonic() + 20
+        deadline = monotonic() + 60
         while heard.empty():
             assert monotonic() < deadline, "nothing was ever heard"
             append(stores)
@@ -79,7 +79,7 @@ def test_a_commit_of_another_process_is_heard_without_polling(
 ) -> None:
     with listening(stores, watcher) as heard:
         append(stores)
-        heard.get(timeout=20)
+        heard.get(timeout=60)
 
 
 def test_a_view_that_another_process_moves_is_heard_without_polling(
@@ -87,7 +87,7 @@ def test_a_view_that_another_process_moves_is_heard_without_polling(
 ) -> None:
     with listening(stores, watcher) as heard:
         stores.tickets.apply(step(0, 1, ticket(1)), 0)
-        heard.get(timeout=20)
+        heard.get(timeout=60)
 
 
 @pytest.mark.parametrize("watcher", [0.05], indirect=True)
