@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from domain.errors import ConfigurationError
 
@@ -16,6 +16,9 @@ _MONGODB: Final = ("mongodb://", "mongodb+srv://")
 _FORMS: Final = (
     "Write sqlite:///PATH (sqlite:////PATH from the root), or mongodb://HOST/DB?replicaSet=NAME."
 )
+
+LEAST_POOL: Final = 2
+"""Least connections of a service to MongoDB: the stream of changes holds one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,9 @@ Store = SQLiteStore | MongoDBStore
 def parse_store(setting: str, address: str) -> Store:
     """The store at `address`; raises `ConfigurationError` naming `setting`."""
     if address.startswith(_MONGODB):
-        return parse_mongodb(setting, address)
+        store = parse_mongodb(setting, address)
+        _check_pool(setting, address)
+        return store
     if address.startswith("sqlite:"):
         return _parse_sqlite(setting, address)
     raise ConfigurationError(f"{setting} is not the address of a store. {_FORMS}")
@@ -73,6 +78,18 @@ def parse_mongodb(setting: str, address: str) -> MongoDBStore:
             "Use letters, digits, _ and -, up to 63 characters."
         )
     return MongoDBStore(address, database)
+
+
+def _check_pool(setting: str, address: str) -> None:
+    """Refuse a pool in which the stream of changes would take the only connection."""
+    options = parse_qs(urlsplit(address).query)
+    for name, values in options.items():
+        size = int(values[-1]) if values[-1].isdecimal() else 0  # 0 is no limit
+        if name.lower() == "maxpoolsize" and 0 < size < LEAST_POOL:
+            raise ConfigurationError(
+                f"{setting} has {name}={values[-1]}, and a service needs at least {LEAST_POOL} "
+                "connections: one listens for changes. Raise it, or leave it out."
+            )
 
 
 def _readable(address: str) -> bool:

@@ -64,7 +64,7 @@ class LegacyUsers:
         """Raises `LegacyUsersUnavailable` when the database does not answer."""
         try:
             with pymongo.timeout(ANSWER_SECONDS):
-                self._users.database.command("ping")
+                self._users.find_one({}, {"_id": 1})  # what it may not read is no use either
         except PyMongoError as error:
             raise LegacyUsersUnavailable(_NO_ANSWER) from error
 

@@ -10,7 +10,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 
 from domain.errors import SourceUnusable, StoreUnavailable
-from infrastructure.mongodb.client import briefly, is_transient
+from infrastructure.mongodb.failures import briefly, is_transient
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from infrastructure.mongodb.audit_as_of import (
     last_grants,
 )
 from infrastructure.mongodb.audit_search import LEADING, documents
-from infrastructure.mongodb.client import Document, answering, is_duplicate
+from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.exact import is_integer, same
+from infrastructure.mongodb.failures import answering, is_duplicate
 from infrastructure.mongodb.views import MongoDBView
 from projections.audit.as_of import PastReader, Then, ThenPage
 from projections.audit.projection import AUDIT, AuditEntry, TicketContent

@@ -8,7 +8,8 @@ from pymongo.collection import Collection as MongoCollection
 
 from domain.errors import HeadMoved
 from infrastructure.log.ordered_log import KeyTaken, StoredAnswer, StreamTaken
-from infrastructure.mongodb.client import Document, answering
+from infrastructure.mongodb.client import Document
+from infrastructure.mongodb.failures import answering
 
 _PLACE: Final = ("id", "version")
 """The fields of an event that a unique index holds."""

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pymongo.database import Database
 
 from infrastructure.jobs import Job
-from infrastructure.mongodb.client import Document, answering
+from infrastructure.mongodb.client import Document
+from infrastructure.mongodb.failures import answering
 
 
 class MongoDBJobs:

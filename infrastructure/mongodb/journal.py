@@ -8,9 +8,9 @@ import pymongo
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from domain.errors import StoreUnavailable
 from infrastructure.journal.entries import JournalEntry
-from infrastructure.mongodb.client import Document, answering, is_duplicate
+from infrastructure.mongodb.client import Document
+from infrastructure.mongodb.failures import answering, is_duplicate
 
 _PATIENCE: Final = 10.0
 """Seconds an entry keeps trying while the replica set has no primary."""
@@ -35,10 +35,7 @@ class MongoDBJournal:
                     return
                 except PyMongoError as error:
                     if not is_duplicate(error):
-                        raise StoreUnavailable(
-                            f"MongoDB did not keep the journal: {error}. "
-                            "Check that the replica set has a primary, and its disk has room."
-                        ) from error
+                        raise
                     # another process took a number first: what stands before it is kept
                     waiting = waiting[_kept(error) :]
 

@@ -5,7 +5,8 @@ from typing import Final
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
-from infrastructure.mongodb.client import Document, answering
+from infrastructure.mongodb.client import Document
+from infrastructure.mongodb.failures import answering
 from projections.running.projection import Lease
 
 _LIVE: Final[Document] = {"$gt": ["$expiresAt", "$$NOW"]}

@@ -6,7 +6,8 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 
 from infrastructure.legacy_usage import LegacyCalls
-from infrastructure.mongodb.client import Document, answering
+from infrastructure.mongodb.client import Document
+from infrastructure.mongodb.failures import answering
 
 
 class MongoDBLegacyUsage:

@@ -9,7 +9,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, 
 
 from domain.errors import EventTooLarge, Overloaded, StoreUnavailable, VersionConflict
 from infrastructure.log.ordered_log import StreamTaken
-from infrastructure.mongodb.client import answering
+from infrastructure.mongodb.failures import answering
 
 
 @contextmanager

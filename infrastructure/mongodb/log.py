@@ -31,16 +31,10 @@ from infrastructure.log.ordered_log import (
     chained,
     check_batch,
 )
-from infrastructure.mongodb.client import (
-    DURABLE,
-    SETTLED,
-    Document,
-    answering,
-    is_duplicate,
-    is_transient,
-)
+from infrastructure.mongodb.client import DURABLE, SETTLED, Document
 from infrastructure.mongodb.commits import documents_of, links, notification
 from infrastructure.mongodb.conflicts import among, is_stored
+from infrastructure.mongodb.failures import answering, explained, is_duplicate, is_transient
 
 PATIENCE: Final = 30.0
 """Seconds for which a commit is repeated while the replica set has no primary."""
@@ -212,7 +206,7 @@ class MongoDBLog:
                     if is_stored(self._commits, documents[0], events, answers):
                         break
                 elif not is_transient(error):
-                    raise
+                    raise explained(error) from error
                 if monotonic() > deadline:
                     raise StoreUnavailable(
                         f"MongoDB did not confirm the commit within {self._patience:.0f} s: "

@@ -5,7 +5,8 @@ from typing import Any
 
 from pymongo.database import Database
 
-from infrastructure.mongodb.client import Document, answering
+from infrastructure.mongodb.client import Document
+from infrastructure.mongodb.failures import answering
 
 
 class MongoDBNotes:

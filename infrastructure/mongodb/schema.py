@@ -6,7 +6,8 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from domain.errors import StoreTooNew, StoreTooOld
-from infrastructure.mongodb.client import Document, answering
+from infrastructure.mongodb.client import Document
+from infrastructure.mongodb.failures import answering
 
 SCHEMA: Final = 2
 """Version of the collections, kept as `{_id: "schema", version}` in the collection `ticketbook`."""

@@ -18,8 +18,9 @@ from pymongo.errors import PyMongoError
 
 from domain.errors import StoreCorrupt
 from domain.ticket.state import Ticket
-from infrastructure.mongodb.client import Document, answering, is_duplicate
+from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.exact import is_integer, same
+from infrastructure.mongodb.failures import answering, is_duplicate
 from infrastructure.mongodb.views import MongoDBView
 from projections.running.projection import Key
 from projections.tickets.projection import TICKETS

@@ -13,7 +13,8 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from domain.errors import ConfigurationError
-from infrastructure.mongodb.client import DURABLE, SETTLED, Document, answering
+from infrastructure.mongodb.client import DURABLE, SETTLED, Document
+from infrastructure.mongodb.failures import answering
 from infrastructure.mongodb.views import MongoDBView
 from projections.running.projection import Skipped
 from projections.versions.registry import (

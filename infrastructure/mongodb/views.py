@@ -25,14 +25,9 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
 from domain.errors import Fenced, StoreCorrupt
-from infrastructure.mongodb.client import (
-    DURABLE,
-    SETTLED,
-    Document,
-    answering,
-    is_duplicate,
-)
+from infrastructure.mongodb.client import DURABLE, SETTLED, Document
 from infrastructure.mongodb.exact import ANYTHING, ForeignKey
+from infrastructure.mongodb.failures import answering, is_duplicate
 from projections.running.projection import Key, Parked, Row, ViewChange
 
 PATIENCE: Final = 30.0

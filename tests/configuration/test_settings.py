@@ -123,6 +123,8 @@ def test_a_sqlite_address_names_its_file_as_written(address: str, path: str) -> 
     [
         ("mongodb://h/db", "db"),
         ("mongodb://a:1,b:2,[::1]:3/db?replicaSet=rs0&w=1", "db"),
+        ("mongodb://h/db?maxPoolSize=2", "db"),
+        ("mongodb://h/db?maxPoolSize=0", "db"),
         ("mongodb+srv://u:p@cluster.example.org/my-db", "my-db"),
     ],
 )
@@ -149,6 +151,11 @@ def test_a_mongodb_address_names_its_database(address: str, database: str) -> No
         ("mongodb+srv:///db", "cannot be read"),
         ("mongodb://h:port/db", "cannot be read"),
         ("mongodb://h/db?replicaSte=rs0", "has an option"),
+        (
+            "mongodb://h/db?replicaSet=rs0&maxPoolSize=1",
+            "maxPoolSize=1, and a service needs at least 2",
+        ),
+        ("mongodb+srv://h/db?MAXPOOLSIZE=1", "MAXPOOLSIZE=1, and a service needs at least 2"),
     ],
 )
 def test_a_store_address_that_can_not_be_meant_is_refused(address: str, says: str) -> None:

@@ -21,8 +21,9 @@ from domain.errors import (
     StoreTooOld,
     StoreUnavailable,
 )
-from infrastructure.mongodb.client import Document, answering, connect, database
+from infrastructure.mongodb.client import Document, connect, database
 from infrastructure.mongodb.exact import ForeignKey
+from infrastructure.mongodb.failures import answering
 from infrastructure.mongodb.schema import SCHEMA, check_schema
 from infrastructure.mongodb.tickets import MONGOOSE_SHAPE, MongoDBTickets
 from infrastructure.mongodb.versions import MongoDBVersions

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from api.http.request.callers import service_of
 from api.use_cases.projections import statuses as read_statuses
 from api.use_cases.service import Service
-from domain.errors import LegacyUsersUnavailable, StoreUnavailable, TicketbookError
+from domain.errors import LegacyUsersUnavailable, StoreUnavailable
 from projections.versions.status import ProjectionStatus, VersionStatus
 
 router = APIRouter(tags=["Health"])
@@ -81,8 +81,8 @@ async def readyz(request: Request) -> Response:
     try:
         statuses, users = await asyncio.gather(_statuses(service), _legacy_users(service))
         readiness = _readiness(service, statuses, users)
-    except TicketbookError as error:  # anybody may ask: the words of the store are not for all
-        _log.error("readiness.failed", problem=str(error))
+    except Exception as error:  # whatever it is: health itself must not fail
+        _log.error("readiness.failed", problem=f"{type(error).__name__}: {error}")
         said = "The store does not answer as it should: the log says why."
         readiness = ReadinessModel(status="unready", projections=[], problems=[said])
     code = 503 if readiness.status == "unready" else 200
@@ -95,7 +95,8 @@ async def metrics(request: Request) -> Response:
     registry: CollectorRegistry = request.app.state.registry
     try:
         statuses = await _statuses(service_of(request))
-    except TicketbookError:
+    except Exception as error:
+        _log.error("metrics.failed", problem=f"{type(error).__name__}: {error}")
         statuses = ()
     body = generate_latest(registry) + generate_latest(_Figures(statuses))
     return Response(body, media_type=CONTENT_TYPE_LATEST)
