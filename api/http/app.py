@@ -8,7 +8,9 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
+from api.http.connections.pool import Connections
 from api.http.errors import failures, pages, problems
+from api.http.limits import ConnectionLimits
 from api.http.middleware.envelope import Envelope
 from api.http.middleware.express import Express
 from api.http.openapi import document
@@ -47,8 +49,9 @@ ROUTERS: Final = (
 """The routes that the OpenAPI document lists, in its order."""
 
 
-def create_app(service: Service) -> FastAPI:
-    """The application. The service must stay open for as long as it serves."""
+def create_app(service: Service, limits: ConnectionLimits | None = None) -> FastAPI:
+    """The application. The service must stay open for as long as it serves. `limits` are those of
+    its connections."""
     app = FastAPIOffline(  # its documentation page loads nothing from elsewhere
         redoc_url=None,
         redirect_slashes=False,  # one address per thing; a redirect would go to a made-up host
@@ -57,13 +60,14 @@ def create_app(service: Service) -> FastAPI:
         description="Tickets are bundles of permission features; every change of one is an event. "
         "A query parameter that a route under /v1 does not know is refused, not passed over. "
         "Every error is a problem document (RFC 9457); [/problems](/problems) explains each code.",
-        responses=problems.documented("internal-error"),
+        responses=problems.documented(*problems.ANY),
     )
     registry = CollectorRegistry()
     app.state.service = service
     app.state.submitter = Submitter(service)
     app.state.verifying = CapacityLimiter(VERIFYING)
     app.state.registry = registry
+    app.state.connections = Connections(limits or ConnectionLimits(), registry)
     app.add_middleware(Express)
     shapes = {routes.PREFIX: routes.refusals(service.settings)} if service.legacy else {}
     app.add_middleware(Envelope, registry=registry, shapes=shapes)  # added last: around everything

@@ -17,6 +17,7 @@ from pymongo import MongoClient
 
 from api.cli.main import app
 from api.cli.output import Exit
+from api.http import limits
 from infrastructure.configuration.settings import SETTINGS
 from infrastructure.mongodb.client import Document
 from tests.support.migrating import old_database
@@ -71,6 +72,15 @@ def test_every_route_has_one_page(served_once: Served) -> None:
 def test_every_exit_code_stands_in_the_table() -> None:
     rows = re.findall(r"^\| (\d+) \| (\w+) \|", PAGES["docs/operators.md"], re.MULTILINE)
     assert {name: int(code) for code, name in rows} == {code.name: code.value for code in Exit}
+
+
+def test_every_limit_stands_in_the_table() -> None:
+    section = PAGES["docs/clients.md"].partition("\n## Limits\n")[2].partition("\n## ")[0]
+    numbers = {name: value for name, value in vars(limits).items() if name.isupper()}
+    inner = {"LINGER_SECONDS", "LINGER_BYTES", "SPARE_DESCRIPTORS"}  # nobody meets these
+    assert len(numbers) >= 12
+    for name in numbers.keys() - inner:
+        assert re.search(rf"\b{numbers[name]:,.0f}\b", section), name
 
 
 def test_every_metric_of_the_table_is_measured(served_once: Served) -> None:

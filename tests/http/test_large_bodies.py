@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from api.http.middleware.envelope import BODY_BYTES
+from api.http.limits import BODY_BYTES
 from tests.support.server import TICKET, Client, Served, new_id, refused
 from tests.support.store_cases import one_store
 

@@ -26,6 +26,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from api.composition import open_service
 from api.http.app import create_app
+from api.http.connections.guard import Guard
+from api.http.connections.pool import Connections
+from api.http.limits import ConnectionLimits
+from api.http.server import configuration
 from api.use_cases.service import Service
 from infrastructure.clock import now
 from infrastructure.configuration.settings import load_settings
@@ -169,9 +173,17 @@ class Wire:
 class Served:
     """A service in this process, over HTTP."""
 
-    def __init__(self, url: str, service: Service, stack: ExitStack, clock: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        service: Service,
+        connections: Connections,
+        stack: ExitStack,
+        clock: int,
+    ) -> None:
         self.url = url
         self.service = service
+        self.connections = connections
         self._stack = stack
         self._clock = clock
 
@@ -192,13 +204,25 @@ class Served:
 @contextmanager
 def serving(store_url: str, **settings: str) -> Iterator[Served]:
     """Serve until the block ends, in a thread of this process."""
+    with serving_within(ConnectionLimits(), store_url, settings=settings) as running:
+        yield running
+
+
+@contextmanager
+def serving_within(
+    limits: ConnectionLimits,
+    store_url: str,
+    protocol: type[Guard] | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Served]:
+    """The same with other limits of connections, or with the other parser of uvicorn."""
     with ExitStack() as stack:
         service = stack.enter_context(
-            open_service(load_settings(environment(store_url) | settings))
+            open_service(load_settings(environment(store_url) | dict(settings or {})))
         )
-        config = uvicorn.Config(
-            create_app(service), port=0, access_log=False, log_config=None, server_header=False
-        )
+        app = create_app(service, limits)
+        config = configuration(app, protocol)
+        config.port = 0  # a free one
         server = uvicorn.Server(config)
         thread = Thread(target=server.run, name="server")
         thread.start()
@@ -208,7 +232,8 @@ def serving(store_url: str, **settings: str) -> Iterator[Served]:
         port = server.servers[0].sockets[0].getsockname()[1]
         assert thread.ident
         clock = pthread_getcpuclockid(thread.ident)
-        yield Served(f"http://127.0.0.1:{port}", service, stack, clock)
+        connections: Connections = app.state.connections
+        yield Served(f"http://127.0.0.1:{port}", service, connections, stack, clock)
 
 
 class ServerProcess:

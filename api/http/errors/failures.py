@@ -31,6 +31,7 @@ from domain.errors import (
 _STATUS_CODES: Final = {
     404: "not-found",
     405: "method-not-allowed",
+    408: "request-timeout",
     413: "body-too-large",
     415: "unsupported-media-type",
 }

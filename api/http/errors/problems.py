@@ -110,6 +110,9 @@ def response(
     )
 
 
+ANY: Final = ("internal-error", "address-too-long", "head-too-large", "request-timeout")
+"""What every route may answer."""
+
 CALLER: Final = (
     "token-missing",
     "token-invalid",

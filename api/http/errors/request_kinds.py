@@ -117,6 +117,33 @@ REQUEST_KINDS: Final = (
         "The body is limited to 1048576 bytes. Send less at a time.",
     ),
     Kind(
+        "address-too-long",
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        "The address is too long",
+        "The path or the query has more bytes than the service reads.",
+        "Ask for less at a time. `docs/clients.md` lists the limits.",
+        "A path is limited to 4096 bytes.",
+    ),
+    Kind(
+        "head-too-large",
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The head of the request is too large",
+        "The first line and the headers have more than 64 KiB together, or there are more than "
+        "100 headers. After 64 KiB the service closes the connection.",
+        "Send fewer and shorter headers.",
+        "The first line and the headers of a request are limited to 65536 bytes together. "
+        "Send less.",
+    ),
+    Kind(
+        "request-timeout",
+        HTTPStatus.REQUEST_TIMEOUT,
+        "The request did not arrive in time",
+        "The head of the request took more than 10 seconds, or its body more than 30. The service "
+        "closes the connection.",
+        "Send the request again, or send less at a time.",
+        "The body did not arrive within 30 s. Send the request again.",
+    ),
+    Kind(
         "unsupported-media-type",
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "JSON is required",

@@ -1,5 +1,5 @@
-"""What surrounds every request: its correlation, the limit on its body, its measurement, and the
-last resort when something fails that nobody foresaw."""
+"""What surrounds every request: its correlation, its limits, its measurement, and the last resort
+when something fails that nobody foresaw."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,15 +11,12 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.errors import problems
+from api.http.middleware.body import BodyReader
+from api.http.middleware.excess import excess_of
 
-BODY_BYTES: Final = 1_048_576
-"""Most bytes in a request's body."""
-
-_TOO_LARGE: Final = f"The body is limited to {BODY_BYTES} bytes. Send less at a time."
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _METHODS: Final = frozenset(HTTPMethod)
@@ -74,12 +71,13 @@ class Envelope:
                 self._measure(scope["method"], route, status, perf_counter() - started)
             await send(message)
 
-        length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > BODY_BYTES:
-            await self._refusal(scope, "body-too-large", _TOO_LARGE)(scope, receive, answer)
+        excess = excess_of(scope)
+        if excess is not None:
+            await self._refusal(scope, excess.code, excess.detail)(scope, receive, answer)
             return
+        body = BodyReader(scope, receive, lambda: status != 0)
         try:
-            await self._app(scope, _Limited(receive), answer)
+            await self._app(scope, body, answer)
         except Exception:
             _log.exception("request failed", path=scope["path"], request_id=request_id)
             if status:
@@ -106,21 +104,6 @@ class Envelope:
         counter, histogram = self._known[key]
         counter.inc()
         histogram.observe(seconds)
-
-
-class _Limited:
-    """A body of unknown length, counted as it arrives."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._bytes = 0
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self._bytes += len(message.get("body", b""))
-        if self._bytes > BODY_BYTES:
-            raise HTTPException(413, _TOO_LARGE)
-        return message
 
 
 def _correlation(headers: Headers) -> tuple[str, list[tuple[bytes, bytes]]]:

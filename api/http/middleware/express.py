@@ -41,13 +41,13 @@ class Express:
         if call is None:
             await self._app(scope, receive, send)
             return
+        scope["route"] = _ROUTE  # for the figures
         try:
             content = await request.body()
             body = _body(content)
             if body is None:
                 await self._app(scope, _again(content, receive), send)
                 return
-            scope["route"] = _ROUTE  # for the figures
             response = await create_ticket(call, body, request.headers.get("idempotency-key"))
         except (Problem, TicketbookError, HTTPException) as error:
             handlers = request.app.exception_handlers
