@@ -19,7 +19,7 @@ from infrastructure.configuration.settings import Settings, SharedSecret
 from infrastructure.ids import holder
 from infrastructure.ids import new_id as random_id
 from infrastructure.journal.writer import JournalWriter
-from infrastructure.keys.credentials import Tokens, secret_tokens
+from infrastructure.keys.credentials import Tokens, no_tokens, secret_tokens
 from infrastructure.keys.secret_file import auth_of
 from infrastructure.log.group_commit import BATCH
 from infrastructure.log.ticket_log import TAIL, TicketLog
@@ -50,17 +50,19 @@ def open_service(
     new_id: Callable[[], str] = random_id,
     run_projections: bool = True,
     watch: bool = True,
+    callers: bool = True,
 ) -> Iterator[Service]:
     """Open the store, start what runs in the background, and close it all in order.
 
     With `run_projections=False` views are read but not kept current: for operators' commands; with
     `watch=False` also nothing is heard of what other processes do: how far the views are is only
-    known as of now.
+    known as of now. With `callers=False` no token is good, so that no setting about callers is
+    needed.
     Raises `ConfigurationError`, `StoreUnavailable`, `StoreTooNew`, `StoreTooOld`.
     """
     with ExitStack() as stack:
         catalogue = CatalogueFile(settings.catalogue, time.monotonic)
-        tokens = _tokens(settings, clock)
+        tokens = _tokens(settings, clock) if callers else no_tokens(clock)
         stores = stack.enter_context(open_stores(settings))
         log = TicketLog(stores.log, TAIL if run_projections else 0)
         head = Progress(stores.log.head())
@@ -102,7 +104,7 @@ def open_service(
             audit=audit,
             jobs=jobs,
             workers=Workers(settings, open_stores),
-            legacy=_legacy(settings, stores, clock, stack),
+            legacy=_legacy(settings, stores, clock, stack) if callers else None,
             legacy_usage=stores.legacy_usage,
             notes=stores.notes,
             clock=clock,

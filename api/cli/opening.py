@@ -25,7 +25,7 @@ def open_for_command(*, make: bool = False, watch: bool = False) -> Iterator[Ser
         if not make:
             with open_history(settings) as history:
                 _there(history, settings)
-        with open_service(settings, run_projections=False, watch=watch) as service:
+        with open_service(settings, run_projections=False, watch=watch, callers=False) as service:
             yield service
 
 

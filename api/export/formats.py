@@ -12,7 +12,6 @@ compute the line's `hash` again (`domain/log/chain.py`).
 """
 
 import csv
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any, Final, Protocol
 from pydantic_core import to_json
 
 from api.wire.audit import audit_entry_json
+from infrastructure.json_text import read_json
 from projections.audit.projection import AuditEntry
 
 _ENTRY: Final = (
@@ -101,13 +101,13 @@ class Ndjson:
         return to_json({"head": head}) + b"\n"
 
     def fields(self, line: bytes) -> dict[str, Any]:
-        content = json.loads(line)
+        content = read_json(line)
         return {name: content[name] for name in FIELDS}
 
     def read_head(self, line: bytes) -> dict[str, Any] | None:
         if not line.startswith(b'{"head"'):
             return None
-        head: dict[str, Any] = dict(json.loads(line)["head"])
+        head: dict[str, Any] = dict(read_json(line)["head"])
         return head
 
 
@@ -135,14 +135,14 @@ class Csv:
             cells[name] = int(cells[name])
         for name in ("orgId", "system"):
             cells[name] = cells[name] or None
-        cells["before"] = json.loads(cells["before"]) if cells["before"] else None
+        cells["before"] = read_json(cells["before"]) if cells["before"] else None
         return cells
 
     def read_head(self, line: bytes) -> dict[str, Any] | None:
         if not line.startswith(_HEAD.encode()):
             return None
         _, head = _cells(line)
-        return dict(json.loads(head))
+        return dict(read_json(head))
 
 
 FORMATS: Final[dict[str, Format]] = {one.name: one for one in (Ndjson(), Csv())}

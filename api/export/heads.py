@@ -1,6 +1,5 @@
 """Signed heads of the log: who keeps one can tell later whether the log was rewritten."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from api.wire.fields import iso
 from domain.errors import ChainBroken, ConfigurationError
 from domain.log.chain import START, Head
+from infrastructure.json_text import read_json
 from infrastructure.keys.signing_key import PublicKey, SigningKey
 
 
@@ -38,11 +38,11 @@ def read_head(path: Path, key: PublicKey) -> Head:
     """A head that was signed earlier. Raises `ConfigurationError` when the file is none, or was
     not signed with this key."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError:
-        content = None
+    except ValueError as error:
+        raise ConfigurationError(f"{path} holds no head: it {error}.") from None
     if not isinstance(content, dict) or not _is_signed(content, key):
         raise ConfigurationError(
             f"{path} holds no head that was signed with this key{_other(content, key)}. "

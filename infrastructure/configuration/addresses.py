@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from domain.errors import ConfigurationError
+from infrastructure.terminal import masked
 
 _SQLITE: Final = "sqlite:///"
 _MONGODB: Final = ("mongodb://", "mongodb+srv://")
@@ -154,8 +155,8 @@ def _origin(setting: str, origin: str) -> str:
     plain = parts.scheme in ("https", "http") and f"{parts.scheme}://{parts.netloc}" == origin
     if not plain or not parts.hostname or "@" in origin or "*" in origin:
         raise ConfigurationError(
-            f"{setting} holds {origin[:200]!r}, which is not an origin. Name each one in full, "
-            "like https://app.example.org, with commas between; there is no wildcard."
+            f"{setting} holds {masked(origin[:200])!r}, which is not an origin. Name each "
+            "one in full, like https://app.example.org, with commas between; there is no wildcard."
         )
     return origin.lower()
 

@@ -5,7 +5,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
 from json import dumps
@@ -76,7 +76,7 @@ class Caller:
 class VerifyingKey:
     """A key and the one algorithm it is good for."""
 
-    key: "bytes | PyJWK"
+    key: "bytes | PyJWK" = field(repr=False)
     algorithm: str
 
 
@@ -183,6 +183,15 @@ def secret_tokens(secret: str, clock: "Clock") -> Tokens:
     """Tokens signed with a shared secret; their `verify` never blocks."""
     key = VerifyingKey(secret.encode(), "HS256")
     return Tokens(lambda _token: key, OURS, OURS, clock)
+
+
+def no_tokens(clock: "Clock") -> Tokens:
+    """Accepts no token: for processes that answer no caller."""
+
+    def no_key(_token: str) -> VerifyingKey:
+        raise CredentialError("token-invalid", "This process answers no callers.")
+
+    return Tokens(no_key, OURS, OURS, clock)
 
 
 def issue_token(

@@ -1,6 +1,5 @@
 """The public keys of an OpenID Connect issuer, fetched when a token needs them."""
 
-import json
 from collections.abc import Callable
 from http.client import HTTPException
 from threading import Lock
@@ -14,6 +13,7 @@ from jwt import PyJWKClient
 from domain.errors import ConfigurationError
 from domain.log.ports import Clock
 from infrastructure.configuration.addresses import parse_web_address
+from infrastructure.json_text import read_json
 from infrastructure.keys.credentials import CredentialError, Tokens, VerifyingKey
 
 _ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256"}
@@ -107,7 +107,7 @@ class IssuerKeys:
         with urlopen(address, timeout=_TIMEOUT) as response:
             if response.geturl() != address:
                 raise ValueError(f"{address} redirects to {response.geturl()}")
-            description = json.loads(response.read(_LARGEST))
+            description = read_json(response.read(_LARGEST))
         if not isinstance(description, dict) or description.get("issuer") != self._issuer:
             raise ValueError(f"{address} does not describe the issuer {self._issuer}")
         return parse_web_address("jwks_uri", str(description.get("jwks_uri")))

@@ -158,8 +158,10 @@ def open_source(address: str) -> Iterator[DatabaseSource | FolderSource]:
     if not address.startswith(("mongodb://", "mongodb+srv://")):
         folder = Path(address)
         if not folder.is_dir():
+            # an address without its beginning may hold a password
+            shown = "--source" if "@" in address else address
             raise SourceUnusable(
-                f"{address} is no folder. Name a folder of dumps, or mongodb://HOST/DB."
+                f"{shown} is no folder. Name a folder of dumps, or mongodb://HOST/DB."
             )
         yield FolderSource(str(folder.resolve()), folder)
         return

@@ -93,6 +93,7 @@ ROOMS: dict[str, tuple[str | set[str], ...]] = {
     "projections": ("running", "tickets", "audit", "versions"),
     "infrastructure": (
         "terminal",
+        "json_text",
         "ids",
         "clock",
         "old_records",
