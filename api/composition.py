@@ -36,7 +36,7 @@ _MUCH: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a command needs that only reads."""
+    """The parts of a store and the settings that a command needs which only reads."""
 
     log: TicketLog
     notes: Notes
@@ -136,7 +136,7 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
 
 @contextmanager
 def open_history(settings: Settings) -> Iterator[History | None]:
-    """What there is, for reading alone: None where there is no store yet. Nothing is made or
+    """The store for reading alone; None where there is no store yet. Nothing is made or
     changed. Raises like `open_service`."""
     with ExitStack() as stack:
         match settings.store:

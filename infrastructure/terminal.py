@@ -1,4 +1,4 @@
-"""Text for an operator's terminal, whoever wrote it."""
+"""Text of any author, made safe for an operator's terminal."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""The outermost place of the command line: whatever a command raises ends here, as a sentence on
+"""The outermost place of the command line: every error of a command ends here, as a sentence on
 stderr and an exit code. `Exit.DIFFERENT` never stands for something unforeseen."""
 
 import sys

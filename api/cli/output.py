@@ -42,7 +42,7 @@ from infrastructure.terminal import masked, printable
 
 
 class Exit(IntEnum):
-    """What the exit codes mean; a table in docs/operators.md says so to operators."""
+    """The exit codes; a table in docs/operators.md explains them to operators."""
 
     OK = 0
     DIFFERENT = 1
@@ -131,7 +131,7 @@ class Line:
         self._kind, self._held_back, self._drawn_at = kind, "", now
 
     def end(self) -> bool:
-        """Leave the line as it is: what follows goes to the next one. Whether there was one."""
+        """Leave the line as it is, and go on at the next one. True if there was a line."""
         shown, self._shown = self._shown, False
         self._flush()
         if self._width:

@@ -29,7 +29,7 @@ class Meter:
         LINE.show(with_rate(f"{count} lines", count, rate, unit=" lines"))
 
     def end(self) -> None:
-        """Leave the line as it is: what follows goes to the next one."""
+        """Leave the line as it is, and go on at the next one."""
         LINE.end()
 
     def _rate(self, what: str, done: int) -> float:

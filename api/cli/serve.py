@@ -47,7 +47,7 @@ def serve(
 
 
 def _collect_rarely() -> None:
-    """What the service remembers (ticket states, the log's tail) is many small objects and no
+    """The memory of the service (ticket states, the log's tail) is many small objects and no
     cycles. Looking through them all for garbage again and again took a quarter of the processor
     and stopped every request for 150 ms at a time."""
     gc.collect()

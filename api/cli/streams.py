@@ -1,9 +1,9 @@
-"""Standard output and error that any text can be written to, whatever stands behind them.
+"""Standard output and error that any text can be written to, be it a terminal, a file or a pipe.
 
 - Text that the encoding of a stream lacks is escaped, never an error.
 - stdout that cannot be written raises `OutputUnwritable`; one whose reader has gone raises
   `ReaderGone`. Neither is an `OSError`, so that nothing takes it for one of a file or a socket.
-- stderr that cannot be written loses its text: what a command found counts, not who was told.
+- stderr that cannot be written loses its text: the exit code still gives the finding of a command.
 """
 
 import errno
@@ -102,4 +102,4 @@ class _Output(_Raw):
 
 class _Messages(_Raw):
     def _refuse(self, error: OSError) -> None:
-        """What a command found decides its exit code."""
+        """Lose the text: the finding of a command decides its exit code."""

@@ -1,1 +1,1 @@
-"""What auditors take away with them, and check without us: signed heads of the log, and exports."""
+"""Signed heads of the log, and exports: auditors take them away, and check them without us."""

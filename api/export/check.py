@@ -30,7 +30,7 @@ _UNREADABLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What an export turned out to be."""
+    """The contents of an export that was checked."""
 
     head: Head
     entries: int

@@ -72,7 +72,7 @@ class ExportSource:
 
 
 def export_text(head: Mapping[str, Any]) -> str:
-    """What is signed of an export: a line for each part of its head, in UTF-8, with line feeds."""
+    """The signed text of an export: a line for each part of its head, in UTF-8, with line feeds."""
     lines = [f"{name} {_said(head[name])}\n" for name in signed_parts(head["version"])]
     return "".join(["ticketbook export\n", *lines])
 
@@ -105,7 +105,7 @@ def _said(value: Any) -> str:
 def export(source: ExportSource) -> Iterator[bytes]:
     """The export in pieces of some hundred lines, each read from the store when it is asked for.
 
-    It goes up to what the audit log shows when it begins, whatever is appended meanwhile. Raises
+    It ends where the audit log ended when it began, even if more is appended meanwhile. Raises
     `ChainBroken` before a line that would not be what was hashed: that is never signed.
     """
     head, parked = _head(source), len(source.view.parked())

@@ -67,14 +67,14 @@ class Line:
 class Format(Protocol):
     """How lines and the head are written, to the byte. Each ends in a line feed and has no other.
 
-    What is read back is not checked beyond its shape: `ValueError`, `KeyError` and `TypeError`
-    mean that it is none.
+    Only the shape of a line that is read back is checked: `ValueError`, `KeyError` and `TypeError`
+    mean that it has another.
     """
 
     name: str
     media_type: str
     begin: bytes
-    """What stands before the first line."""
+    """The bytes before the first line."""
 
     def line(self, line: Line) -> bytes: ...
 

@@ -1,1 +1,2 @@
-"""What several ways in need, once: jobs, freshness, journaling, parked streams, workers."""
+"""The use cases of several ways in, each once: jobs, freshness, journaling, parked tickets,
+workers."""

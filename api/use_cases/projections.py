@@ -1,4 +1,4 @@
-"""What operators have done to a projection, from whichever way in.
+"""The tasks that operators give for a projection, over HTTP or on the command line.
 
 Each task is prepared first, and refused there if it cannot be done. Then the way in records it in
 the journal, unless it is a dry run, and runs it: at once, or as a job.

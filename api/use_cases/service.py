@@ -1,4 +1,4 @@
-"""What every way in works with: one open service."""
+"""One open service: every way in works with it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # loaded only where the old system's callers are answered
 
 @dataclass(frozen=True, slots=True)
 class Legacy:
-    """What it takes to answer the old system's callers."""
+    """The parts that answer the old system's callers."""
 
     tokens: "LegacyTokens"
     users: "LegacyUsers"

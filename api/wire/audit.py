@@ -1,4 +1,4 @@
-"""The JSON of the audit log: its entries, its signed head, and what brought a change about."""
+"""The JSON of the audit log: its entries, its signed head, and the cause of a change."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from projections.audit.projection import AuditEntry, TicketContent
 
 
 class CauseModel(BaseModel):
-    """What brought a change about: the entry of the audit log that did it, in short."""
+    """The cause of a change: the entry of the audit log that made it, in short."""
 
     position: int
     at: Time

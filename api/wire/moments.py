@@ -68,6 +68,6 @@ def span_of(day: date) -> tuple[datetime | None, datetime]:
 
 
 def no_position(position: int, head: int) -> str:
-    """What to say of a position that the log has not reached. It names the number: it may have
-    been meant for a day."""
+    """The message about a position that the log has not reached. It names the number, which may
+    have been meant for a day."""
     return f"There is no position {position}: the log ends at position {head} now."

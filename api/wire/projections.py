@@ -45,7 +45,7 @@ class SkippedModel(BaseModel):
 
 
 class BuildModel(BaseModel):
-    """What is asked of the builder, and how far it has come."""
+    """The orders of the builder, and its progress."""
 
     target: int
     progress: float = Field(description="From 0 to 1")

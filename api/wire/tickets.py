@@ -37,8 +37,8 @@ class CreateTicketBody(Request):
 
 
 class ChangeTicketBody(Request):
-    """What is left out stays as it is. Either `features` is the full list after the change, or
-    `grant` adds to it and `revoke` takes away from it."""
+    """A field that is left out stays as it is. Either `features` is the full list after the
+    change, or `grant` adds to it and `revoke` takes away from it."""
 
     name: Name | None = None
     features: Features | None = None

@@ -17,5 +17,5 @@ def fields_of(record: bytes) -> dict[str, Any]:
 
 
 def id_of(record: bytes) -> Any:
-    """The `_id` of a record, whatever else it holds; None when it has none."""
+    """The `_id` of a record, even of an unusable one; None when it has none."""
     return fields_of(record).get("_id")

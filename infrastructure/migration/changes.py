@@ -126,8 +126,8 @@ class Changes:
         return ids, last
 
     def _settled(self) -> tuple[bool, datetime]:
-        """Whether all that was acknowledged is on a majority, where the stream can see it; and
-        what time it is there."""
+        """Whether all acknowledged writes are on a majority, where the stream can see them; and
+        the time there."""
         hello = self._collection.database.client.admin.command("hello")
         last = hello.get("lastWrite")  # a router of a sharded cluster has none
         settled = not last or last["majorityOpTime"]["ts"] >= last["opTime"]["ts"]

@@ -1,4 +1,4 @@
-"""Bringing the tickets in line with all the records there are, whatever was taken over before."""
+"""Bringing the tickets in line with all records of a source, also after earlier runs."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final

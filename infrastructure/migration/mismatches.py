@@ -86,7 +86,7 @@ def replaced(ticket_id: str, history: Sequence[Recorded]) -> list[Mismatch]:
 
 
 def _what_changed(ticket_id: str, expected: Mapping[str, Any], ticket: Ticket) -> list[Mismatch]:
-    """Of the fields that can be changed here, those that differ."""
+    """The differences in the fields that can be changed here."""
     wanted = {name: expected[name] for name in ("name", "features")} | {"retired": False}
     return differences(ticket_id, wanted, as_ticket(ticket) | {"retired": ticket.retired})
 

@@ -1,4 +1,5 @@
-"""From which sources records were taken over, kept beside the log."""
+"""The sources that records were taken over from, stored beside the log. They decide whether a
+missing record is gone."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,9 +13,9 @@ from infrastructure.stores import Notes
 class Provenance:
     """The sources of the records of one collection, while they come from `source`.
 
-    What is not in one source may well stand in another: so as long as records of the same system
-    came from others too, none is taken to be gone; unless they are the `same` old system by
-    another name.
+    A record that is missing from one source may stand in another. So no record counts as gone
+    while records of the same system came from other sources too, unless all are the `same` old
+    system by other names.
     """
 
     def __init__(
@@ -26,14 +27,14 @@ class Provenance:
         self._same = same
 
     def noting(self, records: Iterable[bytes]) -> Iterator[bytes]:
-        """The same records; where they come from is noted before the first is handed on."""
+        """The same records; their source is noted before the first is handed on."""
         for number, record in enumerate(records):
             if not number:
                 self.note()
             yield record
 
     def note(self) -> None:
-        """From now on records may have come from this source. Durable once this returns."""
+        """Note that records may come from this source from now on. Durable once this returns."""
         known = self._known(self._translation.system)
         if self._source not in known:
             self._notes.keep(self._name(self._translation.system), [*known, self._source])
@@ -44,13 +45,13 @@ class Provenance:
         return [source for source in known if source != self._source]
 
     def is_shared(self) -> bool:
-        """Whether records of other systems came from elsewhere: nothing tells whose those in
-        quarantine are."""
+        """Whether records of other systems came from other sources. Then the system of a record in
+        quarantine is unknown."""
         systems = self._translation.catalogue.systems.keys() - {self._translation.system}
         return any(set(self._known(system)) - {self._source} for system in systems)
 
     def may_be_gone(self, log: EventLog) -> Iterator[Recorded]:
-        """The events that took over what is gone, unless it is in this source."""
+        """The events that took over records which are gone, unless they are in this source."""
         if self.others():
             return
         collection, system = self._translation.collection, self._translation.system

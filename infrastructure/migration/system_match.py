@@ -29,7 +29,7 @@ class SystemMatch:
         self._named.update(filter(self._any.__contains__, chain.from_iterable(listed)))
 
     def doubt(self) -> str | None:
-        """What speaks against the system; None when it knows at least half of what is listed."""
+        """The reason to doubt the system; None if it has at least half of the listed features."""
         known = self._known()
         if self._system is None or 2 * known[self._system] >= self._listed:
             return None

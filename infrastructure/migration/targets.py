@@ -1,4 +1,4 @@
-"""What references may point at, by id: more of it than fits into memory."""
+"""The targets of references, by id: more of them than fit into memory."""
 
 import json
 import sqlite3

@@ -1,6 +1,7 @@
 """Translating records beside committing them: in a process of its own, where that is worth it.
 
-The process is started afresh and loads no more than it needs; it ends with whoever started it.
+The process is started afresh and loads no more than it needs; it ends with the process that
+started it.
 """
 
 import copyreg
@@ -31,7 +32,7 @@ Translated = list[tuple[ImportTicket | QuarantineRecord, bytes]]
 
 Translate = Callable[[Sequence[bytes], Origin, int | None], Future[Translated]]
 """Records, who takes them over, and where the log ended when they were read: to their commands, in
-that order. The future raises `BrokenExecutor`, which says how, if whoever was at it has ended."""
+that order. The future raises `BrokenExecutor`, which says how, if the translator has ended."""
 
 _MANY: Final = 10_000
 """Records from which on a process is started, which takes half a second."""
@@ -40,13 +41,13 @@ _PROGRAM: Final = (
     "import sys; sys.path[:] = sys.argv[2:]; "
     f"from {__name__} import translate_until_closed; translate_until_closed(int(sys.argv[1]))"
 )
-"""Finds its modules where whoever started it found them."""
+"""Finds its modules where the process that started it found them."""
 
 
 @contextmanager
 def translating(translation: Translation, records: int) -> Iterator[Translate]:
-    """Somebody who translates about that many records. At the end, what was not begun is not
-    done."""
+    """A translator for about that many records. At the end, batches that were not begun are
+    dropped."""
     if records < _MANY:
         threads = ThreadPoolExecutor(1)
         try:

@@ -1,5 +1,4 @@
-"""The files of a store by their identity: a path may lead to other files than those that are
-open."""
+"""The files of a store by their identity: a path may lead to other files than the open ones."""
 
 import os
 from pathlib import Path
@@ -27,7 +26,7 @@ class StoreFiles:
         self._open = self._identities()
 
     def note(self) -> None:
-        """Take the files that are there now for those that are open: to be called once the first
+        """Note the files that are there now as the open ones: to be called once the first
         connection has read something."""
         self._open = self._identities()
 

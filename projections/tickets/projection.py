@@ -1,4 +1,4 @@
-"""The `tickets` projection: what each ticket holds now."""
+"""The `tickets` projection: each ticket as it is now."""
 
 from domain.ticket.state import Ticket, evolve
 from projections.running.projection import Projection

@@ -28,7 +28,7 @@ UNREADABLE: Final = (
     "What is unreadable stays as it is: an event of its ticket fails here. Mend the cause or "
     "upgrade ticketbook, and verify again; or rebuild, and skip the event at which it parks then."
 )
-"""What operators can do about mismatches of the kind `unreadable`."""
+"""Advice to operators about mismatches of the kind `unreadable`."""
 
 
 @dataclass(frozen=True, slots=True)

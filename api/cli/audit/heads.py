@@ -1,4 +1,4 @@
-"""`ticketbook audit head | key`: what an auditor keeps elsewhere, to check the log with later."""
+"""`ticketbook audit head | key`: kept elsewhere by auditors, who check the log with it later."""
 
 import typer
 

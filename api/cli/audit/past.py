@@ -1,4 +1,4 @@
-"""`ticketbook audit at | grants | diff`: what was true then, and what has changed since."""
+"""`ticketbook audit at | grants | diff`: the tickets of the past, and the changes since."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime

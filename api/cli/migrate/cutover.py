@@ -107,7 +107,7 @@ def retire(
 
 
 def _say_plan(plan: RollbackPlan) -> None:
-    """What a rollback would do."""
+    """Print the plan of a rollback."""
     if plan.present == plan.backup.content:
         say(f"{TICKETS} is as it was: nothing to do.")
         return

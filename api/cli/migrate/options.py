@@ -1,4 +1,4 @@
-"""What the commands of a migration share: their options, and how they are opened and stopped."""
+"""Options of the commands of a migration, and how these are opened and stopped."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

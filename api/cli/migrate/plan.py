@@ -27,8 +27,8 @@ def plan(
     """Say what a migration would do. Reads everything, and writes nothing anywhere.
 
     Every record is imported clean, imported with repairs, put in quarantine with a reason, or was
-    taken over already; those that were and are gone from a database since are counted. References
-    of users that will not resolve are counted too; `migrate verify` lists them.
+    taken over already. The plan also counts records that were taken over and are gone from a
+    database since, and references of users that will not resolve; `migrate verify` lists these.
     """
     meter = ReadingMeter()
     with (

@@ -51,7 +51,7 @@ def rows_of(counts: Counts) -> list[tuple[str, int]]:
 
 
 def line_of(counts: Counts) -> str:
-    """What became of the records, in a line."""
+    """The fate of the records, in a line."""
     line = (
         f"{counts.imported:,} imported, {counts.quarantined.total():,} in quarantine, "
         f"{counts.removed:,} gone, {counts.unchanged:,} unchanged"

@@ -1,4 +1,4 @@
-"""Problems of a request that was understood: what the rules refuse, and what the service cannot do
+"""Problems of a request that was understood: the rules refuse it, or the service cannot do it
 now."""
 
 from http import HTTPStatus

@@ -122,10 +122,10 @@ CALLER: Final = (
     "issuer-unavailable",
     "invalid-parameter",
 )
-"""What every route that asks who calls may answer."""
+"""Problems that every route with a scope may answer."""
 
 READ: Final = (*CALLER, "projection-behind", "store-unavailable")
-"""What every read of a view may answer."""
+"""Problems that every read of a view may answer."""
 
 
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""What every request passes before a route sees it."""
+"""Layers that every request passes before a route sees it."""

@@ -1,4 +1,4 @@
-"""What surrounds every request: its correlation, its limits, its measurement, and the last resort
+"""The envelope of every request: its correlation, its limits, its measurement, and the last resort
 when something fails that nobody foresaw."""
 
 import re

@@ -79,7 +79,7 @@ def _body(content: bytes) -> CreateTicketBody | None:
 
 
 def _again(content: bytes, receive: Receive) -> Receive:
-    """What was received already, once more."""
+    """Receives again the content that was received already."""
     pending: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
 
     async def replay() -> Message:

@@ -1,1 +1,1 @@
-"""The OpenAPI document: what FastAPI makes of the routes, and what it cannot know."""
+"""The OpenAPI document: made by FastAPI from the routes, and completed here."""

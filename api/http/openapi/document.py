@@ -1,4 +1,5 @@
-"""What FastAPI cannot know of the routes: scopes, examples, headers, problems."""
+"""The parts of the OpenAPI document that FastAPI cannot know: scopes, examples, headers,
+problems."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache

@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What is sent to a route and what it answers, as JSON; an answer that is no JSON is text.
+    """A request to a route and its answer, as JSON; an answer that is no JSON is text.
 
     `parameters` holds path and query parameters by name. Together with a service that holds one
     ticket they make a request that works.

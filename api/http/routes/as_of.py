@@ -1,4 +1,4 @@
-"""What was true then: tickets as they were at a moment, a position of the log, or a version."""
+"""The past: tickets as they were at a moment, a position of the log, or a version."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ AtPosition = Annotated[
 AtVersion = Annotated[int | None, Query(ge=1, le=LARGEST, description="As it was at this version")]
 
 Histories = Mapping[str, Sequence[Recorded | EventUnreadable]]
-"""What the log holds of each ticket, by its id."""
+"""The events of each ticket, by its id."""
 
 _PLACE: Final = f"{POSITION}-{ID_PATTERN.strip('^$')}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What a cursor is bound to."""
+    """The question that a cursor goes on with; another question refuses it."""
 
     where: TicketFilter
     at: datetime | None
@@ -49,7 +49,7 @@ class _Question:
 async def ticket_then(
     call: Call, ticket_id: str, *, at: datetime | None, position: int | None, version: int | None
 ) -> Response:
-    """What the ticket held then, in use or retired. It comes from the log itself."""
+    """The ticket as it was then, in use or retired. It comes from the log itself."""
     _refuse_several(at=at, position=position, version=version)
     _refuse_the_future(call, at)
 
@@ -138,7 +138,7 @@ async def position_meant(
     call: Call, at: datetime | None, position: int | None, name: str = "at"
 ) -> int:
     """The position of the log that a moment, or a position itself, means: for a moment, that of
-    the last event recorded then or before. What is still to come is refused, as nobody knows it."""
+    the last event recorded then or before. A moment that is still to come is refused."""
     if position is not None:
         head = await to_thread.run_sync(call.service.log.head)
         return refuse_beyond(head, position, "position" if name == "at" else name)

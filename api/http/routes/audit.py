@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1/audit", tags=["Audit"])
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What a cursor is bound to."""
+    """The question that a cursor goes on with; another question refuses it."""
 
     where: AuditFilter
     newest_first: bool
@@ -67,7 +67,7 @@ async def search_audit(
 
 @dataclass(frozen=True, slots=True)
 class _Readers:
-    """What a cursor through the journal is bound to."""
+    """The question that a cursor through the journal goes on with."""
 
     org_id: str | None
 

@@ -30,7 +30,7 @@ _PLACE: Final = f"{POSITION}-{POSITION}-{POSITION}"
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What a cursor is bound to."""
+    """The question that a cursor goes on with; another question refuses it."""
 
     where: AuditFilter
     start: str
@@ -64,7 +64,7 @@ async def compare(
 ) -> Response:
     """How the organisation's tickets differ after `to` from what they were after `from`: added,
     retired, restored, renamed, features granted and revoked, each with the entry of the audit log
-    that did it. What was done and undone in between is no difference. That somebody asked is
+    that did it. A change that was undone in between does not count. The question is
     recorded.
 
     The tickets come in the order of their first changes. A page may end early, maybe empty: there

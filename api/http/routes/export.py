@@ -1,4 +1,4 @@
-"""`/v1/audit/head` and `/v1/audit/export`: what auditors take away with them."""
+"""`/v1/audit/head` and `/v1/audit/export`: for auditors to take away."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -38,7 +38,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
     responses=documented(*CALLER, "overloaded", "signing-key-missing", "store-unavailable"),
 )
 async def audit_head(call: Auditing) -> Response:
-    """Where the log ends, signed. Whoever keeps it can tell later whether the log was rewritten."""
+    """Where the log ends, signed. A head that is kept shows later if the log was rewritten."""
     service = call.service
 
     def find() -> dict[str, Any]:

@@ -29,7 +29,7 @@ _PLACE: Final = f"{POSITION}-{POSITION}-({ID_PATTERN.strip('^$')}|{POSITION})"
 
 @dataclass(frozen=True, slots=True)
 class _CursorScope:
-    """What a cursor is bound to."""
+    """The question that a cursor goes on with; another question refuses it."""
 
     question: Question
     day: date

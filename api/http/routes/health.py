@@ -112,7 +112,7 @@ async def _statuses(service: Service) -> Sequence[ProjectionStatus]:
 
 
 async def _legacy_users(service: Service) -> str | None:
-    """What keeps the old system's users from being looked up, if anything does."""
+    """The problem that keeps the old system's users from being looked up, or None."""
     if service.legacy is None:
         return None
     try:
@@ -178,7 +178,7 @@ def _version(status: VersionStatus) -> VersionHealth:
 
 
 class _Figures(Collector):
-    """What the store tells; nothing when it does not answer."""
+    """The figures from the store; none when it does not answer."""
 
     def __init__(self, statuses: Sequence[ProjectionStatus]) -> None:
         self._statuses = statuses

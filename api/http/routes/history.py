@@ -1,4 +1,4 @@
-"""`/v1/tickets/{id}/history`: what happened to a ticket."""
+"""`/v1/tickets/{id}/history`: the events of a ticket."""
 
 from collections.abc import Sequence
 

@@ -62,7 +62,7 @@ _CONTROLLED: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What a cursor through the operations is bound to."""
+    """The question that a cursor through the operations goes on with."""
 
     about: str = "operations"
 

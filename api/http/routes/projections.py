@@ -77,7 +77,7 @@ async def skip_parked(
     body: SkipBody,
 ) -> Response:
     """Pass over the event at which a ticket is parked, for good: in every version, in later
-    rebuilds, and in what a verification expects. What follows it is applied."""
+    rebuilds, and in verifications. The later events of the ticket are applied."""
     projection = named(call.service, name)
     await record(call, "projection.event_skipped", {"reason": body.reason})
     actor, clock = call.caller.subject, call.service.clock

@@ -54,7 +54,7 @@ WRITE: Final = (
     "overloaded",
     "store-unavailable",
 )
-"""What every command may answer."""
+"""Problems that every command may answer."""
 
 NO_ORGANISATION: Final = (
     "A ticket belongs to the caller's organisation, and this token names none. "
@@ -146,8 +146,8 @@ async def get_ticket(
     if_none_match: IfNoneMatch = None,
     position: MinEventPosition = None,
 ) -> Response:
-    """What the ticket holds now; or held at a moment, a position or a version, also if it was
-    retired then. That somebody asked about the past is recorded."""
+    """The ticket as it is now; or as it was at a moment, a position or a version, also if it was
+    retired then. A question about the past is recorded."""
     if at is not None or at_position is not None or version is not None:
         return await ticket_then(call, ticket_id, at=at, position=at_position, version=version)
 
