@@ -129,6 +129,21 @@ def test_a_healthy_store_verifies_and_says_how_it_stands(store: str) -> None:
         }
 
 
+def test_a_rebuild_shows_machines_its_comparison(store: str) -> None:
+    code, out, _ = run("projections", "rebuild", "tickets", "--dry-run", "--json", store=store)
+    assert (code, json.loads(out)) == (
+        0,
+        {
+            "state": "compared",
+            "version": 2,
+            "position": 3,
+            "live": [],
+            "new": {"position": 3, "rows": 3, "parked": [], "differences": []},
+            "parked": [],
+        },
+    )
+
+
 def test_what_differs_is_shown_and_put_right_when_asked(store: str) -> None:
     with closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute("UPDATE tickets_1 SET name = 'Eve' WHERE id LIKE '%1'")

@@ -59,7 +59,7 @@ def rebuild_view(
             raise typer.Exit(Exit.INTERRUPTED) from None
     LINE.end()
     if json:
-        print_json(asdict(rebuilt))
+        print_json(_json(rebuilt))
     else:
         _tell(name, rebuilt)
     if rebuilt.state == "refused" or (rebuilt.state == "compared" and rebuilt.live):
@@ -88,6 +88,14 @@ def _tell(name: str, rebuilt: Rebuilt) -> None:
         "cancelled": "was cancelled.",
     }[rebuilt.state]
     say(f"{name}: version {rebuilt.version} {outcome}")
+
+
+def _json(rebuilt: Rebuilt) -> dict[str, Any]:
+    """In JSON a mismatch is called a difference, as in `projections verify --json`."""
+    body = asdict(rebuilt)
+    if body["new"]:
+        body["new"]["differences"] = body["new"].pop("mismatches")
+    return body
 
 
 def roll_back_view(name: Names = None, dry_run: DryRun = False) -> None:
