@@ -1,2 +1,1 @@
-"""The use cases of several ways in, each once: jobs, freshness, journaling, parked tickets,
-workers."""
+"""The use cases of several ways in, each once: jobs, freshness, journaling, parked tickets."""
