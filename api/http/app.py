@@ -26,6 +26,7 @@ from api.http.routes import (
     projections,
     systems,
     ticket_batch,
+    ticket_list,
     tickets,
 )
 from api.legacy import routes, sockets
@@ -35,6 +36,7 @@ from api.use_cases.submission import Submitter
 
 ROUTERS: Final = (
     tickets.router,
+    ticket_list.router,
     ticket_batch.router,
     history.router,
     systems.router,

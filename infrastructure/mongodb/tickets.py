@@ -21,10 +21,11 @@ from domain.ticket.state import Ticket
 from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.exact import is_integer, same
 from infrastructure.mongodb.failures import answering, is_duplicate
+from infrastructure.mongodb.ticket_search import RETIRED_INDEX, documents
 from infrastructure.mongodb.views import MongoDBView
 from projections.running.projection import Key
 from projections.tickets.projection import TICKETS
-from projections.tickets.search import TicketFilter
+from projections.tickets.search import TicketFilter, TicketPage, TicketSearch, page_of
 
 _Write = InsertOne[Document] | ReplaceOne[Document] | DeleteMany
 
@@ -50,7 +51,10 @@ MONGOOSE_SHAPE: Final[list[Document]] = [
 class MongoDBTickets(MongoDBView[Ticket]):
     """A `View` and its `TicketReader`."""
 
-    indexes = tuple(IndexModel(keys, partialFilterExpression=_IN_USE) for keys in _KEYS)
+    indexes = (
+        *(IndexModel(keys, partialFilterExpression=_IN_USE) for keys in _KEYS),
+        IndexModel(_KEYS[0], name=RETIRED_INDEX, partialFilterExpression={"retired": True}),
+    )
 
     def __init__(self, database: Database[Document], version: int) -> None:
         super().__init__(database, TICKETS.name, version)
@@ -74,6 +78,11 @@ class MongoDBTickets(MongoDBView[Ticket]):
             return [
                 _ticket(document) for document in self._rows.find(match).sort("_id", 1).limit(limit)
             ]
+
+    def search(self, search: TicketSearch, after_id: str | None, limit: int) -> TicketPage:
+        with answering():
+            matches, edge = documents(self._rows, search, after_id, limit + 1)
+        return page_of([_ticket(document) for document in matches], edge, limit)
 
     def _key(self, id_: Any) -> Key | None:
         return str(id_) if type(id_) is ObjectId else None

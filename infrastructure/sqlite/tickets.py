@@ -8,10 +8,11 @@ from typing import Any, Final
 from domain.ticket.state import Ticket
 from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
+from infrastructure.sqlite.ticket_search import rows_of
 from infrastructure.sqlite.views import SQLiteView
 from projections.running.projection import Key
 from projections.tickets.projection import TICKETS
-from projections.tickets.search import TicketFilter
+from projections.tickets.search import TicketFilter, TicketPage, TicketSearch, page_of
 
 _JSON: Final = JSONEncoder(ensure_ascii=False).encode
 
@@ -55,6 +56,7 @@ CREATE TABLE IF NOT EXISTS {features} (
 
 _INDEXES: Final = (
     "CREATE INDEX IF NOT EXISTS {rows}_org ON {rows} (org_id, id) WHERE NOT retired",
+    "CREATE INDEX IF NOT EXISTS {rows}_retired ON {rows} (org_id, id) WHERE retired",
     "CREATE INDEX IF NOT EXISTS {rows}_org_system ON {rows} (org_id, system, id) WHERE NOT retired",
     "CREATE INDEX IF NOT EXISTS {rows}_org_name ON {rows} (org_id, name, id) WHERE NOT retired",
     "CREATE INDEX IF NOT EXISTS {rows}_system ON {rows} (system, id) WHERE NOT retired",
@@ -140,6 +142,11 @@ class SQLiteTickets(SQLiteView[Ticket]):
         with self._database.reading() as connection:
             rows = connection.execute(query, [*matches.values(), limit]).fetchall()
         return [_ticket(row) for row in rows]
+
+    def search(self, search: TicketSearch, after_id: str | None, limit: int) -> TicketPage:
+        with self._database.reading() as connection:
+            rows, edge = rows_of(connection, self._rows, _COLUMNS, search, after_id, limit + 1)
+        return page_of([_ticket(row) for row in rows], edge, limit)
 
     def _row(self, stored: Any) -> Ticket | None:
         ticket = _ticket(stored)

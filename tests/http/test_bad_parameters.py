@@ -111,7 +111,9 @@ def test_a_wrong_idempotency_key_is_refused(client: Client, key: bytes) -> None:
 @one_store
 def test_the_organisation_is_never_taken_from_the_query(served: Served, client: Client) -> None:
     other = served.client()
-    for name in ("org", "orgId", "org_id"):
+    answer = other.get("/v1/tickets", params={"org": client.org})
+    refused(answer, 403, "platform-staff-only")
+    for name in ("orgId", "org_id"):
         answer = other.get("/v1/tickets", params={name: client.org})
         refused(answer, 400, "invalid-parameter", f"/query/{name}")
 

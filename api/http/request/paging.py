@@ -20,9 +20,14 @@ from domain.errors import Fault
 DEFAULT_LIMIT: Final = 50
 MOST: Final = 1_000
 
-Limit = Annotated[int, Query(ge=1, le=MOST, description="Most items on the page")]
+Limit = Annotated[int, Query(ge=1, le=MOST, description=f"Most items on the page: 1 to {MOST:,}")]
 Cursor = Annotated[
-    str | None, Query(max_length=200, description="`next` of the page before, as it was given")
+    str | None,
+    Query(
+        max_length=200,
+        description="`next` of the page before, as it was given; it belongs to the same filters, "
+        "and `limit` may differ",
+    ),
 ]
 
 

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from api.http.errors.problems import CALLER, READ, documented
 from api.http.request import paging
-from api.http.request.audit_filter import Filtered, allowed
-from api.http.request.callers import Auditing
+from api.http.request.audit_filter import Filtered, Organisation, allowed
+from api.http.request.callers import Auditing, organisation_of
 from api.http.request.reading import MinEventPosition, journaled, read, record
 from api.wire.audit import AuditPage, audit_entry_json
 from api.wire.journal import JournalPage, journal_entry_json
@@ -75,16 +75,17 @@ class _Readers:
 @router.get(
     "/reads",
     response_model=JournalPage,
-    responses=documented(*CALLER, "overloaded", "store-unavailable"),
+    responses=documented(*CALLER, "overloaded", "store-unavailable", "platform-staff-only"),
 )
 async def audit_reads(
     call: Auditing,
+    org: Organisation = None,
     limit: paging.Limit = paging.DEFAULT_LIMIT,
     cursor: paging.Cursor = None,
 ) -> Response:
     """Who read the audit log, and what operators did, newest first. An organisation sees what its
     own auditors asked, this question included; platform staff see everything."""
-    readers = _Readers(call.caller.org_id)
+    readers = _Readers(organisation_of(call, org))
     beyond = paging.position_of(cursor, readers)
     read = call.service.journal.read
 

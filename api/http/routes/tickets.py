@@ -7,7 +7,6 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.http.errors.problems import CALLER, READ, Problem, documented
-from api.http.request import paging
 from api.http.request.callers import Call, Reading, Writing
 from api.http.request.conditions import (
     IdempotencyKey,
@@ -20,14 +19,13 @@ from api.http.request.conditions import (
     unchanged,
 )
 from api.http.request.reading import MinEventPosition, read
-from api.http.routes.as_of import At, AtPosition, AtVersion, ticket_then, tickets_then
+from api.http.routes.as_of import At, AtPosition, AtVersion, ticket_then
 from api.wire.fields import REASON_LENGTH
 from api.wire.tickets import (
     ChangeTicketBody,
     CreateTicketBody,
     RestoreTicketBody,
     TicketModel,
-    TicketPage,
     TicketThenModel,
     ticket_json,
 )
@@ -39,7 +37,7 @@ from domain.ticket.commands import (
     RetireTicket,
 )
 from domain.ticket.state import Ticket
-from projections.tickets.search import TicketFilter, TicketReader
+from projections.tickets.search import TicketReader
 
 router = APIRouter(prefix="/v1/tickets", tags=["Tickets"])
 
@@ -95,38 +93,6 @@ async def create_ticket(
     )
     outcome = await _submitted(call, key, command)
     return _answer(outcome, 201, {"Location": f"/v1/tickets/{outcome.ticket_id}"})
-
-
-@router.get("", response_model=TicketPage, responses=documented(*READ, "overloaded"))
-async def list_tickets(
-    call: Reading,
-    system: Annotated[str | None, Query(max_length=200)] = None,
-    name: Annotated[str | None, Query(max_length=400, description="The whole name")] = None,
-    feature: Annotated[str | None, Query(max_length=200)] = None,
-    at: At = None,
-    at_position: AtPosition = None,
-    limit: paging.Limit = paging.DEFAULT_LIMIT,
-    cursor: paging.Cursor = None,
-    position: MinEventPosition = None,
-) -> Response:
-    """The organisation's tickets in use, by id: now, or at a moment or position of the past.
-
-    Of the past, `Event-Position` says where in the log that is, for every page; with `feature`,
-    `grantedBy` says who granted it; a page looks at 3,000 entries of the audit log at most, and
-    there is more for as long as `next` is not null; that somebody asked is recorded.
-    """
-    where = TicketFilter(call.caller.org_id, system, name, feature)
-    if at is not None or at_position is not None:
-        return await tickets_then(
-            call, where, at=at, position=at_position, limit=limit, cursor=cursor
-        )
-    after_id = paging.id_of(cursor, where)
-    tickets = await read(
-        call, call.service.tickets, position, lambda view: view.find(where, after_id, limit + 1)
-    )
-    items = [ticket_json(ticket) for ticket in tickets[:limit]]
-    more = paging.cursor_after(tickets[limit - 1].id, where) if len(tickets) > limit else None
-    return paging.page(call.request, items, more, {})
 
 
 @router.get(
