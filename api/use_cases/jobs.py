@@ -7,7 +7,7 @@ from threading import Event, Thread
 from time import sleep
 from typing import Any, Final
 
-from domain.errors import JobRunning, StoreUnavailable, TicketbookError
+from domain.errors import JobRunning, StoreRefused, StoreUnavailable, TicketbookError
 from domain.log.ports import Clock
 from domain.origin import milliseconds
 from infrastructure.jobs import Job, Jobs
@@ -119,7 +119,9 @@ class JobRunner:
 
         operation, log = running.operation, structlog.get_logger(__name__)
         log.error("operation.failed", id=operation.id, kind=operation.kind, problem=str(error))
-        if isinstance(error, TicketbookError) and not isinstance(error, StoreUnavailable):
+        if isinstance(error, StoreRefused) or (
+            isinstance(error, TicketbookError) and not isinstance(error, StoreUnavailable)
+        ):
             return str(error)
         return "It failed: the log of the service says why. Start it again: it goes on."
 

@@ -54,7 +54,10 @@ class Task(Generic[Result]):
 def prepare_rebuild(
     service: Service, projection: LiveProjection[Any], wanted: Wanted
 ) -> Task[Rebuilt]:
-    """Build a new version, compare it, and switch to it, as far as that is `wanted`."""
+    """Build a new version, compare it, and switch to it, as far as that is `wanted`. Raises
+    `StoreRefused` before hours of work are in vain."""
+    if not wanted.dry_run:
+        projection.versions.rehearse_switch()
 
     def run(monitor: Monitor) -> Rebuilt:
         context = RebuildContext(
@@ -73,8 +76,9 @@ def prepare_rebuild(
 
 def prepare_roll_back(projection: LiveProjection[Any], *, dry_run: bool) -> Task[int]:
     """Switch back to the version that was live before; results in its number. Raises
-    `VersionUnknown` when none is kept."""
+    `VersionUnknown` when none is kept, `StoreRefused`."""
     kept = control.earlier(projection)
+    projection.versions.rehearse_switch()
 
     def run(_: Monitor) -> int:
         return kept if dry_run else control.roll_back(projection, holder())
@@ -83,7 +87,9 @@ def prepare_roll_back(projection: LiveProjection[Any], *, dry_run: bool) -> Task
 
 
 def prepare_drop_old(projection: LiveProjection[Any], *, dry_run: bool) -> Task[Sequence[int]]:
-    """Delete the versions that are kept beside the live one; results in their numbers."""
+    """Delete the versions that are kept beside the live one; results in their numbers.
+    Raises `StoreRefused`."""
+    projection.versions.rehearse_drop()
 
     def run(monitor: Monitor) -> Sequence[int]:
         if dry_run:
@@ -95,8 +101,9 @@ def prepare_drop_old(projection: LiveProjection[Any], *, dry_run: bool) -> Task[
 
 def prepare_cancel(projection: LiveProjection[Any], *, dry_run: bool) -> Task[int]:
     """Give up the version that is being built, and delete it; results in its number. Raises
-    `VersionUnknown` when none is being built, also while it runs."""
+    `VersionUnknown` when none is being built, also while it runs; raises `StoreRefused`."""
     building = control.control(projection)
+    projection.versions.rehearse_drop()
 
     def run(monitor: Monitor) -> int:
         if not dry_run and control.cancel(projection, monitor.wait) is None:

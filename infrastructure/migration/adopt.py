@@ -68,13 +68,14 @@ def adopt(
     version of the `tickets` in its place. None when there is nothing to adopt.
 
     `holder` names this process when it brings that version up to date. Safe to interrupt anywhere,
-    and to run again.
+    and to run again. Raises `StoreRefused` before the collection gets another name.
     """
     adoption, counts = adoption_of(source), Counts.of(destination.translation(None, GENERAL))
     set_aside, unchanged = adoption.kept, None
     if adoption.waiting is not None:
         _compare(destination, source, adoption.waiting, counts, tell)
         _catch_up(tickets, holder)
+        tickets.versions.rehearse_switch()  # until the end, readers would find nothing
         set_aside = adoption.set_aside(destination.clock())
         unchanged = counts.unchanged
     if set_aside is None:

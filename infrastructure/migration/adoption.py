@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from domain.errors import SourceUnusable
 from infrastructure.migration.reading import reading
-from infrastructure.migration.restoring import Records
+from infrastructure.migration.restoring import Records, rehearse_rename
 from infrastructure.migration.source import DatabaseSource
 
 GENERAL: Final = "tickets"
@@ -39,6 +39,7 @@ class Adoption:
     def undo(self) -> None:
         """Give the kept collection its name back, in the place of the view."""
         assert self.kept is not None
+        rehearse_rename(self.kept.database[GENERAL])
         with reading(self.kept.full_name):
             if self.view:
                 self.kept.database[GENERAL].drop()

@@ -11,6 +11,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from domain.errors import SourceUnusable, StoreUnavailable
 from infrastructure.mongodb.failures import briefly, is_transient
+from infrastructure.mongodb.refused import missing_privilege, reason_of
 
 
 @contextmanager
@@ -26,8 +27,13 @@ def reading(name: str) -> Iterator[None]:
                 "address, and that the server is up."
             ) from error
         if isinstance(error, OperationFailure):
+            if privilege := missing_privilege(error):
+                raise SourceUnusable(
+                    f"The user of the old system's MongoDB ({name}) lacks {privilege}. Grant it, "
+                    "and run the command again."
+                ) from error
             raise SourceUnusable(
-                f"The old system's MongoDB ({name}) refuses: {(error.details or {}).get('errmsg')}"
+                f"The old system's MongoDB ({name}) refuses: {reason_of(error)}"
             ) from error
         raise
 

@@ -5,7 +5,8 @@ nothing gets its name back before it was written whole and read again. So a kill
 leaves a state from which asking again goes on.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -15,13 +16,16 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from domain.errors import SourceChanged, StoreCorrupt
+from domain.errors import SourceChanged, SourceUnusable, StoreCorrupt
 from infrastructure.migration.chunks import parts
 from infrastructure.migration.reading import reading, up_to_date
+from infrastructure.mongodb.refused import breaks_validator, is_not_allowed, reason_of
 
 RETIRING: Final = "_retiring"
 RESTORING: Final = "_restoring"
-"""Endings of the names under which a collection stands while it is taken out, or put back."""
+REHEARSAL: Final = "_rehearsal"
+"""Endings of the names under which a collection stands while it is taken out, is put back, or while
+that is tried beforehand."""
 
 _RECORDS: Final = 1_000
 """Most records that are written together."""
@@ -81,6 +85,12 @@ def is_out(collection: Records) -> bool:
     return not exists(collection) and not exists(_beside(collection, RETIRING))
 
 
+def shape_now(collection: Records) -> str:
+    """`shape_of` the collection, also where it is on its way out."""
+    aside = _beside(collection, RETIRING)
+    return shape_of(collection if exists(collection) else aside)
+
+
 def take_out(collection: Records, expected: TableDigest) -> bool:
     """Drop the collection if it holds exactly `expected`. Raises `SourceChanged`, with everything
     as it was, when it holds something else. False when it is gone already."""
@@ -104,6 +114,36 @@ def take_out(collection: Records, expected: TableDigest) -> bool:
     return True
 
 
+def rehearse(
+    collection: Records, records: Iterable[bytes], expected: TableDigest, shape: str
+) -> None:
+    """Do all that `put_back` does, under names that nobody uses, and clean up: the way back is
+    shown to be open before anything is dropped. Raises `SourceUnusable`, naming what MongoDB said,
+    and `StoreCorrupt`; nothing has changed then."""
+    with reading(collection.full_name), _trial(collection) as trial:
+        _build(trial, collection.name, records, expected, shape)
+
+
+def rehearse_rename(collection: Records) -> None:
+    """Show that a collection can be renamed in its database. Raises `SourceUnusable`."""
+    with reading(collection.full_name), _trial(collection) as trial:
+        trial.drop()
+        trial.database.create_collection(trial.name)
+
+
+@contextmanager
+def _trial(collection: Records) -> Iterator[Records]:
+    """A collection under a name that nobody uses. It is renamed and dropped at the end."""
+    trial, renamed = _beside(collection, REHEARSAL), _beside(collection, RESTORING)
+    try:
+        yield trial
+        renamed.drop()
+        trial.rename(renamed.name)
+    finally:
+        trial.drop()
+        renamed.drop()
+
+
 def put_back(
     collection: Records, records: Iterable[bytes], expected: TableDigest, shape: str, kept_as: str
 ) -> bool:
@@ -119,16 +159,8 @@ def put_back(
             aside.rename(name)
         if exists(collection) and digest_of(raw(collection)) == expected:
             return False
-        built.drop()
-        _make(built, shape)
-        for part in parts(records, _RECORDS, _BYTES):
-            built.insert_many([RawBSONDocument(record) for record in part])
-        if digest_of(raw(built)) != expected:
-            built.drop()
-            raise StoreCorrupt(
-                f"What was written for {name} did not come back as the backup holds it. Nothing "
-                "was replaced. Is the backup damaged? Compare its SHA-256 with its manifest."
-            )
+        _beside(collection, REHEARSAL).drop()  # of one that was killed
+        _build(built, name, records, expected, shape)
         if exists(collection):
             collection.rename(kept_as)
         _rename_back(built, name)
@@ -139,6 +171,55 @@ def _beside(collection: Records, ending: str) -> Records:
     return collection.database[collection.name + ending].with_options(
         collection.codec_options, write_concern=collection.write_concern
     )
+
+
+def _build(
+    built: Records, name: str, records: Iterable[bytes], expected: TableDigest, shape: str
+) -> None:
+    """Make `built` hold the records as `name` did, or leave nothing of it."""
+    built.drop()
+    try:
+        _make(built, shape)
+        insert = _inserting(built, shape)
+        for part in parts(records, _RECORDS, _BYTES):
+            insert([RawBSONDocument(record) for record in part])
+        if digest_of(raw(built)) != expected:
+            raise StoreCorrupt(
+                f"The records that were written for {name} did not come back as the backup holds "
+                "them. Nothing was replaced. Is the backup damaged? Compare its SHA-256 with its "
+                "manifest."
+            )
+    except Exception:
+        built.drop()
+        raise
+
+
+def _inserting(built: Records, shape: str) -> Callable[[list[RawBSONDocument]], object]:
+    """Inserts records past a validator that is younger than they are, where the user may do that;
+    else as the validator lets them in. Raises `SourceUnusable` when neither is possible."""
+    if "validator" not in json_util.loads(shape)["options"]:
+        return built.insert_many
+    bypassing = True
+
+    def insert(part: list[RawBSONDocument]) -> None:
+        nonlocal bypassing
+        try:
+            built.insert_many(part, bypass_document_validation=bypassing)
+        except OperationFailure as error:
+            if bypassing and is_not_allowed(error):
+                bypassing = False
+                insert(part)
+            elif breaks_validator(error):
+                raise SourceUnusable(
+                    f"Some records break the validator of their collection, which is younger than "
+                    f"they are ({reason_of(error)}). They can only be put back by a user who may "
+                    f"pass over it: grant the action bypassDocumentValidation on the database "
+                    f"{built.database.name}, and run the command again. Nothing was changed."
+                ) from error
+            else:
+                raise
+
+    return insert
 
 
 def _make(collection: Records, shape: str) -> None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.errors import NotProven
-from infrastructure.migration.backup import intact_backup
+from infrastructure.migration.backup import backed_up, intact_backup
 from infrastructure.migration.destination import Destination
 from infrastructure.migration.proofs import Backup, Proofs
-from infrastructure.migration.restoring import is_out, take_out
+from infrastructure.migration.restoring import is_out, rehearse, shape_now, take_out
 from infrastructure.migration.rollback import details_of
 from infrastructure.migration.source import TICKETS, DatabaseSource
 
@@ -31,7 +31,8 @@ class RetireResult:
 
 
 def preview_retire(destination: Destination, source: DatabaseSource) -> RetirePlan:
-    """Raises `NotProven` unless exactly what the last backup holds was verified."""
+    """Try the way back whole, under another name. Raises `NotProven` unless exactly what the last
+    backup holds was verified, and like `rehearse`."""
     proofs = Proofs(destination.notes, source.name, TICKETS)
     backup = intact_backup(proofs, source.name)
     verified = proofs.verified()
@@ -40,7 +41,17 @@ def preview_retire(destination: Destination, source: DatabaseSource) -> RetirePl
             f"The content that was backed up on {backup.at} was not verified. Run ticketbook "
             "migrate backup, then ticketbook migrate verify, while nothing writes to it."
         )
-    return RetirePlan(backup, is_out(source.collection(TICKETS)))
+    records = source.collection(TICKETS)
+    gone = is_out(records)
+    if not gone:
+        if shape_now(records) != backup.shape:
+            raise NotProven(
+                f"The options or the indexes of {TICKETS} were changed since it was backed up on "
+                f"{backup.at}, and rollback would put it back without that change. Run ticketbook "
+                "migrate backup, then ticketbook migrate verify."
+            )
+        rehearse(records, backed_up(backup), backup.content, backup.shape)
+    return RetirePlan(backup, gone)
 
 
 def retire(

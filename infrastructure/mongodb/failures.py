@@ -18,6 +18,7 @@ from pymongo.errors import (
 )
 
 from domain.errors import StoreRefused, StoreUnavailable
+from infrastructure.mongodb.refused import missing_privilege, reason_of
 
 UNREACHABLE: Final = (ConnectionFailure, ExecutionTimeout, NetworkTimeout, WTimeoutError)
 """The server did not answer; the same request may succeed in a moment."""
@@ -132,6 +133,8 @@ def explained(error: PyMongoError) -> Exception:
     if not isinstance(error, OperationFailure) or is_duplicate(error) or code in _WRONG_CODES:
         return error
     advice = _ADVICE.get(code or 0, "The server's log says more; check its configuration.")
+    if privilege := missing_privilege(error):
+        advice = f"Grant the user in the address {privilege}: {_ROLES}."
     return StoreRefused(f"MongoDB refuses: {_said(error)} (code {code}). {advice}")
 
 
@@ -161,8 +164,7 @@ def _code(error: PyMongoError) -> int | None:
 
 def _said(error: OperationFailure) -> str:
     """The server's words up to where it quotes the command, which may hold anything."""
-    text = str((error.details or {}).get("errmsg") or briefly(error))
-    words, _, command = text.partition("{")
+    words, _, command = reason_of(error).partition("{")
     named = re.match(r"\s*(\w+):", command)
     about = f"{words.strip()} {named[1]}" if named else words.strip()
     return about[:_PASSED_ON]

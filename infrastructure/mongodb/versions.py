@@ -51,6 +51,7 @@ class MongoDBVersions(Generic[V]):
         self._name = name
         self._make = make
         self._pipeline = pipeline
+        self._trial = f"{name}_rehearsal"
         self._checkpoints = database["checkpoints"]
         self._skipped = database["skipped"]
         first = {"live": 1, "kept": [], "building": None, "next": 2}
@@ -101,6 +102,26 @@ class MongoDBVersions(Generic[V]):
                 )
         return self.registry().building
 
+    def rehearse_switch(self) -> None:
+        if self._pipeline is None:
+            return
+        with answering():
+            if self._viewed() is None:  # `publish` would make it
+                self._database.drop_collection(self._trial)
+                self._database.create_collection(self._trial, check_exists=False)
+                self._database.drop_collection(self._trial)
+            else:  # a command that changes nothing needs the same privilege
+                self._database.command("collMod", self._name)
+
+    def rehearse_drop(self) -> None:
+        with answering():
+            self._database.drop_collection(self._trial)  # it need not exist to be refused
+            if self._pipeline is None:
+                return
+            is_published = self._viewed() == self._to_view()
+        if not is_published:
+            self.rehearse_switch()  # `drop` publishes first
+
     def switch(self, to: int) -> None:
         def work(session: ClientSession) -> None:
             registry = self._read(session)
@@ -121,6 +142,7 @@ class MongoDBVersions(Generic[V]):
             values = _changes(registry, registry.switch(to))
             self._checkpoints.update_one({"_id": self._name}, {"$set": values}, session=session)
 
+        self.rehearse_switch()
         with answering(), self._database.client.start_session() as session:
             session.with_transaction(work, read_concern=SETTLED, write_concern=DURABLE)
         self.publish()
@@ -182,17 +204,16 @@ class MongoDBVersions(Generic[V]):
         if self._pipeline is None:
             return
         with answering():
-            view_on = f"{self._name}_{self.registry().live}"
-            present = next(iter(self._database.list_collections(filter={"name": self._name})), None)
-            if present and present["type"] == "collection":
-                self._make_way()
-            elif present and present["options"].get("viewOn") == view_on:
+            view_on, viewed = self._to_view(), self._viewed()
+            if viewed == view_on:
                 return
-            elif present:
+            if viewed is not None:
                 self._database.command(
                     "collMod", self._name, viewOn=view_on, pipeline=self._pipeline
                 )
                 return
+            if self._name in self._database.list_collection_names(filter={"name": self._name}):
+                self._make_way()
             try:
                 self._database.create_collection(
                     self._name, viewOn=view_on, pipeline=self._pipeline, check_exists=False
@@ -201,6 +222,16 @@ class MongoDBVersions(Generic[V]):
                 if error.code != _NAMESPACE_EXISTS:
                     raise
                 self.publish()  # another process was faster
+
+    def _to_view(self) -> str:
+        """The collection that others are to find under the view's name."""
+        return f"{self._name}_{self.registry().live}"
+
+    def _viewed(self) -> str | None:
+        """The collection that others find under the view's name; None while there is no view."""
+        views = self._database.list_collections(filter={"name": self._name, "type": "view"})
+        view = next(iter(views), None)
+        return str(view["options"].get("viewOn")) if view else None
 
     def _make_way(self) -> None:
         """Remove an empty collection that has the view's name. Raises `ConfigurationError`."""

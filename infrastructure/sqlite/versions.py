@@ -103,6 +103,12 @@ class SQLiteVersions(Generic[V]):
             )
             self._store(connection, registry.switch(to))
 
+    def rehearse_switch(self) -> None:
+        """Does nothing: one transaction switches, whole or not at all."""
+
+    def rehearse_drop(self) -> None:
+        """Does nothing: whoever can write to the file can delete rows too."""
+
     def forget(self, version: int) -> None:
         with self._database.writing() as connection:
             registry = self._registry(connection)

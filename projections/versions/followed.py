@@ -6,6 +6,7 @@ from threading import Lock
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 
+from domain.errors import StoreRefused
 from domain.log.ports import Clock, EventLog
 from projections.running.progress import Progress
 from projections.running.projection import Leases, Projected, Projection, View
@@ -39,6 +40,9 @@ class Followed(Generic[V]):
 class LiveProjection(Generic[V]):
     """The live version and the kept ones, each with a runner unless `run` is False.
 
+    `unpublished` says why readers outside the service do not find the live version under its name;
+    None while they do. It is tried again until they do.
+
     Call `look` whenever the store may have changed, and regularly besides.
     """
 
@@ -65,8 +69,10 @@ class LiveProjection(Generic[V]):
         self._lock = Lock()
         self._followed: dict[int, Followed[V]] = {}
         self._read_at = 0.0
+        self.unpublished: str | None = None
+        self._publish_at = 0.0
         if run:
-            versions.publish()
+            self._publish()
         self._refresh()
 
     @property
@@ -102,6 +108,8 @@ class LiveProjection(Generic[V]):
         """Read the registry, and the checkpoints of the versions that other processes keep
         current."""
         self._refresh()
+        if self.unpublished and monotonic() >= self._publish_at:
+            self._publish()
         for followed in self.followed.values():
             followed.look()
 
@@ -112,6 +120,15 @@ class LiveProjection(Generic[V]):
                 if followed.runner:
                     followed.runner.stop()
             self._run = False
+
+    def _publish(self) -> None:
+        """A service that may not publish serves all the same: it says so, and tries again."""
+        try:
+            self.versions.publish()
+            self.unpublished = None
+        except StoreRefused as error:
+            self.unpublished = str(error)
+            self._publish_at = monotonic() + FRESH
 
     def _refresh(self) -> None:
         read_at, registry = monotonic(), self.versions.registry()

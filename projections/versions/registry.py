@@ -106,10 +106,19 @@ class Versions(Protocol[V_co]):
         """Change the orders to the builder that are given (`rate` 0 lifts the limit). None if no
         version is being built."""
 
+    def rehearse_switch(self) -> None:
+        """Try beforehand all that `switch` needs, and change nothing. Raises `StoreRefused`, naming
+        the privilege that is missing."""
+
+    def rehearse_drop(self) -> None:
+        """Try beforehand all that `forget` and `drop` need, and change nothing. Raises
+        `StoreRefused`, naming the privilege that is missing."""
+
     def switch(self, to: int) -> None:
         """Make version `to`, being built or kept, the live one, and keep the version that was live,
         in one atomic step.
 
+        Rehearsed first, so that it happens whole or not at all: raises `StoreRefused`.
         Raises `ProjectionBehind` when `to` is behind the live version, as readers would see the
         view go back. Raises `VersionUnknown`.
         """

@@ -176,6 +176,18 @@ def test_nothing_is_removed_that_was_not_verified_as_it_stands(
 
 
 @ON_SQLITE
+def test_nothing_is_removed_whose_setup_changed_since_the_backup(
+    old: Database[Document], source: str, taken_over: str
+) -> None:
+    old["ticket_1"].create_index("name")
+    code, _, err = run(
+        *("migrate", "retire", "--source", source, "--yes-remove", "ticket_1"), store=taken_over
+    )
+    assert (code, old.list_collection_names()) == (1, ["ticket_1"])
+    assert "indexes of ticket_1 were changed since it was backed up" in err
+
+
+@ON_SQLITE
 def test_nothing_is_removed_or_put_back_without_a_backup(
     old: Database[Document], source: str, store_url: str
 ) -> None:

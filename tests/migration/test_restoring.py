@@ -5,6 +5,7 @@ from random import Random
 import pytest
 from bson import Binary, Decimal128, Int64, ObjectId, Regex
 from pymongo.database import Database
+from pymongo.errors import WriteError
 
 from domain.errors import SourceChanged, StoreCorrupt
 from infrastructure.migration.restoring import (
@@ -15,6 +16,7 @@ from infrastructure.migration.restoring import (
     digest_of,
     put_back,
     raw,
+    rehearse,
     shape_of,
     take_out,
 )
@@ -48,6 +50,22 @@ def records(old: Database[Document]) -> Records:
     collection.insert_one({"_id": ObjectId(b"\x00" * 12)})  # not last in the order of ids
     collection.create_index("orgId", name="by organisation", sparse=True)
     return collection.with_options(codec_options=RAW)
+
+
+@pytest.mark.parametrize("level", ["moderate", "strict"])
+def test_records_that_are_older_than_the_validator_come_back_with_it(
+    level: str, records: Records, old: Database[Document]
+) -> None:
+    schema = {"$jsonSchema": {"required": ["system"]}}
+    old.command("collMod", "ticket_1", validator=schema, validationLevel=level)
+    before, shape, backup = content(old), shape_of(records), list(raw(records))
+    rehearse(records, backup, digest_of(backup), shape)
+    assert old.list_collection_names() == ["ticket_1"]
+    take_out(records, digest_of(backup))
+    assert put_back(records, backup, digest_of(backup), shape, "kept")
+    assert (content(old), shape_of(records)) == (before, shape)
+    with pytest.raises(WriteError):
+        old["ticket_1"].insert_one({"name": "without a system"})
 
 
 def test_a_collection_is_taken_out_and_put_back_to_the_byte(

@@ -2,62 +2,35 @@
 with access control: with these everything works, and with less it does not."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Final
 
 import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
 from infrastructure.mongodb.client import Document
+from tests.support.access_control import OLD, access_controlled, address
 from tests.support.command import run_process
 from tests.support.mongod import ReplicaSet
 from tests.support.server import Client, environment, seen, serving
 
 pytestmark = pytest.mark.exhaustive  # a server of its own, for a page of the documents
 
-STORE, OLD, PASSWORD = "ticketbook", "old", "secret"
-SWITCH: Final = "ticketbookSwitch"
-USERS: Final[dict[str, list[str | dict[str, str]]]] = {
-    "writer": ["readWrite"],
-    "service": ["readWrite", SWITCH],
-    "reader": ["read"],
-    "migration": ["readWrite", SWITCH, {"role": "read", "db": OLD}],
-    "cutover": ["readWrite", SWITCH, {"role": "readWrite", "db": OLD}],
-}
-
 
 @pytest.fixture(scope="module")
 def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
     """One server that knows the users by name, and an old system with some records."""
-    folder = tmp_path_factory.mktemp("roles")
-    with closing(ReplicaSet(folder, members=1)) as started:
-        with MongoClient[Document](started.uri) as client:
-            _make_users(client)
-            records = [
-                {"name": f"Crew {number}", "orgId": ObjectId(), "features": ["get_all"]}
-                for number in range(20)
-            ]
-            client[OLD]["ticket_1"].insert_many(records)
-            client[OLD]["users"].insert_one({"name": "Ada"})
-        started.restart_with_access_control()
+    with access_controlled(tmp_path_factory.mktemp("roles"), _fill) as started:
         yield started
 
 
-def _make_users(client: MongoClient[Document]) -> None:
-    store = client[STORE]
-    collection = {"db": STORE, "collection": "tickets"}
-    privileges = [{"resource": collection, "actions": ["collMod"]}]
-    store.command("createRole", SWITCH, privileges=privileges, roles=[])
-    for name, roles in USERS.items():
-        store.command("createUser", name, pwd=PASSWORD, roles=roles)
-
-
-def address(replica_set: ReplicaSet, user: str, database: str = STORE) -> str:
-    scheme, hosts = replica_set.uri.split("//")
-    hosts, options = hosts.split("/")
-    return f"{scheme}//{user}:{PASSWORD}@{hosts}/{database}{options}&authSource={STORE}"
+def _fill(client: MongoClient[Document]) -> None:
+    records = [
+        {"name": f"Crew {number}", "orgId": ObjectId(), "features": ["get_all"]}
+        for number in range(20)
+    ]
+    client[OLD]["ticket_1"].insert_many(records)
+    client[OLD]["users"].insert_one({"name": "Ada"})
 
 
 def exit_code(replica_set: ReplicaSet, user: str, *command: str) -> int:

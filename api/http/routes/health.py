@@ -138,6 +138,12 @@ def _readiness(
             if failing:
                 _log.error("projection.down", projection=status.name, problem=failing)
             problems.append(f"Projection {status.name} is down: {why}.")
+        if unpublished := service.projections[status.name].unpublished:
+            _log.warning("view.unpublished", projection=status.name, problem=unpublished)
+            problems.append(
+                f"Other services may find an old version of {status.name} in the store: the log "
+                "says why."
+            )
         if live.parked:
             problems.append(
                 f"Projection {status.name} has {len(live.parked)} parked ticket(s): "

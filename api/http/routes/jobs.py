@@ -37,6 +37,7 @@ from api.wire.jobs import (
     repair_result,
 )
 from api.wire.projections import ProjectionModel, status_json
+from domain.errors import StoreRefused
 from projections.versions.control import control
 from projections.versions.rebuild import Wanted
 from projections.versions.status import status
@@ -75,7 +76,9 @@ async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = N
     or refused is gone on with."""
     body = body or RebuildBody()
     wanted = Wanted(dry_run=body.dryRun, accept_parked=body.acceptParked, rate=body.rate)
-    task = prepare_rebuild(call.service, named(call.service, name), wanted)
+    task = await _prepared(
+        partial(prepare_rebuild, call.service, named(call.service, name), wanted)
+    )
     return await _started(call, name, body, task, rebuilt_json)
 
 
@@ -83,16 +86,15 @@ async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = N
 async def start_rollback(call: Operating, name: str, body: JobBody | None = None) -> Response:
     """Switch back to the version that was live before; with `dryRun`, say only which that is."""
     body, projection = body or JobBody(), named(call.service, name)
-    prepare = partial(prepare_roll_back, projection, dry_run=body.dryRun)
-    task = await to_thread.run_sync(prepare)
+    task = await _prepared(partial(prepare_roll_back, projection, dry_run=body.dryRun))
     return await _started(call, name, body, task, lambda version: {"version": version})
 
 
 @router.post("/projections/{name}/drop-old", **_STARTED)
 async def start_drop_old(call: Operating, name: str, body: JobBody | None = None) -> Response:
     """Delete the versions that are kept beside the live one; with `dryRun`, say only which."""
-    body = body or JobBody()
-    task = prepare_drop_old(named(call.service, name), dry_run=body.dryRun)
+    body, projection = body or JobBody(), named(call.service, name)
+    task = await _prepared(partial(prepare_drop_old, projection, dry_run=body.dryRun))
     return await _started(call, name, body, task, lambda versions: {"versions": versions})
 
 
@@ -118,8 +120,7 @@ async def start_verify(call: Operating, name: str, body: VerifyBody | None = Non
 async def start_cancel(call: Operating, name: str, body: JobBody | None = None) -> Response:
     """Give up the version that is being built, and delete it."""
     body, projection = body or JobBody(), named(call.service, name)
-    prepare = partial(prepare_cancel, projection, dry_run=body.dryRun)
-    task = await to_thread.run_sync(prepare)
+    task = await _prepared(partial(prepare_cancel, projection, dry_run=body.dryRun))
     return await _started(call, name, body, task, lambda version: {"version": version})
 
 
@@ -171,6 +172,14 @@ async def get_operation(
     if job is None:
         raise Problem("not-found", f"There is no operation {operation_id}.")
     return Response(to_json(job_json(job)), media_type="application/json")
+
+
+async def _prepared(prepare: Callable[[], Task[Result]]) -> Task[Result]:
+    """The task; a missing privilege is told to these callers, who operate the service."""
+    try:
+        return await to_thread.run_sync(prepare)
+    except StoreRefused as error:
+        raise Problem("store-unavailable", str(error)) from error
 
 
 async def _started(
