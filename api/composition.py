@@ -27,6 +27,7 @@ from infrastructure.log.writer import REMEMBERED, Writer
 from infrastructure.stores import AuditView, Notes, Stores, TicketsView
 from projections.audit.projection import AUDIT
 from projections.running.progress import Progress
+from projections.running.runners import Runners
 from projections.tickets.projection import TICKETS
 from projections.versions.followed import LiveProjection
 
@@ -77,14 +78,14 @@ def open_service(
         stack.callback(writer.close)
         journal = JournalWriter(stores.journal)
         stack.callback(journal.close)
+        runners = Runners(head, stores.take_steps) if run_projections else None
         live = partial(
             LiveProjection,
             log=log,
             leases=stores.leases,
             clock=clock,
-            head=head,
             holder=holder,
-            run=run_projections,
+            runners=runners,
         )
         tickets: LiveProjection[TicketsView] = live(TICKETS, stores.tickets)
         stack.callback(tickets.close)

@@ -13,7 +13,7 @@ from infrastructure.log.ordered_log import OrderedLog
 from projections.audit.as_of import PastReader
 from projections.audit.projection import AUDIT, AuditEntry
 from projections.audit.search import AuditReader
-from projections.running.projection import Leases, Projection, View
+from projections.running.projection import Leases, Projection, TakeSteps, View
 from projections.tickets.projection import TICKETS
 from projections.tickets.search import TicketReader
 from projections.versions.registry import Versions
@@ -57,7 +57,11 @@ class ReadOnlyStores:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """One opened store."""
+    """One opened store.
+
+    `take_steps` stores steps of several views in one transaction; None where the store takes
+    several transactions at the same time.
+    """
 
     log: OrderedLog
     tickets: Versions[TicketsView]
@@ -65,6 +69,7 @@ class Stores:
     journal: Journal
     jobs: Jobs
     leases: Leases
+    take_steps: TakeSteps | None
     watcher: Watcher
     legacy_usage: LegacyUsage
     notes: Notes

@@ -36,6 +36,7 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
             journal=MongoDBJournal(opened),
             jobs=MongoDBJobs(opened),
             leases=MongoDBLeases(opened),
+            take_steps=None,
             watcher=MongoDBWatcher(opened),
             legacy_usage=MongoDBLegacyUsage(opened),
             notes=MongoDBNotes(opened),

@@ -9,6 +9,7 @@ from typing import Any, Final
 from domain.origin import MILLISECOND, milliseconds_up
 from infrastructure.sqlite.audit_as_of import last_grant, last_positions
 from infrastructure.sqlite.audit_search import positions
+from infrastructure.sqlite.bulk import insert
 from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
@@ -209,21 +210,16 @@ class SQLiteAudit(SQLiteView[AuditEntry], AuditReader, PastReader):
         entries = [entry for _, entry in rows if entry is not None]
         self._load(entries, connection)
         # an entry never changes once it is there, so neither do its keys
-        connection.executemany(
-            f"INSERT OR IGNORE INTO {self._features} VALUES (?, ?, ?, ?)",
-            [
-                (feature, entry.position, gained, entry.ticket_id)
-                for entry in entries
-                for gained, features in ((True, entry.granted), (False, entry.revoked))
-                for feature in features
-            ],
+        changes = sorted(
+            (feature, entry.position, gained, entry.ticket_id)
+            for entry in entries
+            for gained, features in ((True, entry.granted), (False, entry.revoked))
+            for feature in features
         )
+        insert(connection, f"INSERT OR IGNORE INTO {self._features}", changes)
 
     def _load(self, rows: Sequence[AuditEntry], connection: Connection) -> None:
-        connection.executemany(
-            f"INSERT OR REPLACE INTO {self._rows} VALUES ({marks(_COLUMNS.split(','))})",
-            [_row(entry) for entry in rows],
-        )
+        insert(connection, f"INSERT OR REPLACE INTO {self._rows}", [_row(entry) for entry in rows])
 
     def _bound(self, connection: Connection, moment: datetime | None) -> int | None:
         """The position at which a range of times begins or ends, if `moment` is given."""

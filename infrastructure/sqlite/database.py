@@ -65,7 +65,7 @@ class SQLiteDatabase:
         self._opening = Lock()
         self._turn = Lock()
         self._anchor: Connection | None = None  # stays open: SQLite removes the files beside the
-        self._writer: Connection | None = None  # store's with its last connection
+        self._writers: dict[bool, Connection] = {}  # store's with its last connection
         if not reading_only:
             _make_private(path)
         self._files = StoreFiles(path)
@@ -87,9 +87,10 @@ class SQLiteDatabase:
             connection.executescript(tables)
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that holds the write lock; committed durably unless the block raises."""
-        with self._turn, answering(self.path), self._writing() as connection:
+    def writing(self, *, lasting: bool = True) -> Iterator[Connection]:
+        """A transaction that holds the write lock; committed durably unless the block raises.
+        With `lasting` False a power cut may undo it, together with all that came after it."""
+        with self._turn, answering(self.path), self._writing(lasting=lasting) as connection:
             self._files.check()
             connection.execute("BEGIN IMMEDIATE")
             yield connection
@@ -125,15 +126,26 @@ class SQLiteDatabase:
             self._opened.clear()
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        connection, self._writer = self._writer, None
+    def _writing(self, *, lasting: bool = True) -> Iterator[Connection]:
+        """A connection for writing. If not `lasting`, it does not wait for the disk: for what is
+        computed from the log alone.
+
+        The log stays durable. Its own connection syncs the write-ahead log at each of its commits,
+        and with that all earlier frames, whoever wrote them; SQLite also syncs it before a
+        checkpoint. Frames are replayed in order up to the first gap, so a power cut takes away the
+        last steps of views and no event that was acknowledged. A view's checkpoint moves in the
+        same transaction as its rows, so the runner applies again precisely the steps that are gone.
+        """
+        connection = self._writers.pop(lasting, None)
         if connection is None:
             connection = self._connect()
             connection.execute(f"PRAGMA cache_size=-{_WRITER_KIB}")
+            if not lasting:
+                connection.execute("PRAGMA synchronous=NORMAL")
         with self._lent(connection):
             yield connection
             connection.settle()
-        self._writer = connection
+        self._writers[lasting] = connection
 
     @contextmanager
     def _lent(self, connection: Connection) -> Iterator[Connection]:

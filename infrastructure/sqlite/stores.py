@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 from infrastructure.configuration.addresses import SQLiteStore
 from infrastructure.sqlite.audit import SQLiteAudit
@@ -12,6 +13,7 @@ from infrastructure.sqlite.leases import SQLiteLeases
 from infrastructure.sqlite.legacy_usage import SQLiteLegacyUsage
 from infrastructure.sqlite.log import SQLiteLog
 from infrastructure.sqlite.notes import SQLiteNotes
+from infrastructure.sqlite.steps import take_together
 from infrastructure.sqlite.tickets import SQLiteTickets
 from infrastructure.sqlite.versions import SQLiteVersions
 from infrastructure.sqlite.watch import SQLiteWatcher
@@ -33,6 +35,7 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
             journal=SQLiteJournal(database),
             jobs=SQLiteJobs(database),
             leases=SQLiteLeases(database),
+            take_steps=partial(take_together, database),
             watcher=SQLiteWatcher(database),
             legacy_usage=SQLiteLegacyUsage(database),
             notes=SQLiteNotes(database),

@@ -1,11 +1,12 @@
 """The `tickets` view on SQLite."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from json import JSONEncoder, loads
 from sqlite3 import Connection
 from typing import Any, Final
 
 from domain.ticket.state import Ticket
+from infrastructure.sqlite.bulk import delete, insert
 from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.ticket_search import rows_of
@@ -24,10 +25,11 @@ _COLUMNS: Final = (
 _TYPES: Final = (str, str, str, str, int, str, int, int, int, int, int)
 """The types of the columns. SQLite itself would store any value in them."""
 
-_UPDATE: Final = """
-UPDATE {rows}
-SET features = ?, created_at = ?, updated_at = ?, revision = ?, version = ?, position = ?
-WHERE id = ?
+_LIGHT: Final = """
+ON CONFLICT (id) DO UPDATE SET
+    features = excluded.features, created_at = excluded.created_at,
+    updated_at = excluded.updated_at, revision = excluded.revision, version = excluded.version,
+    position = excluded.position
 """
 
 # The table beside it holds the features of tickets in use, for the filter alone.
@@ -71,12 +73,11 @@ ORDER BY 1, 2, 3
 """
 
 _LOAD: Final = """
-INSERT INTO {rows} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
     name = excluded.name, retired = excluded.retired, features = excluded.features,
     created_at = excluded.created_at, updated_at = excluded.updated_at,
     revision = excluded.revision, version = excluded.version, position = excluded.position
-WHERE excluded.version > version
+WHERE excluded.version > {rows}.version
 """
 
 # a row with damaged features is found by its types already
@@ -166,33 +167,25 @@ class SQLiteTickets(SQLiteView[Ticket]):
         after = {ticket.id: ticket for _, ticket in rows if ticket is not None}
         old = {key for ticket in before.values() for key in _holdings(ticket)}
         new = {key for ticket in after.values() for key in _holdings(ticket)}
-        connection.executemany(
-            f"DELETE FROM {self._features} WHERE feature = ? AND org_id = ? AND id = ?",
-            sorted(old - new),
-        )
-        connection.executemany(  # a row from elsewhere is no reason to stop
-            f"INSERT OR IGNORE INTO {self._features} VALUES (?, ?, ?)", sorted(new - old)
-        )
+        delete(connection, self._features, ("feature", "org_id", "id"), sorted(old - new))
+        # a row from elsewhere is no reason to stop
+        insert(connection, f"INSERT OR IGNORE INTO {self._features}", sorted(new - old))
         connection.executemany(
             f"DELETE FROM {self._rows} WHERE id = ?",
             [(ticket_id,) for ticket_id in before if ticket_id not in after],
         )
         # most events change no indexed column, and then no index need be updated
         light = [t for t in after.values() if t.id in before and _place(t) == _place(before[t.id])]
-        connection.executemany(
-            _UPDATE.format(rows=self._rows), [(*_content(t), t.id) for t in light]
-        )
+        insert(connection, f"INSERT INTO {self._rows}", _rows(light), _LIGHT)
         heavy = after.keys() - {ticket.id for ticket in light}
-        connection.executemany(
-            f"INSERT OR REPLACE INTO {self._rows} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*_place(after[id_]), *_content(after[id_])) for id_ in sorted(heavy)],
+        insert(
+            connection,
+            f"INSERT OR REPLACE INTO {self._rows}",
+            _rows(after[ticket_id] for ticket_id in heavy),
         )
 
     def _load(self, rows: Sequence[Ticket], connection: Connection) -> None:
-        ordered = sorted(rows, key=lambda ticket: ticket.id)
-        connection.executemany(
-            self._named(_LOAD), [(*_place(ticket), *_content(ticket)) for ticket in ordered]
-        )
+        insert(connection, f"INSERT INTO {self._rows}", _rows(rows), self._named(_LOAD))
 
     def _fetched(self, connection: Connection, ticket_ids: Collection[str]) -> list[Any]:
         rows: list[Any] = []
@@ -200,6 +193,12 @@ class SQLiteTickets(SQLiteView[Ticket]):
             query = f"SELECT {_COLUMNS} FROM {self._rows} t WHERE id IN ({marks(ids)})"
             rows.extend(connection.execute(query, ids).fetchall())
         return rows
+
+
+def _rows(tickets: Iterable[Ticket]) -> list[tuple[Any, ...]]:
+    """The stored form of tickets, in the order in which the table keeps them."""
+    ordered = sorted(tickets, key=lambda ticket: ticket.id)
+    return [(*_place(ticket), *_content(ticket)) for ticket in ordered]
 
 
 def _holdings(ticket: Ticket) -> list[tuple[str, str, str]]:

@@ -129,15 +129,19 @@ class SQLiteView(ABC, Generic[Row]):
 
     def apply(self, change: ViewChange[Row], fence: int) -> None:
         with self._database.writing() as connection:
-            self._advance(connection, fence, after=change.after, upto=change.upto)
-            self._write(change.rows, connection)
-            connection.executemany(
-                "DELETE FROM parked WHERE view = ? AND ticket_id = ?",
-                [(self.name, ticket_id) for ticket_id in change.released],
-            )
-            connection.executemany(
-                _PARK, [self._parked_row(parked_ticket) for parked_ticket in change.parked]
-            )
+            self.write(change, fence, connection)
+
+    def write(self, change: ViewChange[Row], fence: int, connection: Connection) -> None:
+        """`apply`, in a transaction that others share. Raises `Fenced`."""
+        self._advance(connection, fence, after=change.after, upto=change.upto)
+        self._write(change.rows, connection)
+        connection.executemany(
+            "DELETE FROM parked WHERE view = ? AND ticket_id = ?",
+            [(self.name, ticket_id) for ticket_id in change.released],
+        )
+        connection.executemany(
+            _PARK, [self._parked_row(parked_ticket) for parked_ticket in change.parked]
+        )
 
     def _parked_row(self, parked: Parked) -> tuple[str, str, int, str, int]:
         return (

@@ -2,17 +2,27 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Generic
 
 from domain.errors import EventUnreadable, Fenced, StoreUnavailable, TicketNotParked
 from domain.ticket.events import Recorded
-from projections.running.projection import Parked, Projected, Row, ViewChange, park
+from projections.running.projection import Parked, Projected, Row, ViewChange, ViewStep, park
 
 BATCH: Final = 1_000
 """Most events in one transaction."""
 
 _REMEMBERED: Final = 20_000
 """Most tickets whose latest row is kept in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Generic[Row]):
+    """Events in order, projected but not yet stored. `rows`: the latest row of each ticket then."""
+
+    events: Sequence[Recorded]
+    step: ViewStep[Row]
+    rows: dict[str, Row | None]
 
 
 class Applier(Generic[Row]):
@@ -56,10 +66,10 @@ class Applier(Generic[Row]):
         try:
             events = self._log.read(self.position, limit)
         except EventUnreadable as error:
-            self._pass_over(error.ticket_id, error.position, error)
+            self.pass_over(error.ticket_id, error.position, error)
             return 1
         if events:
-            self._apply(events)
+            self.apply(events)
         return len(events)
 
     def retry(self, ticket_id: str) -> None:
@@ -93,20 +103,42 @@ class Applier(Generic[Row]):
         )
         self._commit(change, {ticket_id: row})
 
-    def _apply(self, events: Sequence[Recorded]) -> None:
+    def prepare(self, events: Sequence[Recorded]) -> Prepared[Row] | None:
+        """Project the next events, for `settle` once they are stored. None when a stored row
+        cannot be read: then they were applied, each on its own. Raises `Fenced`."""
         try:
             change, rows = self._project(events)
-            self._commit(change, rows)
         except (Fenced, StoreUnavailable):
             raise
-        except Exception as error:  # one row cannot be read or stored: find and park it
-            if len(events) > 1:
-                for recorded in events:
-                    self._apply([recorded])
-                return
-            self._pass_over(events[0].ticket_id, events[0].position, error)
+        except Exception as error:
+            self._apply_apart(events, error)
+            return None
+        return Prepared(events, ViewStep(self._view, change, self.fence), rows)
 
-    def _pass_over(self, ticket_id: str, position: int, error: Exception) -> None:
+    def settle(self, prepared: Prepared[Row], error: Exception | None) -> None:
+        """Go on after the prepared step was taken, or failed with `error`. A row that cannot be
+        stored is found and its ticket parked. Raises `Fenced`."""
+        if error is None:
+            self._note(prepared.step.change, prepared.rows)
+        elif isinstance(error, Fenced | StoreUnavailable):
+            raise error
+        else:
+            self._apply_apart(prepared.events, error)
+
+    def apply(self, events: Sequence[Recorded]) -> None:
+        """Project and store the next events. Raises `Fenced`."""
+        if prepared := self.prepare(events):
+            self.settle(prepared, prepared.step.take())
+
+    def _apply_apart(self, events: Sequence[Recorded], error: Exception) -> None:
+        """Apply each event on its own, after they failed together, and park the one that fails."""
+        if len(events) > 1:
+            for recorded in events:
+                self.apply([recorded])
+        else:
+            self.pass_over(events[0].ticket_id, events[0].position, error)
+
+    def pass_over(self, ticket_id: str, position: int, error: Exception) -> None:
         """Move past one event, and park its ticket unless the event is skipped."""
         fine = ticket_id in self._parked or position in self._passed_over
         parked = [] if fine else [self._park(ticket_id, position, error)]
@@ -154,6 +186,9 @@ class Applier(Generic[Row]):
 
     def _commit(self, change: ViewChange[Row], rows: dict[str, Row | None]) -> None:
         self._view.apply(change, self.fence)
+        self._note(change, rows)
+
+    def _note(self, change: ViewChange[Row], rows: dict[str, Row | None]) -> None:
         self.position = change.upto
         self._parked.update((parked.ticket_id, parked) for parked in change.parked)
         for ticket_id in change.released:

@@ -73,6 +73,33 @@ class ViewChange(Generic[Row]):
     released: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ViewStep(Generic[Row]):
+    """A change of one view, by the holder of `fence`."""
+
+    view: "View[Row]"
+    change: ViewChange[Row]
+    fence: int
+
+    def take(self) -> Exception | None:
+        """Apply it, in a transaction of its own; returns the error that this raised."""
+        try:
+            self.view.apply(self.change, self.fence)
+        except Exception as error:
+            return error
+        return None
+
+
+class TakeSteps(Protocol):
+    """Apply a step of each of several views in one transaction.
+
+    Returns the error of each step, in order; None for a step that was taken. A power cut may undo
+    the last steps, whole and in order of time: the log has their events.
+    """
+
+    def __call__(self, steps: Sequence[ViewStep[Any]]) -> Sequence[Exception | None]: ...
+
+
 class View(Protocol[Row]):
     """One version of a projection's rows in a store, with its checkpoint.
 

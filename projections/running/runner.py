@@ -1,14 +1,18 @@
-"""Keeping one view current, in one process at a time."""
+"""Leading one view, in one process at a time."""
 
-from contextlib import suppress
-from threading import Event, Thread
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import Final, Generic
+from typing import TYPE_CHECKING, Final, Generic
 
-from domain.errors import Fenced, StoreUnavailable, TicketbookError
-from projections.running.applier import BATCH, Applier
+from domain.errors import Fenced, TicketbookError
+from projections.running.applier import Applier, Prepared
 from projections.running.progress import Progress
 from projections.running.projection import Projected, Row
+
+if TYPE_CHECKING:
+    from projections.running.runners import Runners
 
 LEASE_SECONDS: Final = 3.0
 """Seconds without a renewal after which a runner counts as dead."""
@@ -16,95 +20,91 @@ LEASE_SECONDS: Final = 3.0
 HEARTBEAT: Final = 1.0
 """Seconds between two renewals of the lease; also the most between two looks at the log."""
 
-GATHER: Final = 0.02
-"""Seconds in which events gather after a step, unless a reader waits for them or the view is far
-behind. A transaction costs a store as much as some hundred events in it."""
-
 _STANDBY: Final = 0.1
 """Seconds between two tries to take the lease."""
 
 
 class Runner(Generic[Row]):
-    """A thread that leads the projection when no other process does, and stands by otherwise.
+    """Leads a view when no other process does, and stands by otherwise. The thread of `runners`
+    does its work, from `start` to `stop`.
 
-    - `head`: the last known position of the log. The runner wakes as soon as it grows.
-    - `progress`: the runner advances it to the checkpoint of the view.
+    - `progress`: advanced to the checkpoint of the view.
+    - `applier`: writes the view while this process leads it, else None.
+    - `turn`: the batch at hand, while it lasts. The lease is not renewed meanwhile: a stuck runner
+      loses it.
     - `problem`: why the last try failed; None when it succeeded.
+    - `due`: when the lease is to be taken or renewed, by the monotonic clock.
 
-    After a failure of the store the runner tries again; only `stop` ends the thread.
+    After a failure of the store the runner tries again; only `stop` ends it.
     """
 
     def __init__(
-        self, projected: Projected[Row], head: Progress, progress: Progress, holder: str
+        self, projected: Projected[Row], runners: "Runners", progress: Progress, holder: str
     ) -> None:
-        self._projected = projected
+        self.projected = projected
+        self.progress = progress
+        self.applier: Applier[Row] | None = None
+        self.turn: Future[Prepared[Row] | None] | None = None
+        self.problem: str | None = None
+        self.due = 0.0
+        self._runners = runners
         self._leases = projected.leases
         self._name = projected.view.name
-        self._head = head
-        self._progress = progress
         self._holder = holder
-        self._stop = Event()
-        self._wake = Event()
-        self.leading = False
-        self.problem: str | None = None
-        self._thread = Thread(target=self._run, name=f"runner-{self._name}", daemon=True)
+        self._has_lease = False
+
+    @property
+    def leading(self) -> bool:
+        return self.applier is not None
 
     def start(self) -> None:
-        self._thread.start()
+        self._runners.add(self)
 
     def stop(self) -> None:
         """Finish the batch at hand, give the lease up, and end."""
-        self._stop.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._runners.remove(self)
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                fence = self._leases.acquire(self._name, self._holder, LEASE_SECONDS)
-                if fence is not None:
-                    self._lead(fence)
-            except Fenced:
-                pass  # another process leads now, or an operator is at work
-            except TicketbookError as error:
-                self.problem = str(error)
-            except Exception as error:  # a runner that died in silence would look idle
-                self.problem = f"{type(error).__name__}: {error}"
-            finally:
-                self.leading = False
-            self._stop.wait(_STANDBY)
+    def tend(self) -> None:
+        """Take the lease, or renew it, if that is due."""
+        if self.turn or monotonic() < self.due:
+            return
+        with self.failing():
+            fence = self._leases.acquire(self._name, self._holder, LEASE_SECONDS)
+            self._has_lease = fence is not None
+            if fence is None or (self.applier and self.applier.fence != fence):
+                self.leave()
+                return
+            self.due = monotonic() + HEARTBEAT
+            if self.applier is None:
+                self.applier = Applier(self.projected, fence)
+                self.advance()
 
-    def _lead(self, fence: int) -> None:
+    def advance(self) -> None:
+        """Tell readers how far the view is, after a success."""
+        if self.applier:
+            self.problem = None
+            self.progress.advance(self.applier.position)
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Stand by after an error, and say which it was: a runner that died in silence would look
+        idle."""
         try:
-            applier = Applier(self._projected, fence)
-            self.leading = True
-            self._progress.advance(applier.position)
-            renew_at = monotonic() + HEARTBEAT
-            while not self._stop.is_set():
-                if monotonic() >= renew_at:
-                    if self._leases.acquire(self._name, self._holder, LEASE_SECONDS) != fence:
-                        return
-                    renew_at = monotonic() + HEARTBEAT
-                applied = applier.step()
-                self.problem = None
-                self._progress.advance(applier.position)
-                if not applied:
-                    self._sleep(applier.position, renew_at - monotonic())
-                elif applied < BATCH:
-                    self._progress.awaited.wait(GATHER)
-                    self._progress.awaited.clear()
-        finally:
-            self.leading = False
-            self._give_up()
+            yield
+        except Fenced:  # another process leads now, or an operator is at work
+            self.leave()
+        except TicketbookError as error:
+            self.problem = str(error)
+            self.leave()
+        except Exception as error:
+            self.problem = f"{type(error).__name__}: {error}"
+            self.leave()
 
-    def _sleep(self, position: int, seconds: float) -> None:
-        self._wake.clear()
-        cancel = self._head.when(position + 1, self._wake.set)
-        if not self._stop.is_set():
-            self._wake.wait(max(seconds, 0.0))
-        cancel()
-
-    def _give_up(self) -> None:
-        with suppress(StoreUnavailable):  # then it expires by itself
-            self._leases.release(self._name, self._holder)
+    def leave(self) -> None:
+        """Lead no more, until the lease is taken again in a moment."""
+        self.applier = None
+        self.due = monotonic() + _STANDBY
+        if self._has_lease:
+            self._has_lease = False
+            with suppress(Exception):  # then it expires by itself
+                self._leases.release(self._name, self._holder)

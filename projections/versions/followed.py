@@ -11,6 +11,7 @@ from domain.log.ports import Clock, EventLog
 from projections.running.progress import Progress
 from projections.running.projection import Leases, Projected, Projection, View
 from projections.running.runner import Runner
+from projections.running.runners import Runners
 from projections.versions.registry import Registry, Versions
 
 V = TypeVar("V", bound=View[Any])
@@ -38,7 +39,7 @@ class Followed(Generic[V]):
 
 
 class LiveProjection(Generic[V]):
-    """The live version and the kept ones, each with a runner unless `run` is False.
+    """The live version and the kept ones, each with a runner if there are `runners` for them.
 
     `unpublished` says why readers outside the service do not find the live version under its name;
     None while they do. It is tried again until they do.
@@ -53,25 +54,23 @@ class LiveProjection(Generic[V]):
         log: EventLog,
         leases: Leases,
         clock: Clock,
-        head: Progress,
         holder: Callable[[], str],
         *,
-        run: bool,
+        runners: Runners | None,
     ) -> None:
         self.projection = projection
         self.versions = versions
         self._log = log
         self._leases = leases
         self._clock = clock
-        self._head = head
         self._holder = holder
-        self._run = run
+        self._runners = runners
         self._lock = Lock()
         self._followed: dict[int, Followed[V]] = {}
         self._read_at = 0.0
         self.unpublished: str | None = None
         self._publish_at = 0.0
-        if run:
+        if runners:
             self._publish()
         self._refresh()
 
@@ -119,7 +118,7 @@ class LiveProjection(Generic[V]):
             for followed in self._followed.values():
                 if followed.runner:
                     followed.runner.stop()
-            self._run = False
+            self._runners = None
 
     def _publish(self) -> None:
         """A service that may not publish serves all the same: it says so, and tries again."""
@@ -154,7 +153,7 @@ class LiveProjection(Generic[V]):
         view = self.versions.view(version)
         progress = Progress(view.checkpoint())
         runner = None
-        if self._run:
-            runner = Runner(projected, self._head, progress, self._holder())
+        if self._runners:
+            runner = Runner(projected, self._runners, progress, self._holder())
             runner.start()
         return Followed(view, projected, progress, runner)

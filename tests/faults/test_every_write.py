@@ -151,6 +151,22 @@ def follow(live: LiveProjection[Any], house: House) -> None:
         pass
 
 
+def follow_together(live: LiveProjection[Any], house: House) -> None:
+    """As the runners of both views do, which may share their transactions."""
+    appliers: list[Applier[Any]] = []
+    for projection in (TICKETS, AUDIT):
+        projected = house.live(projection).projected(1)
+        fence = house.opened.leases.seize(projected.view.name, "runner", 0.0)
+        appliers.append(Applier(projected, fence))
+    while events := house.log.read(appliers[0].position, 4):
+        ready = [prepared for one in appliers if (prepared := one.prepare(events))]
+        steps = [prepared.step for prepared in ready]
+        take = house.opened.stores.take_steps
+        errors = take(steps) if take else [step.take() for step in steps]
+        for applier, prepared, error in zip(appliers, ready, errors, strict=True):
+            applier.settle(prepared, error)
+
+
 def current(live: LiveProjection[Any], house: House) -> None:
     """Every version follows the log."""
     for version in (live.versions.registry().live, *live.versions.registry().kept):
@@ -235,6 +251,11 @@ def test_cancelling(store_url: str, projection: Projection[Any]) -> None:
 @BOTH
 def test_following_the_log(store_url: str, projection: Projection[Any]) -> None:
     prove(store_url, projection, Proof(follow, follow))
+
+
+@BOTH
+def test_following_the_log_in_one_pass(store_url: str, projection: Projection[Any]) -> None:
+    prove(store_url, projection, Proof(follow_together, follow))
 
 
 @BOTH

@@ -32,7 +32,6 @@ from infrastructure.mongodb.client import Document
 from projections.audit.projection import AUDIT
 from projections.audit.search import AuditFilter
 from projections.running.applier import Applier
-from projections.running.progress import Progress
 from projections.running.projection import Projection
 from projections.tickets.projection import TICKETS
 from projections.tickets.search import TicketFilter
@@ -230,11 +229,9 @@ class Machine(RuleBasedStateMachine):
             (TICKETS, stores.tickets),
             (AUDIT, stores.audit),
         ]
-        self.log, head = logs[0], Progress()
+        self.log = logs[0]
         self.live: list[LiveProjection[Any]] = [
-            LiveProjection(
-                kind, versions, logs[0], stores.leases, lambda: START, head, str, run=False
-            )
+            LiveProjection(kind, versions, logs[0], stores.leases, lambda: START, str, runners=None)
             for kind, versions in kinds
         ]
         self.fence = 0

@@ -26,6 +26,7 @@ from projections.running.applier import Applier
 from projections.running.progress import Progress
 from projections.running.projection import Parked, Projected, Projection, ViewChange
 from projections.running.runner import HEARTBEAT, LEASE_SECONDS, Runner
+from projections.running.runners import Runners
 from projections.tickets.projection import TICKETS
 from projections.versions.followed import LiveProjection
 from projections.versions.repair import repair, retry
@@ -82,7 +83,7 @@ class House:
         stores = self.stores.stores
         versions: Any = stores.tickets if projection.name == "tickets" else stores.audit
         return LiveProjection(
-            projection, versions, self.log, stores.leases, lambda: START, self.head, str, run=False
+            projection, versions, self.log, stores.leases, lambda: START, str, runners=None
         )
 
     def past(self, upto: int | None = None) -> list[Recorded]:
@@ -607,11 +608,13 @@ def test_nothing_is_found_on_a_view_that_moves_meanwhile(
 
 
 def runner(house: House, holder: str, projection: Projection[Any] = TICKETS) -> Runner[Any]:
-    return Runner(house.projected(projection), house.head, Progress(), holder)
+    """In a process of its own, so to say."""
+    runners = Runners(house.head, house.stores.stores.take_steps)
+    return Runner(house.projected(projection), runners, Progress(), holder)
 
 
 def reached(running: Runner[Any], position: int) -> bool:
-    return running._progress.wait(position, SOON)
+    return running.progress.wait(position, SOON)
 
 
 def test_a_runner_keeps_its_view_current_and_gives_its_lease_up_when_stopped(
@@ -732,7 +735,7 @@ def test_a_runner_says_what_ails_it_and_goes_on_when_that_is_over(
     house.fill()
     log = Ailing(house.log)
     log.failure = failure
-    running = Runner(replace(house.tickets, log=log), house.head, Progress(), "one")
+    running = Runner(replace(house.tickets, log=log), Runners(house.head), Progress(), "one")
     running.start()
     until(lambda: running.problem == says)
     log.failure = None

@@ -106,7 +106,7 @@ class House:
         stores = self.opened.stores
         versions: Any = stores.tickets if projection.name == "tickets" else stores.audit
         return LiveProjection(
-            projection, versions, self.log, stores.leases, clock, self.head, str, run=False
+            projection, versions, self.log, stores.leases, clock, str, runners=None
         )
 
     def fill(self) -> None:
