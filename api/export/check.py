@@ -15,7 +15,9 @@ from infrastructure.log import codec
 from infrastructure.log.ordered_log import Chained
 from projections.audit.projection import AuditEntry, TicketContent, entry_of
 
-_TOLD: Final = 5_000
+_LINES_A_STEP: Final = 5_000
+"""Lines between two calls of `tell`."""
+
 _VERSIONS: Final = range(1, VERSION + 1)
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _UNREADABLE: Final = (
@@ -35,7 +37,7 @@ class ExportReport:
     head: Head
     entries: int
     filter: Mapping[str, Any]
-    """Which entries were asked for; empty for all of them."""
+    """The filter of the entries; empty for all of them."""
     parked: int
     skipped: int
     exported_at: str
@@ -47,7 +49,7 @@ def check_export(
     """Check every line by itself, its place among the others, and the signed head at the end.
 
     `lines` end in their line feeds. Raises `ExportBroken` at the first line where something is
-    wrong. `tell` hears how many lines were checked.
+    wrong. `tell` gets the number of lines checked so far.
     """
     style: Format | None = None
     head: dict[str, Any] | None = None
@@ -66,13 +68,12 @@ def check_export(
             last = _follow(last, style, line, number)
             entries += 1
             digest.update(line)
-        if number % _TOLD == 0:
+        if number % _LINES_A_STEP == 0:
             tell(number)
     if style is None or head is None:
         raise ExportBroken(number + 1, "the signed head is missing: the export was cut.")
     _check_head(head, key, style, number)
-    said = (head["entries"], head["sha256"])
-    if said != (entries, digest.hexdigest()):
+    if (head["entries"], head["sha256"]) != (entries, digest.hexdigest()):
         raise ExportBroken(number, "the lines before the head are not those that were signed.")
     _check_end(head, last, entries, number)
     return ExportReport(
@@ -97,19 +98,19 @@ def _head_of(style: Format, line: bytes, number: int) -> dict[str, Any] | None:
 
 
 def _follow(last: Head, style: Format, line: bytes, number: int) -> Head:
-    """The line's own place in the chain, once everything it shows is what its event says."""
+    """The line's place in the chain. All its fields must be what its event says."""
     try:
-        shown = style.fields(line)
-        position, previous = shown["position"], bytes.fromhex(shown["previous"])
-        state = shown["event"].encode()
+        fields = style.fields(line)
+        position, previous = fields["position"], bytes.fromhex(fields["previous"])
+        state = fields["event"].encode()
         stored = next_hash(
-            previous, position, shown["ticketId"], shown["version"], shown["action"], state
+            previous, position, fields["ticketId"], fields["version"], fields["action"], state
         )
         event = Chained(
-            shown["ticketId"], shown["version"], shown["action"], state, id=position, hash=stored
+            fields["ticketId"], fields["version"], fields["action"], state, id=position, hash=stored
         )
-        expected = entry_of(_before(shown), codec.decode(event))
-        exact = style.line(Line(expected, shown["previous"], shown["event"])) == line
+        expected = entry_of(_before(fields), codec.decode(event))
+        exact = style.line(Line(expected, fields["previous"], fields["event"])) == line
     except (*_UNREADABLE, EventUnreadable):
         exact = False
     if not exact:
@@ -121,18 +122,18 @@ def _follow(last: Head, style: Format, line: bytes, number: int) -> Head:
     return Head(position, stored)
 
 
-def _before(shown: dict[str, Any]) -> AuditEntry | None:
-    """As much of the ticket's entry before this one as the line tells of it."""
-    if shown["before"] is None and shown["orgId"] is None:
+def _before(fields: dict[str, Any]) -> AuditEntry | None:
+    """The ticket's entry before this one, as far as the line holds it."""
+    if fields["before"] is None and fields["orgId"] is None:
         return None
-    held = shown["before"]
-    content = held and TicketContent(held["name"], tuple(held["features"]), held["retired"])
+    before = fields["before"]
+    content = before and TicketContent(before["name"], tuple(before["features"]), before["retired"])
     return AuditEntry(
         position=0,
-        ticket_id=shown["ticketId"],
+        ticket_id=fields["ticketId"],
         version=0,
-        org_id=shown["orgId"],
-        system=shown["system"],
+        org_id=fields["orgId"],
+        system=fields["system"],
         action="",
         actor="",
         reason=None,

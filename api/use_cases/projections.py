@@ -77,11 +77,11 @@ def prepare_rebuild(
 def prepare_roll_back(projection: LiveProjection[Any], *, dry_run: bool) -> Task[int]:
     """Switch back to the version that was live before; results in its number. Raises
     `VersionUnknown` when none is kept, `StoreRefused`."""
-    kept = control.earlier(projection)
+    version = control.earlier(projection)
     projection.versions.rehearse_switch()
 
     def run(_: Monitor) -> int:
-        return kept if dry_run else control.roll_back(projection, holder())
+        return version if dry_run else control.roll_back(projection, holder())
 
     return Task("rollback", "projection.rolled_back", dry_run, run)
 

@@ -58,4 +58,4 @@ class Service:
     @property
     def projections(self) -> Mapping[str, LiveProjection[Any]]:
         """Every projection by name, for whatever is done to all of them alike."""
-        return {one.projection.name: one for one in (self.tickets, self.audit)}
+        return {live.projection.name: live for live in (self.tickets, self.audit)}

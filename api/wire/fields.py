@@ -35,9 +35,9 @@ class Request(BaseModel):
     def _few(cls, body: Any) -> Any:
         """Each unknown field is an error of its own, and a hundred thousand would take a while."""
         if isinstance(body, dict) and len(body) > _MOST_FIELDS:
-            said = "The body has {count} fields; it takes {fields} and nothing else"
+            message = "The body has {count} fields; it takes {fields} and nothing else"
             fields = ", ".join(cls.model_fields)
             raise PydanticCustomError(
-                "too_many_fields", said, {"count": len(body), "fields": fields}
+                "too_many_fields", message, {"count": len(body), "fields": fields}
             )
         return body

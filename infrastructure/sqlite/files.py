@@ -50,7 +50,7 @@ class StoreFiles:
 
 def _identity(path: Path) -> Identity:
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

@@ -118,7 +118,7 @@ WITHOUT_NOUN: Final = set(
 """Words that do not say what a variable of a function holds; a field has its class beside it."""
 
 
-@pytest.mark.parametrize("layer", ("domain", "projections", "infrastructure"))
+@pytest.mark.parametrize("layer", LAYERS)
 def test_every_variable_carries_its_noun(layer: str) -> None:
     assert [
         f"{path.relative_to(HOUSE)}:{node.lineno}: {node.id}"

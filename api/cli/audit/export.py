@@ -58,10 +58,10 @@ def export_entries(
 
 
 def _write(pieces: Iterable[bytes]) -> None:
-    meter, written = Meter(), 0
+    meter, lines = Meter(), 0
     for piece in pieces:
         sys.stdout.buffer.write(piece)
-        written += piece.count(b"\n")
-        meter.lines(written)
+        lines += piece.count(b"\n")
+        meter.lines(lines)
     sys.stdout.buffer.flush()
     say("")

@@ -209,8 +209,8 @@ def _grant_rows(grants: TicketGrants) -> list[tuple[object, ...]]:
     """A row for each time that the ticket granted the feature."""
     entry = grants.entry
     name = entry.after.name if entry.after else "-"
-    shown = (entry.ticket_id, entry.org_id, entry.system, name)
-    return [(*shown, _by(grant.granted), _by(grant.revoked)) for grant in grants.grants]
+    ticket = (entry.ticket_id, entry.org_id, entry.system, name)
+    return [(*ticket, _by(grant.granted), _by(grant.revoked)) for grant in grants.grants]
 
 
 def _change_rows(diff: TicketDiff) -> list[tuple[object, ...]]:

@@ -64,14 +64,14 @@ def rollback(dry_run: DryRun = False) -> None:
     Stop the service first, so that none is made meanwhile. The log keeps what was taken over.
     """
     with read_only_if_any(), _database(load_settings()) as source:
-        kept = use_case.preview_adoption_rollback(source)
+        set_aside = use_case.preview_adoption_rollback(source)
     with open_for_command(make=True) as service, _database(service.settings) as source:
         if dry_run:
             use_case.refuse_late_rollback(destination(service))
-            say(f"Would rename {kept} to {GENERAL}.")
+            say(f"Would rename {set_aside} to {GENERAL}.")
             return
-        kept = use_case.roll_back_adoption(destination(service), source)
-    say(f"{kept} is {GENERAL} again. To serve, adopt it again, or use another database.")
+        set_aside = use_case.roll_back_adoption(destination(service), source)
+    say(f"{set_aside} is {GENERAL} again. To serve, adopt it again, or use another database.")
 
 
 @app.command(epilog=example("ticketbook migrate adopt plan --json"))

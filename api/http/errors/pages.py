@@ -83,13 +83,13 @@ def _list() -> str:
 
 def _explanation(kind: Kind) -> str:
     status = f"{kind.status.value} {kind.status.phrase}"
-    sent = json.dumps(example(kind), indent=2, ensure_ascii=False)
+    problem = json.dumps(example(kind), indent=2, ensure_ascii=False)
     return (
         f"<h1>{_prose(kind.title)}</h1>\n"
         f"<p><code>{kind.code}</code>, with status {escape(status)}</p>\n"
         f"<h2>What it means</h2>\n<p>{_prose(kind.meaning)}</p>\n"
         f"<h2>What to do</h2>\n<p>{_prose(kind.remedy)}</p>\n"
-        f"<h2>Example</h2>\n<pre>{escape(sent)}</pre>\n"
+        f"<h2>Example</h2>\n<pre>{escape(problem)}</pre>\n"
         '<p><a href="/problems">All problems</a></p>'
     )
 

@@ -86,8 +86,8 @@ def document(
 
 def example(kind: Kind) -> dict[str, Any]:
     """A problem document of this kind as it is sent."""
-    made = document(kind, kind.detail, kind.faults, kind.version)
-    return made | {"errors": [asdict(fault) for fault in kind.faults]}
+    problem = document(kind, kind.detail, kind.faults, kind.version)
+    return problem | {"errors": [asdict(fault) for fault in kind.faults]}
 
 
 def response(

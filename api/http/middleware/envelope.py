@@ -108,11 +108,11 @@ class Envelope:
 
 def _correlation(headers: Headers) -> tuple[str, list[tuple[bytes, bytes]]]:
     """The request's id (the caller's own, else its trace's, else a new one), and what to echo."""
-    sent = headers.get("x-request-id", "")
+    callers_id = headers.get("x-request-id", "")
     parent = headers.get("traceparent", "")
     traced = _TRACEPARENT.fullmatch(parent)
-    if _REQUEST_ID.fullmatch(sent):
-        request_id = sent
+    if _REQUEST_ID.fullmatch(callers_id):
+        request_id = callers_id
     else:
         request_id = traced.group(1) if traced else f"{getrandbits(128):032x}"
     echoed = [(b"x-request-id", request_id.encode())]

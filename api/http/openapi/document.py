@@ -77,8 +77,8 @@ def _complete(route: str, operation: dict[str, Any], scope: str | None) -> None:
         del responses["422"]
     if scope is not None:
         operation["security"] = [{"bearer": [scope]}]
-        said = operation.get("description", "")
-        operation["description"] = f"{said}\n\nRequires the scope `{scope}`.".lstrip()
+        description = operation.get("description", "")
+        operation["description"] = f"{description}\n\nRequires the scope `{scope}`.".lstrip()
     example = EXAMPLES.get(route, Example())
     for parameter in operation.get("parameters", ()):
         _complete_parameter(route, parameter, example)

@@ -120,15 +120,17 @@ async def tickets_then(
 
     def find(view: AuditView) -> tuple[ThenPage, Histories]:
         page = view.tickets_at(reached, where, beyond=beyond, limit=limit)
-        ids = [one.entry.ticket_id for one in page.tickets]
+        ids = [ticket.entry.ticket_id for ticket in page.tickets]
         return page, call.service.log.fragments(ids)
 
     page, fragments = await journaled(
         call, "tickets.asked_as_of", lambda: read(call, call.service.audit, reached, find)
     )
     items = [
-        ticket_then_json(ticket_at(one.entry, fragments[one.entry.ticket_id]), one.granted_by)
-        for one in page.tickets
+        ticket_then_json(
+            ticket_at(ticket.entry, fragments[ticket.entry.ticket_id]), ticket.granted_by
+        )
+        for ticket in page.tickets
     ]
     following = page.beyond and paging.cursor_after(f"{reached}-{page.beyond}", question)
     return paging.page(call.request, items, following, {"Event-Position": str(reached)})

@@ -92,7 +92,7 @@ async def compare(
         "audit.compared",
         lambda: read(call, call.service.audit, upto, find, ticket_id=ticket),
     )
-    items = [ticket_diff_json(one) for one in page.diffs]
+    items = [ticket_diff_json(diff) for diff in page.diffs]
     following = page.beyond and paging.cursor_after(f"{after}-{upto}-{page.beyond}", question)
     return paging.page(call.request, items, following or None, {"Event-Position": str(upto)})
 

@@ -83,8 +83,8 @@ async def readyz(request: Request) -> Response:
         readiness = _readiness(service, statuses, users)
     except Exception as error:  # whatever it is: health itself must not fail
         _log.error("readiness.failed", problem=f"{type(error).__name__}: {error}")
-        said = "The store does not answer as it should: the log says why."
-        readiness = ReadinessModel(status="unready", projections=[], problems=[said])
+        problem = "The store does not answer as it should: the log says why."
+        readiness = ReadinessModel(status="unready", projections=[], problems=[problem])
     code = 503 if readiness.status == "unready" else 200
     return Response(to_json(readiness), code, media_type="application/json")
 
