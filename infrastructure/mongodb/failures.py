@@ -17,7 +17,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from domain.errors import StoreRefused, StoreUnavailable
+from domain.errors import StoreCorrupt, StoreRefused, StoreUnavailable
 from infrastructure.mongodb.refused import missing_privilege, reason_of
 
 UNREACHABLE: Final = (ConnectionFailure, ExecutionTimeout, NetworkTimeout, WTimeoutError)
@@ -90,6 +90,10 @@ _PASSED_ON: Final = 200
 """Most characters of a server's message that are passed on."""
 
 
+class Conflicting(StoreCorrupt):
+    """A unique index refused a write that nothing of ours can have made before."""
+
+
 def is_transient(error: PyMongoError) -> bool:
     """True if the same operation may succeed once the replica set has a primary again."""
     if isinstance(error, UNREACHABLE):
@@ -105,10 +109,10 @@ def is_transient(error: PyMongoError) -> bool:
 
 
 def is_duplicate(error: PyMongoError) -> bool:
-    """True if a unique index refused the write."""
+    """True if a unique index refused the write; of a bulk write, all that was refused of it."""
     if isinstance(error, BulkWriteError):
         errors = error.details.get("writeErrors") or [{}]
-        return any(each.get("code") == _DUPLICATE_KEY for each in errors)
+        return all(each.get("code") == _DUPLICATE_KEY for each in errors)
     # inside a transaction the server may report it as a failed command
     return isinstance(error, OperationFailure) and error.code == _DUPLICATE_KEY
 
@@ -119,8 +123,7 @@ def briefly(error: PyMongoError) -> str:
 
 
 def explained(error: PyMongoError) -> Exception:
-    """Our error for one of the driver's; the very same one for a duplicate key, which its caller
-    expects, and for a wrong command."""
+    """Our error for one of the driver's; the very same one for a wrong command."""
     if is_transient(error):
         return StoreUnavailable(
             f"MongoDB does not answer: {briefly(error)}. Check that the replica set has a primary."
@@ -129,8 +132,13 @@ def explained(error: PyMongoError) -> Exception:
         return StoreUnavailable("The connection to MongoDB is closed: the service is ending.")
     if isinstance(error, ConfigurationError):
         return StoreRefused(f"MongoDB cannot be used so: {briefly(error)}. Check its address.")
+    if is_duplicate(error):
+        return Conflicting(
+            "MongoDB refused a document that is there already. Something else may have written "
+            "into the store's collections: run ticketbook projections verify."
+        )
     code = _code(error)
-    if not isinstance(error, OperationFailure) or is_duplicate(error) or code in _WRONG_CODES:
+    if not isinstance(error, OperationFailure) or code in _WRONG_CODES:
         return error
     advice = _ADVICE.get(code or 0, "The server's log says more; check its configuration.")
     if privilege := missing_privilege(error):
@@ -152,13 +160,14 @@ def answering() -> Iterator[None]:
 
 
 def _code(error: PyMongoError) -> int | None:
-    """The server's code; of a bulk write, that of its first failure."""
+    """The server's code; of a bulk write, that of its first failure but for duplicates."""
     if isinstance(error, BulkWriteError):
         failures = [
             *(error.details.get("writeErrors") or ()),
             *(error.details.get("writeConcernErrors") or ()),
         ]
-        return failures[0].get("code") if failures else error.code
+        codes = [failure.get("code") for failure in failures]
+        return next((code for code in codes if code != _DUPLICATE_KEY), error.code)
     return error.code if isinstance(error, OperationFailure) else None
 
 

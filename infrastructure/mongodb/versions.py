@@ -7,6 +7,7 @@ The registry of a projection is one document in `checkpoints`, beside the checkp
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
+import pymongo
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -15,7 +16,7 @@ from pymongo.errors import OperationFailure
 from domain.errors import ConfigurationError
 from infrastructure.mongodb.client import DURABLE, SETTLED, Document
 from infrastructure.mongodb.failures import answering
-from infrastructure.mongodb.views import MongoDBView
+from infrastructure.mongodb.views import PATIENCE, MongoDBView
 from projections.running.projection import Skipped
 from projections.versions.registry import (
     Build,
@@ -143,7 +144,11 @@ class MongoDBVersions(Generic[V]):
             self._checkpoints.update_one({"_id": self._name}, {"$set": values}, session=session)
 
         self.rehearse_switch()
-        with answering(), self._database.client.start_session() as session:
+        with (
+            answering(),
+            pymongo.timeout(PATIENCE),
+            self._database.client.start_session() as session,
+        ):
             session.with_transaction(work, read_concern=SETTLED, write_concern=DURABLE)
         self.publish()
 

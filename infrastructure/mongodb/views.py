@@ -22,12 +22,12 @@ from pymongo import DeleteMany, IndexModel, ReplaceOne, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 
 from domain.errors import Fenced, StoreCorrupt
 from infrastructure.mongodb.client import DURABLE, SETTLED, Document
 from infrastructure.mongodb.exact import ANYTHING, ForeignKey
-from infrastructure.mongodb.failures import answering, is_duplicate
+from infrastructure.mongodb.failures import Conflicting, answering
 from projections.running.projection import Key, Parked, Row, ViewChange
 
 PATIENCE: Final = 30.0
@@ -158,9 +158,7 @@ class MongoDBView(ABC, Generic[Row]):
 
         try:
             self._transaction(work, fence)
-        except PyMongoError as error:
-            if not is_duplicate(error):
-                raise
+        except Conflicting:
             # something else wrote into the view; the log prevails
             self._transaction(partial(work, over=True), fence)
 

@@ -25,6 +25,8 @@ def answering(path: Path) -> Iterator[None]:
     """Raise our errors in place of SQLite's. Only a wrong statement stays what it is."""
     try:
         yield
+    except MemoryError as error:
+        raise StoreUnavailable(f"There is no memory left to use {path}.") from error
     except sqlite3.IntegrityError as error:
         raise Conflicting(
             f"{path} refused a row: {error}. Something else may have written into its tables: run "

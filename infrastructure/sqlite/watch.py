@@ -25,7 +25,7 @@ class SQLiteWatcher:
         while not stop.is_set():
             try:
                 yield from self._notified(stop)
-            except OSError:  # the folder cannot be watched now: the poll remains
+            except (OSError, RuntimeError):  # the folder cannot be watched now: the poll remains
                 if not stop.wait(self._poll):
                     yield
 
