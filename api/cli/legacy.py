@@ -1,14 +1,15 @@
 """`ticketbook legacy`: who still calls in the old way."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from api.cli.opening import open_for_command
-from api.cli.options import ZONE, Json, moment
+from api.cli.options import Json, Since
 from api.cli.output import example, print_json, print_table
+from api.cli.times import Zone, times
 from api.wire.fields import iso
+from infrastructure.clock import now
 from infrastructure.legacy_usage import LegacyCalls
 
 app = typer.Typer(name="legacy", help="The old system's callers.", no_args_is_help=True)
@@ -16,10 +17,8 @@ app = typer.Typer(name="legacy", help="The old system's callers.", no_args_is_he
 
 @app.command("usage", epilog=example("ticketbook legacy usage --since 2027-01-01"))
 def usage(
-    since: Annotated[
-        datetime | None,
-        typer.Option(parser=moment, help=f"Only who called from this moment on, {ZONE}."),
-    ] = None,
+    since: Since = None,
+    tz: Zone = "UTC",
     json: Json = False,
 ) -> None:
     """Print how often each caller took each old route, the latest call first.
@@ -27,10 +26,11 @@ def usage(
     A caller is a user's id, or unknown where no token named one. When nobody has called for as
     long as your slowest client sleeps, the old routes can go.
     """
+    first = times(tz, now).moment(since, "--since")
     with open_for_command() as service:
         usages = service.legacy_usage.all()
-    if since is not None:
-        usages = [calls for calls in usages if calls.last_at >= since]
+    if first is not None:
+        usages = [calls for calls in usages if calls.last_at >= first]
     if json:
         print_json([_json(calls) for calls in usages])
     else:

@@ -1,39 +1,14 @@
-"""The options and arguments that several commands take, and how their text is read. A moment
-without a time zone is in UTC."""
+"""The options and arguments that several commands take."""
 
 import re
-from datetime import UTC, date, datetime
 from typing import Annotated, Final
 
 import typer
 
-from api.wire.moments import EXAMPLE, LARGEST, day_of, moment_of, when_of
+from api.cli.times import WORDS
+from api.wire.moments import EXAMPLE, LARGEST
 
-ZONE: Final = f"like 2025-10-28 or {EXAMPLE}; UTC unless it says otherwise"
-
-
-def moment(text: str) -> datetime:
-    """For options that take a moment."""
-    try:
-        return moment_of(text, UTC)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r}: {error}") from None
-
-
-def when(text: str) -> int | datetime:
-    """For arguments that take a position or a moment."""
-    try:
-        return when_of(text, UTC)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r}: {error}") from None
-
-
-def day(text: str) -> date:
-    """For arguments that take a day."""
-    try:
-        return day_of(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r}: {error}") from None
+MOMENT: Final = f"like 2025-10-28, {EXAMPLE}, {WORDS}"
 
 
 def hexadecimal(value: str | None) -> str | None:
@@ -48,14 +23,11 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; 
 Organisation = Annotated[str | None, typer.Option(help="Organisation.", callback=hexadecimal)]
 System = Annotated[str | None, typer.Option(help="System.")]
 TicketId = Annotated[str | None, typer.Option(help="Ticket id.", callback=hexadecimal)]
-EntryLimit = Annotated[int, typer.Option(min=1, max=100_000, help="Most entries.")]
-TicketLimit = Annotated[int, typer.Option(min=1, max=100_000, help="Most tickets.")]
-Since = Annotated[
-    datetime | None, typer.Option(parser=moment, help=f"From this moment on, {ZONE}.")
-]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Most of what is printed.")]
+All = Annotated[bool, typer.Option("--all", help="Print all, whatever the limit.")]
+Since = Annotated[str | None, typer.Option(help=f"From this moment on, {MOMENT}.")]
 Before = Annotated[
-    datetime | None,
-    typer.Option(parser=moment, help="Up to this moment, itself left out; written the same."),
+    str | None, typer.Option(help="Up to this moment, itself left out; written the same.")
 ]
 SincePosition = Annotated[
     int | None, typer.Option(min=0, max=LARGEST, help="From this position on.")

@@ -251,9 +251,9 @@ def test_commands_tell_the_past_and_what_has_changed_since(tmp_path: Path) -> No
         == []
     )
 
-    for wrong in ("3", "9999-12-31", "yesterday", "2025-02-30"):
+    for wrong in ("3", "9999-12-31", "yesterdays", "2025-02-30"):
         code, out, _ = run("audit", "grants", "get_all", wrong, store=address)
         assert (code, out) == (2, "")
-    for wrong in ("3", "9999-01-01", "yesterday"):
+    for wrong in ("3", "9999-01-01", "yesterdays"):
         code, out, _ = run("audit", "at", wrong, store=address)
         assert (code, out) == (2, "")

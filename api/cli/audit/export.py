@@ -1,6 +1,5 @@
 """`ticketbook audit export`: entries in a form that can be checked without this service."""
 
-import os
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
@@ -8,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from api.cli.audit.filter import filter_json, filtered
+from api.cli.audit.filter import filter_json, filtered, refuse_unknown_names
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
-from api.cli.output import Exit, example, say
+from api.cli.output import example, say
 from api.cli.progress import Meter
 from api.cli.waiting import wait_for_audit_of
 from api.export.export import ExportSource, export
@@ -40,6 +39,14 @@ def export_entries(
     is signed; without it the export was interrupted."""
     with open_for_command(watch=True) as service:
         wait_for_audit_of(service, where)
+        refuse_unknown_names(
+            service,
+            system=where.system,
+            action=where.action,
+            feature=where.feature,
+            granted=where.granted,
+            revoked=where.revoked,
+        )
         source = ExportSource(
             view=service.audit.view,
             log=service.log,
@@ -50,11 +57,7 @@ def export_entries(
             skipped=service.audit.versions.skipped,
         )
         record(service, "audit.exported", filter_json(where) | {"format": style.value})
-        try:
-            _write(export(source))
-        except BrokenPipeError:  # the reader has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(Exit.INTERRUPTED) from None
+        _write(export(source))
 
 
 def _write(pieces: Iterable[bytes]) -> None:

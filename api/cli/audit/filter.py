@@ -18,7 +18,11 @@ from api.cli.options import (
     System,
     TicketId,
 )
+from api.cli.times import On, Zone, times
+from api.use_cases.known_names import doubtful_names, unknown_names
+from api.use_cases.service import Service
 from api.wire.fields import iso
+from infrastructure.clock import now
 from projections.audit.search import AuditFilter
 
 
@@ -47,6 +51,22 @@ def filter_json(where: AuditFilter) -> dict[str, object]:
     }
 
 
+def refuse_unknown_names(
+    service: Service,
+    *,
+    system: str | None = None,
+    action: str | None = None,
+    **features: str | None,
+) -> None:
+    """A system, feature or action that neither the catalogue nor the log knows is wrong usage of
+    its option."""
+    doubtful = doubtful_names(
+        service.catalogue.current(), None, system=system, action=action, features=features
+    )
+    for each in unknown_names(service.audit.view, doubtful):
+        raise typer.BadParameter(each.detail, param_hint=f"'{each.parameter}'")
+
+
 def _filter(
     org: Organisation = None,
     system: System = None,
@@ -60,11 +80,14 @@ def _filter(
     text: Annotated[str | None, typer.Option(help="Part of the reason, in any case.")] = None,
     since: Since = None,
     before: Before = None,
+    on: On = None,
+    tz: Zone = "UTC",
     since_position: SincePosition = None,
     before_position: BeforePosition = None,
 ) -> AuditFilter:
     if text == "":  # it would find everything, and look like an answer
         raise typer.BadParameter("--text is empty.")
+    first, end = times(tz, now).range(since, before, on)
     return AuditFilter(
         org_id=org,
         system=system,
@@ -73,8 +96,8 @@ def _filter(
         action=action,
         feature=feature,
         correlation_id=correlation,
-        since=since,
-        before=before,
+        since=first,
+        before=end,
         granted=granted,
         revoked=revoked,
         text=text,

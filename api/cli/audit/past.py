@@ -1,22 +1,26 @@
 """`ticketbook audit at | grants | diff`: the tickets of the past, and the changes since."""
 
-from collections.abc import Callable, Sequence
-from datetime import date, datetime
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final
 
 import typer
 
+from api.cli.audit.filter import refuse_unknown_names
 from api.cli.journaling import record
+from api.cli.listing import Listing, read_listing
 from api.cli.opening import open_for_command
-from api.cli.options import ZONE, Json, Organisation, System, TicketId, TicketLimit, day, when
-from api.cli.output import example, print_json, print_table
+from api.cli.options import MOMENT, All, Json, Limit, Organisation, System, TicketId
+from api.cli.output import example
+from api.cli.times import DAYS, WHEN, On, Span, Zone, times
 from api.cli.waiting import refuse_if_parked, wait_for_audit
 from api.use_cases.service import Service
 from api.wire.diff import ticket_diff_json
 from api.wire.fields import iso
 from api.wire.grants import grants_json
-from api.wire.moments import no_position, span_of
+from api.wire.moments import no_position
 from api.wire.tickets import ticket_then_json
+from infrastructure.clock import now
 from projections.audit.as_of import Then, ticket_at
 from projections.audit.diff import TicketDiff, ticket_diffs
 from projections.audit.grants import Place, Question, TicketGrants, grants_between
@@ -26,10 +30,7 @@ from projections.tickets.search import TicketFilter
 
 app = typer.Typer()
 
-_PAGE: Final = 1_000
-_WHEN: Final = f"A position of the log, or a moment {ZONE}."
-
-Item = TypeVar("Item")
+_WHEN: Final = f"A position of the log, or a moment {MOMENT}."
 
 
 @app.command(
@@ -37,29 +38,44 @@ Item = TypeVar("Item")
     epilog=example("ticketbook audit at 2025-10-28 --system workforce_2 --feature delete_area"),
 )
 def at(
-    moment: Annotated[str, typer.Argument(metavar="WHEN", help=_WHEN)],
+    moment: Annotated[str | None, typer.Argument(metavar="[WHEN]", help=_WHEN)] = None,
+    on: Annotated[
+        str | None, typer.Option("--on", metavar="DAY", help=f"At the end of {DAYS}.")
+    ] = None,
+    tz: Zone = "UTC",
     org: Organisation = None,
     system: System = None,
     name: Annotated[str | None, typer.Option(help="The whole name.")] = None,
     feature: Annotated[str | None, typer.Option(help="Tells who granted it, too.")] = None,
-    limit: TicketLimit = 50,
+    limit: Limit = 50,
+    everything: All = False,
     json: Json = False,
 ) -> None:
     """Print the tickets that were in use then."""
+    if (moment is None) == (on is None):
+        raise typer.BadParameter("Say WHEN, or a day with --on.")
     where = TicketFilter(org, system, name, feature)
-    question = {"at": moment, "org": org, "system": system, "name": name, "feature": feature}
-    then = when(moment)
+    filters = {"org": org, "system": system, "name": name, "feature": feature}
+    reader = times(tz, now)
     with open_for_command(watch=True) as service:
-        position = _position(service, then)
+        if on is not None:
+            position = _end_of(service, reader.span(on, "--on"), on)
+        else:
+            position = _position(service, reader.when(moment or "", WHEN))
+        refuse_unknown_names(service, system=system, feature=feature)
         refuse_if_parked(service, position, org)
-        record(service, "tickets.asked_as_of", question | {"limit": limit})
-        tickets = _tickets(service, position, where, limit)
-        fragments = service.log.fragments([ticket.entry.ticket_id for ticket in tickets])
+        record(
+            service, "tickets.asked_as_of", {"at": moment, "on": on} | filters | {"limit": limit}
+        )
+        listing = _tickets(service, position, where, None if everything else limit)
+        fragments = service.log.fragments([ticket.entry.ticket_id for ticket in listing.items])
     if json:
-        print_json([_then_json(ticket, fragments[ticket.entry.ticket_id]) for ticket in tickets])
+        listing.print_json(
+            lambda ticket: _then_json(ticket, fragments[ticket.entry.ticket_id]), "tickets"
+        )
     else:
         columns = ["ticket", "organisation", "system", "name", "features", "granted by"]
-        print_table(columns, [_held_row(ticket) for ticket in tickets])
+        listing.print_table(columns, lambda ticket: [_held_row(ticket)], "tickets", filters)
 
 
 @app.command(
@@ -68,58 +84,86 @@ def at(
 )
 def grants(
     feature: Annotated[str, typer.Argument(metavar="FEATURE", help="Its name.")],
-    on: Annotated[
-        date, typer.Argument(metavar="DAY", parser=day, help="A day of UTC, like 2025-10-28.")
-    ],
+    day: Annotated[str | None, typer.Argument(metavar="[DAY]", help=f"{DAYS}.")] = None,
+    on: On = None,
+    tz: Zone = "UTC",
     org: Organisation = None,
     system: System = None,
-    limit: TicketLimit = 50,
+    limit: Limit = 50,
+    everything: All = False,
     json: Json = False,
 ) -> None:
     """Print the tickets that granted a feature at any time of a day, and who granted it."""
-    question = {"feature": feature, "on": on.isoformat(), "org": org, "system": system}
-    before, last = span_of(on)
+    text = day or on
+    if text is None or (day and on):
+        raise typer.BadParameter("Say DAY, here or with --on.")
+    filters = {"feature": feature, "on": text, "org": org, "system": system}
+    span = times(tz, now).span(text, "DAY")
     with open_for_command(watch=True) as service:
+        before = span.before
         if before is not None and before >= service.clock():
-            raise typer.BadParameter(f"{on} is still to come.")
+            raise typer.BadParameter(f"{text} is still to come.")
         after = 0 if before is None else _position(service, before)
-        upto = _position_at(service, last)
+        upto = _position_at(service, span.last)
+        refuse_unknown_names(service, system=system, FEATURE=feature)
         refuse_if_parked(service, upto, org)
-        record(service, "grants.asked", question | {"limit": limit})
-        tickets = _tickets_granting(service, Question(feature, org, system), after, upto, limit)
+        record(service, "grants.asked", filters | {"limit": limit})
+        question = Question(feature, org, system)
+        listing = _tickets_granting(service, question, after, upto, None if everything else limit)
     if json:
-        print_json([grants_json(ticket) for ticket in tickets])
+        listing.print_json(grants_json, "tickets")
     else:
         columns = ["ticket", "organisation", "system", "name", "granted by", "revoked by"]
-        print_table(columns, [row for ticket in tickets for row in _grant_rows(ticket)])
+        listing.print_table(columns, _grant_rows, "grants", filters)
 
 
 @app.command("diff", epilog=example("ticketbook audit diff 2025-10-01 2025-11-01 --json"))
 def diff(
-    start: Annotated[str, typer.Argument(metavar="FROM", help=_WHEN)],
+    start: Annotated[str | None, typer.Argument(metavar="[FROM]", help=_WHEN)] = None,
     end: Annotated[str | None, typer.Argument(metavar="[TO]", help="The same; else now.")] = None,
+    on: On = None,
+    tz: Zone = "UTC",
     org: Organisation = None,
     system: System = None,
     ticket: TicketId = None,
-    limit: TicketLimit = 50,
+    limit: Limit = 50,
+    everything: All = False,
     json: Json = False,
 ) -> None:
     """Print how tickets differ from what they were, and what did that."""
+    if (start is None) == (on is None) or (on and end):
+        raise typer.BadParameter("Say FROM, and TO if not now; or a day with --on.")
     where = AuditFilter(org_id=org, system=system, ticket_id=ticket)
-    question = {"from": start, "to": end, "org": org, "system": system, "ticket": ticket}
-    first, last = when(start), when(end) if end is not None else None
+    filters = {"org": org, "system": system, "ticket": ticket}
+    reader = times(tz, now)
     with open_for_command(watch=True) as service:
-        after, upto = _position(service, first), _position(service, last)
+        if on is not None:
+            span = reader.span(on, "--on")
+            after = 0 if span.before is None else _position(service, span.before)
+            upto = _end_of(service, span, on)
+        else:
+            first = reader.when(start or "", "FROM")
+            last = reader.when(end, "TO") if end is not None else None
+            after, upto = _position(service, first), _position(service, last)
         if after > upto:
             raise typer.BadParameter("FROM is later than TO.")
+        refuse_unknown_names(service, system=system)
         refuse_if_parked(service, upto, org, ticket)
-        record(service, "audit.compared", question | {"limit": limit})
-        diffs = _differences(service, where, after, upto, limit)
+        asked = {"from": start, "to": end, "on": on} | filters | {"limit": limit}
+        record(service, "audit.compared", asked)
+        listing = _differences(service, where, after, upto, None if everything else limit)
     if json:
-        print_json([ticket_diff_json(each) for each in diffs])
+        listing.print_json(ticket_diff_json, "tickets")
     else:
         columns = ["ticket", "name", "change", "position", "time", "actor", "reason"]
-        print_table(columns, [row for each in diffs for row in _change_rows(each)])
+        listing.print_table(columns, _change_rows, "changes", filters)
+
+
+def _end_of(service: Service, span: Span, text: str) -> int:
+    """Where the log stood at the end of a day, or stands now, if that is still to come."""
+    if span.start > service.clock():
+        raise typer.BadParameter(f"{text} is still to come.")
+    return _position_at(service, span.last)
 
 
 def _position(service: Service, wanted: int | datetime | None) -> int:
@@ -141,46 +185,36 @@ def _position_at(service: Service, moment: datetime) -> int:
     return head if position is None else position
 
 
-def _tickets(service: Service, position: int, where: TicketFilter, limit: int) -> list[Then]:
+def _tickets(
+    service: Service, position: int, where: TicketFilter, limit: int | None
+) -> Listing[Then]:
     def page(beyond: str | None, wanted: int) -> tuple[Sequence[Then], str | None]:
         read = service.audit.view.tickets_at(position, where, beyond=beyond, limit=wanted)
         return read.tickets, read.beyond
 
-    return _read_through(page, limit)
+    return read_listing(page, limit)
 
 
 def _tickets_granting(
-    service: Service, question: Question, after: int, upto: int, limit: int
-) -> list[TicketGrants]:
+    service: Service, question: Question, after: int, upto: int, limit: int | None
+) -> Listing[TicketGrants]:
     def page(beyond: Place | None, wanted: int) -> tuple[Sequence[TicketGrants], Place | None]:
         read = grants_between(
             service.audit.view, question, after, upto, beyond=beyond, limit=wanted
         )
         return read.tickets, read.beyond
 
-    return _read_through(page, limit)
+    return read_listing(page, limit)
 
 
 def _differences(
-    service: Service, where: AuditFilter, after: int, upto: int, limit: int
-) -> list[TicketDiff]:
+    service: Service, where: AuditFilter, after: int, upto: int, limit: int | None
+) -> Listing[TicketDiff]:
     def page(beyond: int | None, wanted: int) -> tuple[Sequence[TicketDiff], int | None]:
         read = ticket_diffs(service.audit.view, where, after, upto, beyond=beyond, limit=wanted)
         return read.diffs, read.beyond
 
-    return _read_through(page, limit)
-
-
-def _read_through(page: Callable[[Any, int], tuple[Sequence[Item], Any]], limit: int) -> list[Item]:
-    """Page after page, until there are `limit` items or no more."""
-    everything: list[Item] = []
-    beyond = None
-    while len(everything) < limit:
-        items, beyond = page(beyond, min(limit - len(everything), _PAGE))
-        everything += items
-        if beyond is None:
-            break
-    return everything
+    return read_listing(page, limit)
 
 
 def _then_json(ticket: Then, history: Any) -> dict[str, Any]:

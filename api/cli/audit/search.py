@@ -1,14 +1,17 @@
 """`ticketbook audit search | reads`: who changed what, and who looked."""
 
+from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from api.cli.audit.filter import filter_json, filtered
+from api.cli.audit.filter import filter_json, filtered, refuse_unknown_names
 from api.cli.journaling import record
+from api.cli.listing import read_listing
 from api.cli.opening import open_for_command
-from api.cli.options import EntryLimit, Json, hexadecimal
-from api.cli.output import example, print_json, print_table
+from api.cli.options import All, Json, Limit, hexadecimal
+from api.cli.output import example
 from api.cli.waiting import wait_for_audit_of
 from api.wire.audit import audit_entry_json
 from api.wire.fields import iso
@@ -19,28 +22,55 @@ from projections.audit.search import AuditFilter
 
 app = typer.Typer()
 
+Numbered = tuple[int, JournalEntry]
+"""An entry of the journal, and its number."""
+
+
+class Order(StrEnum):
+    """The orders of audit entries."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
 
 @app.command("search", epilog=example("ticketbook audit search --feature delete_machine --limit 5"))
 @filtered
 def search(
     where: AuditFilter,
-    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Else newest.")] = False,
-    limit: EntryLimit = 50,
+    order: Annotated[Order, typer.Option(help="Which entries come first.")] = Order.NEWEST,
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", hidden=True)] = False,
+    limit: Limit = 50,
+    everything: All = False,
     json: Json = False,
 ) -> None:
     """Print the entries that match every option given, once the audit log shows the whole log."""
+    newest_first = order is Order.NEWEST and not oldest_first
+    filters = filter_json(where)
     with open_for_command(watch=True) as service:
         wait_for_audit_of(service, where)
-        order = "oldest" if oldest_first else "newest"
-        record(service, "audit.searched", filter_json(where) | {"order": order, "limit": limit})
-        entries = service.audit.view.search(
-            where, beyond=None, limit=limit, newest_first=not oldest_first
+        refuse_unknown_names(
+            service,
+            system=where.system,
+            action=where.action,
+            feature=where.feature,
+            granted=where.granted,
+            revoked=where.revoked,
         )
+        asked = {"order": "newest" if newest_first else "oldest", "limit": limit}
+        record(service, "audit.searched", filters | asked)
+
+        def page(beyond: int | None, wanted: int) -> tuple[Sequence[AuditEntry], int | None]:
+            read = service.audit.view.page(
+                where, beyond=beyond, limit=wanted, newest_first=newest_first
+            )
+            return read.entries, read.beyond
+
+        listing = read_listing(page, None if everything else limit)
     if json:
-        print_json([audit_entry_json(entry) for entry in entries])
+        listing.print_json(audit_entry_json, "entries")
     else:
         columns = ["position", "time", "actor", "action", "ticket", "change", "reason"]
-        print_table(columns, [_entry_row(entry) for entry in entries])
+        listing.print_table(columns, lambda entry: [_entry_row(entry)], "entries", filters)
 
 
 @app.command("reads", epilog=example("ticketbook audit reads --limit 20 --json"))
@@ -48,18 +78,26 @@ def reads(
     org: Annotated[
         str | None, typer.Option(help="Organisation of the reader.", callback=hexadecimal)
     ] = None,
-    limit: EntryLimit = 50,
+    limit: Limit = 50,
+    everything: All = False,
     json: Json = False,
 ) -> None:
     """Print who read the audit log and what operators did, newest first."""
     with open_for_command() as service:
         record(service, "journal.read", {"org": org, "limit": limit})
-        numbered = service.journal.read(org, beyond=None, limit=limit)
+
+        def page(beyond: int | None, wanted: int) -> tuple[Sequence[Numbered], int | None]:
+            read = service.journal.read(org, beyond=beyond, limit=wanted)
+            return read, read[-1][0] if len(read) == wanted else None
+
+        listing = read_listing(page, None if everything else limit)
     if json:
-        print_json([journal_entry_json(number, entry) for number, entry in numbered])
+        listing.print_json(lambda numbered: journal_entry_json(*numbered), "entries")
     else:
         columns = ["number", "time", "actor", "organisation", "action", "details"]
-        print_table(columns, [_journal_row(number, entry) for number, entry in numbered])
+        listing.print_table(
+            columns, lambda numbered: [_journal_row(*numbered)], "entries", {"org": org}
+        )
 
 
 def _journal_row(number: int, entry: JournalEntry) -> tuple[object, ...]:
