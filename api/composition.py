@@ -156,9 +156,11 @@ def _tokens(settings: Settings, clock: Clock) -> Tokens:
     auth = auth_of(settings)
     if isinstance(auth, SharedSecret):
         return secret_tokens(auth.value, clock)
+    from infrastructure.keys.claims import ClaimNames
     from infrastructure.keys.issuer_keys import issuer_tokens
 
-    return issuer_tokens(auth.issuer, auth.audience, clock, time.monotonic)
+    names = ClaimNames(auth.org_claim, auth.scope_claims)
+    return issuer_tokens(auth.issuer, auth.audience, clock, time.monotonic, names)
 
 
 def _legacy(settings: Settings, stores: Stores, clock: Clock, stack: ExitStack) -> Legacy | None:

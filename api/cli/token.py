@@ -9,7 +9,8 @@ from api.cli.output import example, print_line, reporting
 from domain.errors import ConfigurationError
 from infrastructure.clock import now
 from infrastructure.configuration.settings import Settings, SharedSecret, load_settings
-from infrastructure.keys.credentials import SCOPES, issue_token
+from infrastructure.keys.claims import SCOPES
+from infrastructure.keys.credentials import issue_token
 from infrastructure.keys.secret_file import auth_of
 
 if TYPE_CHECKING:

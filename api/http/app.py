@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from api.http.connections.pool import Connections
 from api.http.errors import failures, pages, problems
 from api.http.limits import ConnectionLimits
+from api.http.middleware.cross_origin import CrossOrigin
 from api.http.middleware.envelope import Envelope
 from api.http.middleware.express import Express
 from api.http.openapi import document
@@ -24,6 +25,7 @@ from api.http.routes import (
     history,
     jobs,
     projections,
+    root,
     systems,
     ticket_batch,
     ticket_list,
@@ -72,11 +74,14 @@ def create_app(service: Service, limits: ConnectionLimits | None = None) -> Fast
     app.state.connections = Connections(limits or ConnectionLimits(), registry)
     app.add_middleware(Express)
     shapes = {routes.PREFIX: routes.refusals(service.settings)} if service.legacy else {}
-    app.add_middleware(Envelope, registry=registry, shapes=shapes)  # added last: around everything
+    app.add_middleware(Envelope, registry=registry, shapes=shapes)  # around the others
+    if service.settings.cors_origins:  # around that: a page must be able to read its refusals
+        app.add_middleware(CrossOrigin, origins=service.settings.cors_origins)
     failures.install(app)
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(pages.router)
+    app.include_router(root.router)
     if service.legacy:
         legacy_tickets = LegacyTickets(service, service.legacy, app.state.submitter, registry)
         app.router.routes.append(

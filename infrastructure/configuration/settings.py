@@ -69,6 +69,24 @@ OIDC_AUDIENCE: Final = Setting(
     None,
     "The audience that tokens of the OpenID Connect issuer must name.",
 )
+OIDC_ORG_CLAIM: Final = Setting(
+    "TICKETBOOK_OIDC_ORG_CLAIM",
+    "text",
+    "org",
+    "The claim of the issuer's tokens that names the organisation.",
+)
+OIDC_SCOPE_CLAIM: Final = Setting(
+    "TICKETBOOK_OIDC_SCOPE_CLAIM",
+    "text",
+    "scope",
+    "The claims of the issuer's tokens that hold scopes, separated by spaces.",
+)
+CORS_ORIGINS: Final = Setting(
+    "TICKETBOOK_CORS_ORIGINS",
+    "web origins",
+    None,
+    "Origins, separated by commas, whose pages may call /v1; unset, only their own.",
+)
 SIGNING_KEY: Final = Setting(
     "TICKETBOOK_SIGNING_KEY",
     "path",
@@ -106,6 +124,9 @@ SETTINGS: Final = (
     AUTH_SECRET,
     OIDC_ISSUER,
     OIDC_AUDIENCE,
+    OIDC_ORG_CLAIM,
+    OIDC_SCOPE_CLAIM,
+    CORS_ORIGINS,
     SIGNING_KEY,
     LEGACY_JWT_SECRET,
     LEGACY_USERS,
@@ -123,10 +144,13 @@ class SharedSecret:
 
 @dataclass(frozen=True, slots=True)
 class OpenIdConnect:
-    """Tokens come from an issuer that publishes its keys."""
+    """Tokens come from an issuer that publishes its keys. `org_claim` and `scope_claims` are the
+    names of claims that issuers name differently."""
 
     issuer: str
     audience: str
+    org_claim: str = "org"
+    scope_claims: tuple[str, ...] = ("scope",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +160,7 @@ class Settings:
     store: Store
     catalogue: Path
     auth: SharedSecret | OpenIdConnect | None
+    cors_origins: tuple[str, ...]
     signing_key: Path | None
     legacy_jwt_secret: str | None = field(repr=False)
     legacy_users: MongoDBStore | None
@@ -155,6 +180,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         store=store,
         catalogue=Path(values[CATALOGUE] or BUNDLED),
         auth=_auth(values),
+        cors_origins=parse_origins(CORS_ORIGINS.name, values[CORS_ORIGINS] or ""),
         signing_key=Path(key) if (key := values[SIGNING_KEY]) else None,
         legacy_jwt_secret=values[LEGACY_JWT_SECRET],
         legacy_users=_legacy_users(values, store),
@@ -183,6 +209,8 @@ def _value_of(environ: Mapping[str, str], setting: Setting) -> str | None:
 
 def _auth(values: Mapping[Setting, str | None]) -> SharedSecret | OpenIdConnect | None:
     secret, issuer, audience = values[AUTH_SECRET], values[OIDC_ISSUER], values[OIDC_AUDIENCE]
+    if not issuer:
+        _refuse_claims_of_nobody(values)
     if secret and (issuer or audience):
         raise ConfigurationError(
             f"{AUTH_SECRET.name} and {OIDC_ISSUER.name if issuer else OIDC_AUDIENCE.name} "
@@ -191,11 +219,25 @@ def _auth(values: Mapping[Setting, str | None]) -> SharedSecret | OpenIdConnect 
     if secret:
         return _shared_secret(secret)
     if issuer and audience:
-        return OpenIdConnect(parse_web_address(OIDC_ISSUER.name, issuer), audience)
+        return OpenIdConnect(
+            parse_web_address(OIDC_ISSUER.name, issuer),
+            audience,
+            (values[OIDC_ORG_CLAIM] or str(OIDC_ORG_CLAIM.default)).strip(),
+            tuple((values[OIDC_SCOPE_CLAIM] or str(OIDC_SCOPE_CLAIM.default)).split()),
+        )
     if issuer or audience:
         have, lack = (OIDC_ISSUER, OIDC_AUDIENCE) if issuer else (OIDC_AUDIENCE, OIDC_ISSUER)
         raise ConfigurationError(f"{have.name} is set without {lack.name}. Set both, or neither.")
     return None
+
+
+def _refuse_claims_of_nobody(values: Mapping[Setting, str | None]) -> None:
+    for setting in (OIDC_ORG_CLAIM, OIDC_SCOPE_CLAIM):
+        if values[setting]:
+            raise ConfigurationError(
+                f"{setting.name} names a claim of an issuer's tokens, and there is no issuer. "
+                f"Set {OIDC_ISSUER.name}, or unset it."
+            )
 
 
 def _shared_secret(secret: str) -> SharedSecret:

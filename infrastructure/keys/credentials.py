@@ -1,7 +1,6 @@
 """Recognising callers: verifying bearer tokens, and issuing them with a shared secret."""
 
 import hmac
-import re
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -10,25 +9,22 @@ from datetime import timedelta
 from difflib import get_close_matches
 from json import dumps
 from threading import Lock
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from infrastructure.keys.claims import (
+    OUR_NAMES,
+    SCOPES,
+    Caller,
+    ClaimError,
+    ClaimNames,
+    Claims,
+    read_claims,
+)
 
 if TYPE_CHECKING:  # loaded where tokens are verified
     from jwt import PyJWK
 
     from domain.log.ports import Clock
-
-SCOPES: Final = (
-    "tickets:read",
-    "tickets:write",
-    "audit:read",
-    "projections:operate",
-    "migrate",
-)
-
-EVERY_ORGANISATION: Final = "*"
-"""The `org` of platform staff."""
 
 OURS: Final = "ticketbook"
 """Issuer and audience of the tokens signed with a shared secret."""
@@ -63,16 +59,6 @@ class CredentialError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """The caller that a verified token names. `org_id` None is platform staff: every
-    organisation."""
-
-    subject: str
-    org_id: str | None
-    scopes: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class VerifyingKey:
     """A key and the one algorithm it is good for."""
 
@@ -92,7 +78,15 @@ class Tokens:
     keys are fetched: on an event loop call `known` first, and run `verify` in a thread.
     """
 
-    def __init__(self, key_of: KeyOf, issuer: str, audience: str, clock: "Clock") -> None:
+    def __init__(
+        self,
+        key_of: KeyOf,
+        issuer: str,
+        audience: str,
+        clock: "Clock",
+        names: ClaimNames = OUR_NAMES,
+    ) -> None:
+        self.names = names
         self._key_of = key_of
         self._issuer = issuer
         self._audience = audience
@@ -127,7 +121,7 @@ class Tokens:
         self._keep(token, caller, min(until, now + _REMEMBERED_FOR.total_seconds()))
         return caller
 
-    def _claims(self, token: str) -> "_Claims":
+    def _claims(self, token: str) -> Claims:
         if not token:
             raise _missing()
         if len(token) > LONGEST_TOKEN:
@@ -135,17 +129,22 @@ class Tokens:
         import jwt  # most commands open a service and verify no token
 
         try:
-            key = self._key_of(token)
-            return _Claims.model_validate(self._signed(token, key))
-        except ValidationError as error:
-            claim = error.errors()[0]["loc"][0]
-            raise _invalid(f"The token's claim {claim!r} {_EXPECTED[str(claim)]}") from None
+            return read_claims(self._signed(token, self._key_of(token)), self.names)
+        except ClaimError as error:
+            raise _invalid(f"The token's claim {error.claim!r} {error.expected}") from None
         except jwt.MissingRequiredClaimError as error:
             raise _invalid(f"The token has no claim {error.claim!r}: it is required.") from None
         except jwt.InvalidIssuerError:
             raise _invalid(f"The token is not from the issuer {self._issuer!r}.") from None
         except jwt.InvalidAudienceError:
             raise _invalid(f"The token is not meant for the audience {self._audience!r}.") from None
+        except jwt.InvalidSignatureError:
+            raise _invalid(
+                "The signature of the token does not fit: another key made it, or the token was "
+                "changed."
+            ) from None
+        except jwt.DecodeError:
+            raise _invalid("The token is no JWT: it is damaged, cut short, or opaque.") from None
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise _invalid("The token is not signed by whom it should be, or damaged.") from None
 
@@ -153,24 +152,29 @@ class Tokens:
         """The claims of the token, after its signature, issuer and audience are checked."""
         import jwt
 
-        return jwt.decode(
-            token,
-            key.key,
-            algorithms=[key.algorithm],
-            issuer=self._issuer,
-            audience=self._audience,
-            options={
-                "require": ["iss", "aud", "sub", "exp", "org"],
-                "enforce_minimum_key_length": True,
-                # in `verify`, by our clock
-                "verify_exp": False,
-                "verify_nbf": False,
-                "verify_iat": False,
-                # by `_Claims`, with a better explanation
-                "verify_sub": False,
-                "verify_jti": False,
-            },
-        )
+        try:
+            return jwt.decode(
+                token,
+                key.key,
+                algorithms=[key.algorithm],
+                issuer=self._issuer,
+                audience=self._audience,
+                options={
+                    "require": ["iss", "aud", "sub", "exp", self.names.organisation],
+                    "enforce_minimum_key_length": True,
+                    # in `verify`, by our clock
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                    # by `read_claims`, with a better explanation
+                    "verify_sub": False,
+                    "verify_jti": False,
+                },
+            )
+        except jwt.InvalidAlgorithmError:
+            raise _invalid(
+                f"Its key is for {key.algorithm}: the token must say that too."
+            ) from None
 
     def _keep(self, token: str, caller: Caller, until: float) -> None:
         with self._lock:
@@ -201,11 +205,7 @@ def issue_token(
     now = clock().timestamp()
     scope = " ".join(_checked_scope(scope) for scope in scopes)
     claims = {"sub": sub, "org": org, "scope": scope, "exp": int(now + lifetime.total_seconds())}
-    try:
-        _Claims.model_validate(claims)
-    except ValidationError as error:
-        claim = error.errors()[0]["loc"][0]
-        raise ValueError(f"{claim} {_EXPECTED[str(claim)]}") from None
+    read_claims(claims, OUR_NAMES)
     if lifetime <= timedelta():
         raise ValueError("The lifetime must be longer than nothing.")
     return _signed(claims | {"iss": OURS, "aud": OURS, "iat": int(now)}, secret)
@@ -249,43 +249,3 @@ def _missing() -> CredentialError:
 
 def _invalid(detail: str) -> CredentialError:
     return CredentialError("token-invalid", f"{detail} Get a new token.")
-
-
-def _printable(subject: str) -> str:
-    if not subject.isprintable() or not subject.strip():
-        raise ValueError
-    return subject
-
-
-_ORGANISATION: Final = re.compile(r"[0-9a-f]{24}|\*")
-
-
-def _organisation(org: str) -> str:
-    if not _ORGANISATION.fullmatch(org):
-        raise ValueError
-    return org
-
-
-_EXPECTED: Final = {
-    "sub": "must be 1 to 255 printable characters.",
-    "org": "must be 24 lower-case hexadecimal digits, or * for platform staff.",
-    "scope": "must be text: scopes separated by spaces.",
-    "exp": "must be a time in seconds.",
-    "nbf": "must be a time in seconds.",
-}
-
-_Time = Annotated[float, Field(ge=0, le=1e12)]
-
-
-class _Claims(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    sub: Annotated[str, Field(max_length=255), AfterValidator(_printable)]
-    org: Annotated[str, AfterValidator(_organisation)]
-    scope: str = ""
-    exp: _Time
-    nbf: _Time | None = None
-
-    def caller(self) -> Caller:
-        org_id = None if self.org == EVERY_ORGANISATION else self.org
-        return Caller(self.sub, org_id, frozenset(self.scope.split()) & frozenset(SCOPES))

@@ -14,6 +14,7 @@ from domain.errors import ConfigurationError
 from domain.log.ports import Clock
 from infrastructure.configuration.addresses import parse_web_address
 from infrastructure.json_text import read_json
+from infrastructure.keys.claims import OUR_NAMES, ClaimNames
 from infrastructure.keys.credentials import CredentialError, Tokens, VerifyingKey
 
 _ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256"}
@@ -38,10 +39,14 @@ _log = structlog.get_logger(__name__)
 
 
 def issuer_tokens(
-    issuer: str, audience: str, clock: Clock, monotonic: Callable[[], float]
+    issuer: str,
+    audience: str,
+    clock: Clock,
+    monotonic: Callable[[], float],
+    names: ClaimNames = OUR_NAMES,
 ) -> Tokens:
     """Tokens of an OpenID Connect issuer. Nothing is fetched before the first `verify`."""
-    return Tokens(IssuerKeys(issuer, monotonic).key_of, issuer, audience, clock)
+    return Tokens(IssuerKeys(issuer, monotonic).key_of, issuer, audience, clock, names)
 
 
 class IssuerKeys:

@@ -4,13 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -22,10 +19,9 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from structlog.testing import capture_logs
 
+from infrastructure.keys.claims import SCOPES, Caller
 from infrastructure.keys.credentials import (
     OURS,
-    SCOPES,
-    Caller,
     CredentialError,
     Tokens,
     bearer,
@@ -33,10 +29,10 @@ from infrastructure.keys.credentials import (
     secret_tokens,
 )
 from infrastructure.keys.issuer_keys import issuer_tokens
+from tests.support.issuer import AUDIENCE, EC_KEY, RSA_KEY, Issuer, serving_issuer
 
 SECRET = "correct-horse-battery-staple-0123456789"
 ORG = "64b7f0c2a1d3e4f5a6b7c8d9"
-AUDIENCE = "ticketbook-api"
 HOUR = timedelta(hours=1)
 
 
@@ -146,8 +142,12 @@ def test_an_audience_may_be_one_of_several(tokens: Tokens, now: Now) -> None:
         {"org": ORG[1:]},
         {"org": ORG + "\n"},
         {"org": "**"},
-        {"org": [ORG]},
-        {"scope": ["tickets:read"]},
+        {"org": [ORG, ORG]},
+        {"org": [[ORG]]},
+        {"org": []},
+        {"scope": 7},
+        {"scope": ["tickets:read", 7]},
+        {"scope": {"tickets:read": True}},
         {"nbf": "later"},
         {"iss": None},
         {"iss": "somebody"},
@@ -311,69 +311,13 @@ def test_a_header_without_token_says_how_to_send_one(header: str | None) -> None
 
 # Tokens of an OpenID Connect issuer
 
-RSA_KEY = rsa.generate_private_key(65537, 2048)
 WEAK_RSA_KEY = rsa.generate_private_key(65537, 1024)
-EC_KEY = ec.generate_private_key(ec.SECP256R1())
 EC_384_KEY = ec.generate_private_key(ec.SECP384R1())
-
-
-class Issuer:
-    """A real HTTP server on this machine, with whatever keys a test gives it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.described_as = url
-        self.jwks_uri = f"{url}/keys"
-        self.redirect = ""
-        self.status = 200
-        self.requests: list[str] = []
-        self.keys: list[dict[str, Any]] = [
-            {**RSAAlgorithm.to_jwk(RSA_KEY.public_key(), as_dict=True), "kid": "r", "use": "sig"},
-            {**ECAlgorithm.to_jwk(EC_KEY.public_key(), as_dict=True), "kid": "e", "alg": "ES256"},
-        ]
-
-    def answer(self, path: str) -> object:
-        if path in ("/.well-known/openid-configuration", "/elsewhere"):
-            return {"issuer": self.described_as, "jwks_uri": self.jwks_uri}
-        return {"keys": self.keys}
-
-    def token(self, key: Any, kid: str | None, algorithm: str, **changes: Any) -> str:
-        good = claims(Now(), iss=self.url, aud=AUDIENCE)
-        headers = {"kid": kid} if kid else None
-        return jwt.encode(good | changes, key, algorithm=algorithm, headers=headers)
-
-
-@contextmanager
-def serving() -> Iterator[Issuer]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.requests.append(self.path)
-            body = json.dumps(served.answer(self.path)).encode()
-            moved = served.redirect and self.path.startswith("/.well-known")
-            self.send_response(302 if moved else served.status)
-            if moved:
-                self.send_header("Location", served.redirect)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        served = Issuer(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield served
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
-    with serving() as issuer:
+    with serving_issuer() as issuer:
         yield issuer
 
 
@@ -435,6 +379,33 @@ ATTACKS: dict[str, Callable[[Issuer], str]] = {
     "no organisation": lambda issuer: issuer.token(RSA_KEY, "r", "RS256", org=""),
     "not a token": lambda issuer: "x.y.z",
 }
+
+
+TOLD: dict[str, str] = {
+    "no signature": "Its key is for RS256",
+    "HS256 with the public key": "Its key is for RS256",
+    "our own secret's form": "does not name its key (kid)",
+    "another RSA algorithm": "Its key is for RS256",
+    "another RSA padding": "Its key is for RS256",
+    "another key of the issuer": "Its key is for RS256",
+    "somebody's key": "signature of the token does not fit",
+    "no key named": "does not name its key (kid)",
+    "an unknown key": "no such key for RS256 or ES256",
+    "wrong audience": f"not meant for the audience '{AUDIENCE}'",
+    "wrong issuer": "not from the issuer 'http://127.0.0.1:",
+    "no organisation": "claim 'org' must be 24 lower-case hexadecimal digits",
+    "not a token": "no JWT",
+}
+
+
+@pytest.mark.parametrize("why", ATTACKS)
+def test_a_refused_token_is_told_why_and_is_not_repeated(
+    issuer: Issuer, issued: Tokens, why: str
+) -> None:
+    token = ATTACKS[why](issuer)
+    detail = refused(lambda: issued.verify(token)).detail
+    assert TOLD[why] in detail
+    assert not any(len(text) > 3 and text in detail for text in (*token.split("."), "ana"))
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
@@ -564,7 +535,7 @@ def test_an_issuer_that_is_broken_is_not_the_callers_fault_and_is_logged(
 
 
 def test_an_issuer_that_is_gone_is_asked_once_in_ten_seconds(now: Now) -> None:
-    with serving() as issuer:
+    with serving_issuer() as issuer:
         token = issuer.token(RSA_KEY, "r", "RS256")
         tokens = issuer_tokens(issuer.url, AUDIENCE, now, now.monotonic)
         issuer.status = 500

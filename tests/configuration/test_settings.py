@@ -41,6 +41,7 @@ def test_with_nothing_set_the_store_is_a_sqlite_file_and_nobody_is_configured() 
         store=SQLiteStore(Path("var/ticketbook.db")),
         catalogue=BUNDLED,
         auth=None,
+        cors_origins=(),
         signing_key=None,
         legacy_jwt_secret=None,
         legacy_users=None,
@@ -68,7 +69,27 @@ def test_every_setting_can_be_set() -> None:
     assert settings.legacy_users == MongoDBStore("mongodb://old/backend", "backend")
     assert settings.legacy_sunset == date(2028, 2, 29)
     assert settings.legacy_origins == ("https://app.example.org", "http://localhost:3000")
-    assert load_settings(ISSUER).auth == OpenIdConnect(*ISSUER.values())
+    assert load_settings(ISSUER).auth == OpenIdConnect(
+        ISSUER["TICKETBOOK_OIDC_ISSUER"], ISSUER["TICKETBOOK_OIDC_AUDIENCE"]
+    )
+
+
+def test_claims_of_an_issuer_have_the_names_that_settings_say() -> None:
+    auth = load_settings(
+        ISSUER
+        | {
+            "TICKETBOOK_OIDC_ORG_CLAIM": "https://example.org/org",
+            "TICKETBOOK_OIDC_SCOPE_CLAIM": "scp  roles",
+        }
+    ).auth
+    assert isinstance(auth, OpenIdConnect)
+    assert (auth.org_claim, auth.scope_claims) == ("https://example.org/org", ("scp", "roles"))
+
+
+@pytest.mark.parametrize("name", ["TICKETBOOK_OIDC_ORG_CLAIM", "TICKETBOOK_OIDC_SCOPE_CLAIM"])
+def test_a_claim_of_an_issuer_is_refused_where_there_is_no_issuer(name: str) -> None:
+    for others in ({}, {"TICKETBOOK_AUTH_SECRET": SECRET}):
+        assert f"{name} names a claim of an issuer's tokens" in refusal({name: "x", **others})
 
 
 def test_every_setting_has_a_name_a_type_and_one_sentence() -> None:

@@ -21,7 +21,8 @@ from api.http.routes import health
 from api.use_cases import freshness
 from domain.ticket.events import Recorded
 from domain.ticket.state import Ticket
-from infrastructure.keys.credentials import Caller, CredentialError, VerifyingKey
+from infrastructure.keys.claims import Caller
+from infrastructure.keys.credentials import CredentialError, VerifyingKey
 from projections.audit.projection import AUDIT
 from projections.running.runner import LEASE_SECONDS
 from projections.tickets.projection import TICKETS

@@ -15,7 +15,7 @@ from api.http.openapi.document import EXAMPLES, routes_of, scopes_of
 from api.use_cases import freshness
 from domain.ticket.events import Recorded
 from domain.ticket.state import Ticket
-from infrastructure.keys.credentials import SCOPES
+from infrastructure.keys.claims import SCOPES
 from projections.tickets.projection import TICKETS
 from tests.support.server import Client, Served, refused, seen, serving, until
 

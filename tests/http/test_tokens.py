@@ -10,7 +10,7 @@ import httpx
 import jwt
 import pytest
 
-from infrastructure.keys.credentials import SCOPES
+from infrastructure.keys.claims import SCOPES
 from tests.support.server import SECRET, TICKET, Served, new_id, refused
 from tests.support.store_cases import one_store
 

@@ -33,7 +33,8 @@ from api.http.server import configuration
 from api.use_cases.service import Service
 from infrastructure.clock import now
 from infrastructure.configuration.settings import load_settings
-from infrastructure.keys.credentials import SCOPES, issue_token
+from infrastructure.keys.claims import SCOPES
+from infrastructure.keys.credentials import issue_token
 from tests.support.command import COMMAND, clean_environment
 
 SECRET: Final = "a secret of the tests, long enough for HS256"

@@ -42,7 +42,7 @@ td, th {{ text-align: left; vertical-align: top; padding: .3em 1.5em .3em 0 }}
 
 @router.get("/problems")
 async def list_problems(request: Request) -> Response:
-    if _wants_a_page(request):
+    if wants_a_page(request):
         return _page("Problems", _list())
     return _json({"items": [_short(kind) for kind in KINDS.values()]})
 
@@ -52,14 +52,15 @@ async def explain_problem(request: Request, code: str) -> Response:
     kind = KINDS.get(code)
     if kind is None:
         raise Problem("not-found", f"There is no problem called {code!r}.")
-    if _wants_a_page(request):
+    if wants_a_page(request):
         return _page(kind.title, _explanation(kind))
     return _json(
         _short(kind) | {"meaning": kind.meaning, "remedy": kind.remedy, "example": example(kind)}
     )
 
 
-def _wants_a_page(request: Request) -> bool:
+def wants_a_page(request: Request) -> bool:
+    """True if a browser asks."""
     return "text/html" in request.headers.get("accept", "")
 
 

@@ -16,7 +16,8 @@ from api.use_cases.service import Service
 from api.use_cases.submission import Submitter
 from domain.errors import Fault
 from domain.origin import Origin, milliseconds
-from infrastructure.keys.credentials import Caller, CredentialError, bearer
+from infrastructure.keys.claims import Caller
+from infrastructure.keys.credentials import CredentialError, bearer
 
 SECURITY: Final[dict[str, Any]] = {
     "type": "http",
@@ -78,7 +79,8 @@ class Requires:
         except CredentialError as error:
             raise Problem(error.code, error.detail) from error
         if self.scope not in caller.scopes:
-            raise Problem("scope-missing", f"The token's scope lacks {self.scope}.")
+            claims = " or ".join(service.tokens.names.scopes)
+            raise Problem("scope-missing", f"The token's {claims} lacks {self.scope}.")
         if request.scope["query_string"]:
             _refuse_wrong_parameters(request)
         return Call(request, service, request.app.state.submitter, caller)
