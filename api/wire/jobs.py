@@ -56,7 +56,7 @@ class JobModel(BaseModel):
     by: str
     reason: str | None
     result: dict[str, Any] | None = Field(
-        description="What came of it. A difference is `missing`, `extra`, `changed`, or "
+        description="The outcome. A difference is `missing`, `extra`, `changed`, or "
         "`unreadable`: an event of its ticket fails here, `why` says which; repair leaves it"
     )
     error: str | None

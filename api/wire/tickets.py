@@ -101,7 +101,7 @@ class TicketThenModel(TicketModel):
     retired: bool
     position: int = Field(description="Of the last event that it shows")
     grantedBy: CauseModel | None = Field(
-        default=None, description="With `feature`: what granted it last, before then"
+        default=None, description="With `feature`: the change that granted it last before then"
     )
 
 

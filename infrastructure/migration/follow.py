@@ -63,7 +63,7 @@ def follow(
     notify: Notify,
     tell: Callable[[FollowProgress], None],
 ) -> Counts:
-    """Take over what the old system still writes: for ever, or until nothing is left.
+    """Take over later changes in the old system: for ever, or until nothing is left.
 
     Safe to interrupt anywhere: it goes on where it was. Raises `SourceGone`, `SourceUnusable`,
     `UnknownSystem`, and `StoreUnavailable` after a minute of it.

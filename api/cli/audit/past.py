@@ -130,7 +130,7 @@ def diff(
     everything: All = False,
     json: Json = False,
 ) -> None:
-    """Print how tickets differ from what they were, and what did that."""
+    """Print the changes of tickets between two times or positions, and who made them."""
     if (start is None) == (on is None) or (on and end):
         raise typer.BadParameter("Say FROM, and TO if not now; or a day with --on.")
     where = AuditFilter(org_id=org, system=system, ticket_id=ticket)

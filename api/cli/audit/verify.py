@@ -43,7 +43,8 @@ def verify_log(
 
     Exits with 1 and names the first bad position when anything was changed, and also when entries
     could not be compared: those of parked tickets, or of events that the audit log does not show
-    yet. Who can write to the store can also compute all hashes again: that shows with --head alone.
+    yet. Anybody who can write to the store can also compute all hashes again: only --head shows
+    that.
     """
     if export:
         _verify_export(export, key, head, json)

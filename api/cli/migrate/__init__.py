@@ -1,1 +1,1 @@
-"""The commands of a migration: each calls one use case and prints what came of it."""
+"""The commands of a migration: each calls one use case and prints the outcome."""

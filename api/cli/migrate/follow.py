@@ -35,7 +35,7 @@ def follow(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Take over what the old system still writes to ticket_1, and say how far behind that is.
+    """Take over later changes of ticket_1 in the old system, and say how far behind that is.
 
     The first time, and whenever the old system no longer remembers all that changed, every record
     is compared first: nothing between a run and following is missed. A record that is deleted

@@ -37,7 +37,7 @@ GoneOption = Annotated[
     bool,
     typer.Option(
         "--gone",
-        help="All sources so far are the same old system: note what is gone from this one.",
+        help="All sources so far are the same old system: note the records gone from this one.",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""How commands of a migration show what came of it."""
+"""How commands of a migration show their outcome."""
 
 from dataclasses import asdict
 

@@ -35,7 +35,7 @@ def run(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Take every record of ticket_1 over: one import event each, or one that keeps it aside.
+    """Take every record of ticket_1 over, each by one event: an import, or a quarantine.
 
     Records are never dropped and never stop the run. A record with one obvious meaning is repaired,
     and the event says so; any other goes to quarantine whole, with its reason. Safe to interrupt

@@ -56,7 +56,7 @@ def retry_parked(
     every: All = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Apply what waits of a parked ticket, or of --all. Exits with 1 when one fails again."""
+    """Apply the waiting events of a parked ticket, or of --all. Exits with 1 if one fails again."""
     if (ticket_id is None) != every:
         raise typer.BadParameter("Name one parked ticket, or say --all.")
     with open_for_command() as service:
@@ -74,7 +74,7 @@ def retry_parked(
 
 
 def skip_parked(name: Name, ticket_id: Ticket, reason: Reason, dry_run: DryRun = False) -> None:
-    """Pass over the event at which a ticket is parked, for good, and apply what follows it.
+    """Pass over the event at which a ticket is parked, for good, and apply the later ones.
 
     Later rebuilds and verify pass over it too. Exits with 1 when the ticket parks again at a later
     event.

@@ -18,13 +18,13 @@ from projections.versions.outcome import Step
 from projections.versions.repair import RepairReport
 from projections.versions.verification import UNREADABLE, unreadable
 
-Repair = Annotated[bool, typer.Option("--repair", help="Put right what differs.")]
+Repair = Annotated[bool, typer.Option("--repair", help="Put the differences right.")]
 
 
 def verify_view(
     name: Names = None, repairing: Repair = False, dry_run: DryRun = False, json: Json = False
 ) -> None:
-    """Compare a view with the log, and put right what differs with --repair.
+    """Compare a view with the log, and put the differences right with --repair.
 
     Without NAME, every view. Exits with 1 when differences remain.
     """

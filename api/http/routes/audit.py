@@ -42,7 +42,7 @@ async def search_audit(
     cursor: paging.Cursor = None,
     position: MinEventPosition = None,
 ) -> Response:
-    """The organisation's audit entries that match every filter given. That somebody asked is
+    """The organisation's audit entries that match every filter given. The question is
     recorded.
 
     A page looks at 10,000 entries at most. Where few of them match it ends early, maybe empty:

@@ -50,10 +50,10 @@ async def list_grants(
     cursor: paging.Cursor = None,
 ) -> Response:
     """The organisation's tickets that granted the feature at any time of that day, each with who
-    granted it, and who revoked it that day. That somebody asked is recorded.
+    granted it, and who revoked it that day. The question is recorded.
 
     Tickets that granted it when the day began come first, by id; then those that were granted it
-    later, in that order. All pages tell of the same stretch of the log; today ends where the first
+    later, in that order. All pages cover the same part of the log; today ends where the first
     page was asked for. A page may end early, maybe empty: there is more for as long as `next` is
     not null.
     """

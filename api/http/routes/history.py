@@ -29,7 +29,7 @@ async def ticket_history(
     cursor: paging.Cursor = None,
     position: MinEventPosition = None,
 ) -> Response:
-    """Everything that happened to the ticket, oldest first. That somebody asked is recorded."""
+    """Everything that happened to the ticket, oldest first. The question is recorded."""
     where = AuditFilter(org_id=call.caller.org_id, ticket_id=ticket_id)
     beyond = paging.position_of(cursor, where)
 

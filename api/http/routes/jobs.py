@@ -72,8 +72,8 @@ class _Question:
 async def start_rebuild(call: Operating, name: str, body: RebuildBody | None = None) -> Response:
     """Build a new version beside the live one, compare it, and switch to it; with `dryRun`, stop
     before the switch. It is `refused` when the new version is not what the log says, or parks
-    tickets that the live one shows, unless `acceptParked`. One that was interrupted, compared only
-    or refused is gone on with."""
+    tickets that the live one shows, unless `acceptParked`. A rebuild that was interrupted,
+    compared only or refused is continued."""
     body = body or RebuildBody()
     wanted = Wanted(dry_run=body.dryRun, accept_parked=body.acceptParked, rate=body.rate)
     task = await _prepared(
@@ -100,7 +100,7 @@ async def start_drop_old(call: Operating, name: str, body: JobBody | None = None
 
 @router.post("/projections/{name}/verify", **_STARTED)
 async def start_verify(call: Operating, name: str, body: VerifyBody | None = None) -> Response:
-    """Compare the live version with the log; with `repair`, put right what differs."""
+    """Compare the live version with the log; with `repair`, put the differences right."""
     body = body or VerifyBody()
 
     def before_repair(places: int) -> None:
@@ -167,7 +167,7 @@ async def list_operations(
 async def get_operation(
     call: Operating, operation_id: Annotated[str, Path(pattern=ID_PATTERN)]
 ) -> Response:
-    """How far an operation has come, or what came of it. Any process knows."""
+    """The progress of an operation, or its outcome, from any process."""
     job = await to_thread.run_sync(call.service.jobs.find, operation_id)
     if job is None:
         raise Problem("not-found", f"There is no operation {operation_id}.")

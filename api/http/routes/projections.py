@@ -58,7 +58,7 @@ async def retry_parked(
     name: str,
     ticket_id: Annotated[str, Path(pattern=ID_PATTERN)],
 ) -> Response:
-    """Apply what waits of a parked ticket. Where it fails again, it stays parked."""
+    """Apply the waiting events of a parked ticket. If one fails again, the ticket stays parked."""
     projection = named(call.service, name)
     await record(call, "projection.ticket_retried")
     await to_thread.run_sync(retry_everywhere, projection, ticket_id, holder())

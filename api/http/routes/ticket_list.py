@@ -57,7 +57,7 @@ async def list_tickets(
 
     Of the past, `Event-Position` says where in the log that is, for every page; with `feature`,
     `grantedBy` says who granted it; a page looks at 3,000 entries of the audit log at most, and
-    there is more for as long as `next` is not null; that somebody asked is recorded.
+    there is more for as long as `next` is not null; the question is recorded.
     """
     where = TicketFilter(organisation_of(call, org), system, name, feature)
     search = TicketSearch(where, retired == "true", name_contains)
