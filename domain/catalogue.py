@@ -1,8 +1,10 @@
 """The catalogue: the systems, and the features of each."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from hashlib import sha256
 from typing import Final
 
 from domain.errors import Fault, UnknownFeature, UnknownSystem
@@ -25,9 +27,16 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Every system, by its name."""
+    """Every system, by its name. `digest` is the SHA-256 (hex) of its meaning: neither an order nor
+    the bytes of a file are part of it."""
 
     systems: Mapping[str, System]
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        meaning = {name: [s.description, dict(s.features)] for name, s in self.systems.items()}
+        text = json.dumps(meaning, sort_keys=True)
+        object.__setattr__(self, "digest", sha256(text.encode()).hexdigest())
 
     def system(self, name: str) -> System:
         """The system called `name`; raises `UnknownSystem` with the nearest valid spelling."""
@@ -36,6 +45,18 @@ class Catalogue:
             detail = f"There is no system {_short(name)}.{_nearest(name, self.systems)}"
             raise UnknownSystem(detail, (Fault("/system", UnknownSystem.code, detail),))
         return system
+
+    def lost(self, later: "Catalogue") -> Sequence[str]:
+        """The systems that a later catalogue lacks, and of the others each `system/feature`."""
+        systems = [name for name in self.systems if name not in later.systems]
+        features = [
+            f"{name}/{feature}"
+            for name, system in self.systems.items()
+            if name in later.systems
+            for feature in system.features
+            if feature not in later.systems[name].features
+        ]
+        return systems + features
 
     def check(
         self,

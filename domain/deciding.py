@@ -2,7 +2,7 @@
 threads."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain.catalogue import Catalogue
@@ -103,12 +103,18 @@ class Batch:
         return not self.presumed <= {recorded.ticket_id for recorded in self.events}
 
     def take(self, submission: Submitted, answered: dict[str, Answered]) -> None:
-        """Decide one submission, unless its key was answered before."""
+        """Decide one submission, unless its key was answered before. A refusal for what another
+        catalogue lacked is no answer under this one."""
         key = submission.key
+        earlier: Answer | None = None
         if key and key.value in answered:
-            answer, result = answered[key.value]
-            self.results.append(result if answer.fingerprint == key.fingerprint else _reused(key))
-            return
+            earlier, result = answered[key.value]
+            if earlier.fingerprint != key.fingerprint:
+                self.results.append(_reused(key))
+                return
+            if not earlier.is_of_catalogue or earlier.catalogue == self.catalogue.digest:
+                self.results.append(result)
+                return
         if isinstance(submission, SubmissionList):
             result = self._decide_list(submission)
         else:
@@ -116,6 +122,10 @@ class Batch:
         self.results.append(result)
         if key:
             answer = _answer(key, submission, result)
+            if answer.is_of_catalogue:
+                answer = replace(answer, catalogue=self.catalogue.digest)
+            if earlier:
+                answer = replace(answer, key=earlier.next_key)
             self.answers.append(answer)
             answered[key.value] = (answer, replayed(result))
 

@@ -23,6 +23,7 @@ def watch(watcher: Watcher, service: Service) -> Iterator[None]:
 
     def look() -> None:
         for _ in watcher.changes(stop):
+            service.catalogue.current()  # a changed file counts once two looks saw it the same
             service.head.advance(service.log.head())
             for projection in service.projections.values():
                 projection.look()

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from zlib import crc32
 
-from domain.errors import EventUnreadable, Refusal
+from domain.errors import EventUnreadable, Refusal, UnknownFeature, UnknownSystem
 from domain.ticket.events import Recorded
 
 
@@ -32,6 +32,8 @@ class Answer:
 
     It is `refusal`, or else `items`, or else the ticket `ticket_id` as it was at `version`.
     `fingerprint` identifies the command, or the list, that the key was first used for.
+    `catalogue` is the digest of the catalogue that lacked a system or a feature: under another one
+    the command is decided again, and the new answer is stored beside this one, under `next_key`.
     """
 
     key: str
@@ -41,6 +43,18 @@ class Answer:
     position: int
     refusal: Refusal | None
     items: tuple[ItemAnswer, ...] = ()
+    catalogue: str | None = None
+
+    @property
+    def is_of_catalogue(self) -> bool:
+        """Whether it depends on the catalogue; so do refusals that are stored without a digest."""
+        return isinstance(self.refusal, UnknownSystem | UnknownFeature)
+
+    @property
+    def next_key(self) -> str:
+        """The key of the answer that came after this one, if any did. No caller can send it."""
+        key, _, number = self.key.partition("\n")
+        return f"{key}\n{int(number or 0) + 1}"
 
     @property
     def ticket_ids(self) -> Collection[str]:

@@ -12,6 +12,9 @@ from infrastructure.configuration.catalogue_toml import parse_catalogue
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
 """Seconds for which the file is not read again."""
 
+_NAMED: Final = 100
+"""Most systems and features that are named in one line of the log."""
+
 _LARGEST: Final = 1_000_000
 """Most bytes of a catalogue."""
 
@@ -19,6 +22,8 @@ _LARGEST: Final = 1_000_000
 class CatalogueFile:
     """The catalogue in force, safe to ask from any thread.
 
+    A changed file counts once two looks in a row, a second apart, saw the same bytes: it may be
+    read while it is half written, and be good TOML. What is gone from it is logged by name.
     A file that is wrong from the start raises `ConfigurationError`. One that goes wrong later is
     reported in `problem` and logged once, while the last good catalogue stays in force.
     """
@@ -29,6 +34,7 @@ class CatalogueFile:
         self._monotonic = monotonic
         self._looking = Lock()
         self._seen: bytes | None = _read(path)
+        self._judged: bytes | None = self._seen
         self._catalogue = _parse(path, self._seen)
         self._look_at = monotonic() + _SECONDS_BETWEEN_LOOKS
 
@@ -46,11 +52,14 @@ class CatalogueFile:
         # The content itself is compared: it is small, and two writes within one tick of the
         # file system's clock leave the same time and may leave the same size.
         seen, self._seen = self._seen, None
+        judged, self._judged = self._judged, None
         try:
             self._seen = _read(self.path)
-            if self._seen == seen:
+            if self._seen != seen or self._seen == judged:
+                self._judged = judged
                 return
-            self._catalogue = _parse(self.path, self._seen)
+            self._judged = self._seen
+            catalogue = _parse(self.path, self._seen)
         except ConfigurationError as error:
             if str(error) != self.problem:
                 self.problem = str(error)
@@ -58,8 +67,13 @@ class CatalogueFile:
                     "catalogue.refused", problem=self.problem, in_force="the last good one"
                 )
         else:
+            lost, self._catalogue = self._catalogue.lost(catalogue), catalogue
             self.problem = None
-            _logger().info("catalogue.reloaded", path=str(self.path))
+            _logger().info("catalogue.reloaded", path=str(self.path), sha256=self._catalogue.digest)
+            if lost:
+                _logger().warning(
+                    "catalogue.lost", gone=list(lost[:_NAMED]), more=max(len(lost) - _NAMED, 0)
+                )
 
 
 def _logger() -> Any:

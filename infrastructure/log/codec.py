@@ -149,7 +149,8 @@ class _StoredItem:
 
 @dataclass(frozen=True, slots=True)
 class _StoredAnswer:
-    """`items` is stored for a list alone: every other answer has the bytes it always had."""
+    """`items` is stored for a list alone, `catalogue` for a refusal that depends on it: every other
+    answer has the bytes it always had."""
 
     fingerprint: str
     ticket_id: str
@@ -157,6 +158,7 @@ class _StoredAnswer:
     position: int
     refusal: _StoredRefusal | None
     items: tuple[_StoredItem, ...] = ()
+    catalogue: str | None = None
 
 
 _ANSWER: Final = TypeAdapter(_StoredAnswer)
@@ -179,6 +181,7 @@ def encode_answer(answer: Answer) -> StoredAnswer:
             )
             for item in answer.items
         ),
+        answer.catalogue,
     )
     return StoredAnswer(answer.key, _ANSWER.dump_json(body, exclude_defaults=True))
 
@@ -198,7 +201,14 @@ def decode_answer(key: str, body: bytes) -> Answer:
             f"The answer kept for key {key!r} cannot be read: {_without_data(error)}"
         ) from _without_input(error)
     return Answer(
-        key, stored.fingerprint, stored.ticket_id, stored.version, stored.position, refusal, items
+        key,
+        stored.fingerprint,
+        stored.ticket_id,
+        stored.version,
+        stored.position,
+        refusal,
+        items,
+        stored.catalogue,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from domain.catalogue import Catalogue
 from domain.deciding import Answered, Batch, Key, Outcome, Submission, Submitted, recalled
 from domain.errors import EventUnreadable, HeadMoved, StoreCorrupt, StoreUnavailable
-from domain.log.ports import Clock, EventLog
+from domain.log.ports import Answer, Clock, EventLog
 from domain.origin import milliseconds
 from domain.ticket.commands import Command, CreateTicket, ImportTicket, QuarantineRecord
 from domain.ticket.events import Recorded
@@ -156,8 +156,17 @@ class Writer:
         return states
 
     def _answered(self, submissions: Sequence[Submitted]) -> dict[str, Answered]:
-        """The answers to earlier submissions with the keys of the batch."""
-        answers = self._log.answers({s.key.value for s in submissions if s.key})
+        """The newest answers to earlier submissions with the keys of the batch."""
+        answers: dict[str, Answer] = {}
+        keys = {s.key.value: s.key.value for s in submissions if s.key}
+        while keys:
+            stored = self._log.answers(set(keys))
+            answers |= {keys[key]: answer for key, answer in stored.items()}
+            keys = {
+                answer.next_key: keys[key]
+                for key, answer in stored.items()
+                if answer.is_of_catalogue
+            }
         ticket_ids = {ticket_id for answer in answers.values() for ticket_id in answer.ticket_ids}
         histories = self._log.histories(ticket_ids)
         return {key: (answer, recalled(answer, histories)) for key, answer in answers.items()}

@@ -2,12 +2,13 @@
 
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from domain.catalogue import Catalogue
+from domain.catalogue import Catalogue, System
 from domain.errors import ConfigurationError
 from infrastructure.configuration.catalogue_file import CatalogueFile
 from infrastructure.configuration.catalogue_toml import parse_catalogue
@@ -239,7 +240,13 @@ def test_a_folder_or_an_endless_file_is_refused(tmp_path: Path, clock: Monotonic
     assert "1,000,000 bytes" in refusal(lambda: CatalogueFile(huge, clock))
 
 
-def test_a_change_is_in_force_within_a_second_and_not_looked_for_before(
+def look(file: CatalogueFile, clock: Monotonic) -> Catalogue:
+    """The catalogue in force a second later."""
+    clock.now += 1
+    return file.current()
+
+
+def test_a_change_is_in_force_at_the_second_look_that_sees_the_same_and_not_before(
     path: Path, clock: Monotonic
 ) -> None:
     file = CatalogueFile(path, clock)
@@ -247,14 +254,62 @@ def test_a_change_is_in_force_within_a_second_and_not_looked_for_before(
     clock.now += 0.9
     assert features(file.current(), "library") == ["lend_book", "get_tickets"]
     clock.now += 0.2
+    assert features(file.current(), "library") == ["lend_book", "get_tickets"]
+    clock.now += 0.9
+    assert features(file.current(), "library") == ["lend_book", "get_tickets"]
+    clock.now += 0.2
     assert features(file.current(), "library") == ["lend_book", "take_back", "get_tickets"]
+
+
+def test_a_file_that_is_read_while_it_is_written_takes_nothing_away(
+    path: Path, clock: Monotonic
+) -> None:
+    file = CatalogueFile(path, clock)
+    good = file.current()
+    for half in (LIBRARY.partition("lend_book")[0], LIBRARY.partition("get_tickets")[0], ""):
+        path.write_text(half)
+        assert look(file, clock) is good
+    path.write_text(LIBRARY)
+    for _ in range(3):
+        assert look(file, clock) is good
+    assert file.problem is None
+
+
+def test_systems_and_features_that_are_gone_are_logged_by_name(
+    path: Path, clock: Monotonic
+) -> None:
+    path.write_text(
+        LIBRARY + '[systems.archive]\ndescription = "Old."\n[systems.archive.features]\n'
+    )
+    file = CatalogueFile(path, clock)
+    path.write_text(LIBRARY.replace("lend_book", "sell_book"))
+    with capture_logs() as logs:
+        look(file, clock)
+        look(file, clock)
+    (lost,) = [entry for entry in logs if entry["event"] == "catalogue.lost"]
+    assert (lost["gone"], lost["more"]) == (["archive", "library/lend_book"], 0)
+
+
+def test_the_digest_of_a_catalogue_is_of_its_meaning() -> None:
+    library = System("library", "Books.", {"a": "A.", "b": "B."})
+    shop = System("shop", "Goods.", {})
+    digest = Catalogue({"library": library, "shop": shop}).digest
+    turned = System("library", "Books.", {"b": "B.", "a": "A."})
+    assert Catalogue({"shop": shop, "library": turned}).digest == digest
+    for other in (
+        {"library": library},
+        {"library": replace(library, description="Books"), "shop": shop},
+        {"library": replace(library, features={"a": "A."}), "shop": shop},
+        {"library": replace(library, features={"a": "A.", "b": "A."}), "shop": shop},
+    ):
+        assert Catalogue(other).digest != digest
 
 
 def test_a_change_of_the_same_size_is_noticed(path: Path, clock: Monotonic) -> None:
     file = CatalogueFile(path, clock)
     path.write_text(LIBRARY.replace("lend_book", "sell_book"))
-    clock.now += 1
-    assert features(file.current(), "library") == ["sell_book", "get_tickets"]
+    look(file, clock)
+    assert features(look(file, clock), "library") == ["sell_book", "get_tickets"]
 
 
 def test_an_unchanged_file_keeps_the_very_same_catalogue(path: Path, clock: Monotonic) -> None:
@@ -286,6 +341,6 @@ def test_a_repaired_file_is_in_force_again(path: Path, clock: Monotonic) -> None
     assert "library" in file.current().systems
     assert file.problem is not None
     path.write_text(LIBRARY)
-    clock.now += 1
-    assert "library" in file.current().systems
+    look(file, clock)
+    assert "library" in look(file, clock).systems
     assert file.problem is None

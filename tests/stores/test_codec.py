@@ -20,6 +20,7 @@ from domain.errors import (
     Refusal,
     StoreCorrupt,
     TicketNotFound,
+    UnknownFeature,
     VersionConflict,
 )
 from domain.log.chain import START as NO_HASH
@@ -275,8 +276,20 @@ ANSWER: Final = Answer("key-1", "fp", FOREMAN, 3, 41, None)
             b'{"code":"ticket-not-found","detail":"No.","faults":[{"pointer":"/items/1","code":"x",'
             b'"detail":"No."}],"version":null}}]}',
         ),
+        (
+            replace(ANSWER, refusal=UnknownFeature("No.")),
+            b'{"fingerprint":"fp","ticket_id":"52f22665a60c12d289185d95","version":3,'
+            b'"position":41,"refusal":{"code":"unknown-feature","detail":"No.","faults":[],'
+            b'"version":null}}',
+        ),
+        (
+            replace(ANSWER, refusal=UnknownFeature("No."), catalogue="9f" * 32),
+            b'{"fingerprint":"fp","ticket_id":"52f22665a60c12d289185d95","version":3,'
+            b'"position":41,"refusal":{"code":"unknown-feature","detail":"No.","faults":[],'
+            b'"version":null},"catalogue":"' + b"9f" * 32 + b'"}',
+        ),
     ],
-    ids=["accepted", "refused", "a list"],
+    ids=["accepted", "refused", "a list", "refused without a catalogue", "refused by a catalogue"],
 )
 def test_an_answer_is_stored_as_exactly_these_bytes(answer: Answer, body: bytes) -> None:
     kept = codec.encode_answer(answer)

@@ -13,6 +13,7 @@ from weakref import ref
 
 import pytest
 
+from domain.catalogue import Catalogue
 from domain.deciding import Batch, Key, Outcome, Submission, SubmissionList
 from domain.errors import (
     EventUnreadable,
@@ -25,6 +26,7 @@ from domain.errors import (
     TicketIsRetired,
     TicketNotFound,
     UnknownFeature,
+    UnknownSystem,
     VersionConflict,
 )
 from domain.log.ports import Answer, EventLog, LogSlice, Partition
@@ -417,6 +419,46 @@ def test_a_key_that_comes_back_with_another_command_is_refused(
     writer.execute(create(), key=KEY)
     with pytest.raises(KeyReused):
         writer.execute(rename("Chief"), key=Key("key-1", "fingerprint-2"))
+    assert len(everything(ordered_log)) == 1
+
+
+def under(systems: Catalogue) -> Callable[[], Catalogue]:
+    return lambda: systems
+
+
+def test_a_refusal_for_what_a_catalogue_lacked_is_decided_again_under_another_one(
+    ordered_log: OrderedLog, clock: Clock
+) -> None:
+    """Also one that was stored before it named its catalogue; an acceptance stays for ever."""
+    full = catalogue()
+    half = Catalogue({name: replace(s, features={}) for name, s in full.systems.items()})
+    none = Catalogue({})
+
+    def execute(systems: Catalogue, key: Key) -> Outcome:
+        log = TicketLog(ordered_log)
+        with closing(Writer(log, under(systems), clock, lambda _: None)) as writer:
+            return writer.execute(create(), key=key)
+
+    old = Answer("old", "same", FOREMAN, 0, 0, UnknownFeature("There is no feature."))
+    TicketLog(ordered_log).commit(0, [], [old])
+    for key in (KEY, Key("old", "same")):
+        for systems, why, replayed in (
+            (half, UnknownFeature, False),
+            (half, UnknownFeature, True),
+            (none, UnknownSystem, False),
+            (half, UnknownFeature, False),
+        ):
+            with pytest.raises(why) as refused:
+                execute(systems, key)
+            assert refused.value.replayed is replayed
+    assert everything(ordered_log) == []
+
+    first = execute(full, KEY)
+    assert (first.version, first.replayed) == (1, False)
+    for systems in (half, none, full):
+        assert execute(systems, KEY) == replace(first, appended=0, replayed=True)
+    with pytest.raises(KeyReused):
+        execute(half, replace(KEY, fingerprint="another"))
     assert len(everything(ordered_log)) == 1
 
 
