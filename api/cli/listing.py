@@ -39,10 +39,12 @@ class Listing(Generic[Item]):
     ) -> None:
         """A row is what is printed, and an item may be several. An empty table says which of the
         filters emptied it."""
-        found = [row for item in self.items for row in rows(item)]
-        printed = found[: self.limit]
+        all_rows = [row for item in self.items for row in rows(item)]
+        printed = all_rows[: self.limit]
         print_table(columns, printed)
-        self._say_rest(len(printed), len(found) + sum(len(rows(item)) for item in self.ahead), noun)
+        self._say_rest(
+            len(printed), len(all_rows) + sum(len(rows(item)) for item in self.ahead), noun
+        )
         if not printed:
             say(f"No {noun}{_only(filters)}.")
 

@@ -45,8 +45,8 @@ def _chunks(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
 
 
 def _places(rows: Sequence[Sequence[Any]]) -> str:
-    one = f"({', '.join('?' * len(rows[0]))})"
-    return ", ".join([one] * len(rows))
+    places = f"({', '.join('?' * len(rows[0]))})"
+    return ", ".join([places] * len(rows))
 
 
 def _flat(rows: Sequence[Sequence[Any]]) -> list[Any]:

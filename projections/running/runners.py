@@ -89,7 +89,7 @@ class Runners:
         self._wake.clear()
         with self._lock:
             leaving = [(runner, left) for runner, left in self._leaving if not runner.turn]
-            self._leaving = [one for one in self._leaving if one not in leaving]
+            self._leaving = [pair for pair in self._leaving if pair not in leaving]
             gone = [runner for runner, _ in leaving]
             self._runners = tuple(runner for runner in self._runners if runner not in gone)
             self._running = bool(self._runners)

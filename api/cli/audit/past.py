@@ -149,8 +149,8 @@ def diff(
             raise typer.BadParameter("FROM is later than TO.")
         refuse_unknown_names(service, system=system)
         refuse_if_parked(service, upto, org, ticket)
-        asked = {"from": start, "to": end, "on": on} | filters | {"limit": limit}
-        record(service, "audit.compared", asked)
+        details = {"from": start, "to": end, "on": on} | filters | {"limit": limit}
+        record(service, "audit.compared", details)
         listing = _differences(service, where, after, upto, None if everything else limit)
     if json:
         listing.print_json(ticket_diff_json, "tickets")

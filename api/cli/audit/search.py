@@ -56,8 +56,8 @@ def search(
             granted=where.granted,
             revoked=where.revoked,
         )
-        asked = {"order": "newest" if newest_first else "oldest", "limit": limit}
-        record(service, "audit.searched", filters | asked)
+        page_details = {"order": "newest" if newest_first else "oldest", "limit": limit}
+        record(service, "audit.searched", filters | page_details)
 
         def page(beyond: int | None, wanted: int) -> tuple[Sequence[AuditEntry], int | None]:
             read = service.audit.view.page(
