@@ -55,7 +55,7 @@ def test_a_ticket_nobody_has_is_not_found(client: Client) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "//",
+        "/nothing",
         "/v1",
         "/v1/tickets/",
         "/v1//tickets",
