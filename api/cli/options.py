@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from api.cli.times import WORDS
+from api.wire.fields import REASON_LENGTH
 from api.wire.moments import EXAMPLE, LARGEST
 
 MOMENT: Final = f"like 2025-10-28, {EXAMPLE}, {WORDS}"
@@ -18,6 +19,16 @@ def hexadecimal(value: str | None) -> str | None:
     return value
 
 
+def reason(text: str) -> str:
+    """For options that take a reason: it is kept for ever, like those of requests."""
+    if not text.strip():
+        raise typer.BadParameter("Say why: it is kept for ever.")
+    if len(text) > REASON_LENGTH:
+        raise typer.BadParameter(f"It has {len(text):,} characters; at most {REASON_LENGTH:,}.")
+    return text
+
+
+Reason = Annotated[str, typer.Option("--reason", callback=reason, help="Why; kept for ever.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 Organisation = Annotated[str | None, typer.Option(help="Organisation.", callback=hexadecimal)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from api.legacy.refusals import LegacyRefusal
 from api.wire.fields import iso
+from api.wire.json_text import is_deep
 from domain.origin import Origin
 from domain.ticket.commands import ChangeFeatures, Command, CreateTicket, RenameTicket
 from domain.ticket.state import Ticket
@@ -62,6 +63,8 @@ def write_request(data: Any, org_of: Callable[[str], str]) -> WriteRequest:
     """
     if not isinstance(data, Mapping):
         raise LegacyRefusal(400, "Send a JSON object with name, system and features")
+    if is_deep(data):
+        raise LegacyRefusal(400, "The body is nested too deeply")
     system = system_name(data.get("system"))
     org_id = org_of(system)
     ticket_id = None

@@ -26,6 +26,9 @@ _DECODED: Final[Any] = CodecOptions(
 )
 _ANY_DATE: Final = json_util.JSONOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _NUMBERS: Final = (int, float, Int64, Decimal128)
+_LARGEST: Final = 100_000
+"""Bytes of text that a ticket may take over from a record."""
+
 _DIGITS: Final = frozenset("0123456789abcdefABCDEF")
 
 
@@ -115,7 +118,7 @@ def expect(
         return NoTicket(str(record_id), "features")
     if type(name) is not str or not name.split():
         return NoTicket(str(record_id), "name")
-    once = sorted(set(listed), key=listed.index)
+    once = list(dict.fromkeys(listed))
     if len(once) < len(listed):
         mended.add("features")
     born = _time(document, "createdAt", record_id.generation_time, mended)
@@ -128,6 +131,8 @@ def expect(
         "updatedAt": _time(document, "updatedAt", born, mended),
         "__v": _revision(document, mended),
     }
+    if sum(len(text.encode()) for text in (name, *listed, *document)) > _LARGEST:
+        return NoTicket(str(record_id), "size")
     unknown = tuple(feature for feature in once if feature not in systems[its_system])
     return ExpectedTicket(str(record_id), fields, frozenset(mended), tuple(document), unknown)
 

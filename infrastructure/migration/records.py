@@ -37,6 +37,14 @@ _HEXADECIMAL: Final = re.compile("[0-9a-fA-F]{24}")
 _EXACT: Final = 2**53
 """Below it a double holds every whole number."""
 
+TEXT_BYTES: Final = 100_000
+"""Most bytes of a record's name, features and other field names together. An audit entry holds
+them before and after a change, and what was granted and revoked: it must fit into one document of
+MongoDB, and hundreds of them into one transaction."""
+
+_QUOTED: Final = 200
+"""Characters of an error that stand in a reason: reasons are kept for ever."""
+
 _PLAIN: Final = re.compile(r"[\w .:@/+-]{1,100}")
 
 
@@ -65,10 +73,12 @@ class Translation:
         try:
             fields = bson.decode(record, _NAIVE)
         except BSONError as error:
-            reason = f"it is no readable BSON document ({error})"
+            reason = f"it is no readable BSON document ({str(error)[:_QUOTED]})"
             return self.quarantine(record, reason, origin, read_at)
         try:
             imported = self._imported(fields, sha256(record).hexdigest(), origin)
+            if len(record) > TEXT_BYTES:
+                _check_size(fields)
         except Unusable as unusable:
             return self.quarantine(record, unusable.reason, origin, read_at)
         return ImportTicket(stream_id(fields["_id"]), imported, read_at)
@@ -120,6 +130,18 @@ class Translation:
         if not _is_text(system) or system not in self.catalogue.systems:
             raise Unusable("it names no system of the catalogue")
         return system
+
+
+def _check_size(fields: Mapping[str, Any]) -> None:
+    left_out = (name for name in fields if name not in _KNOWN)
+    size = sum(
+        len(text.encode()) for text in (fields["name"], *fields.get("features", ()), *left_out)
+    )
+    if size > TEXT_BYTES:
+        raise Unusable(
+            f"its name, features and field names take {size:,} bytes; at most {TEXT_BYTES:,} have "
+            "a place in an audit entry"
+        )
 
 
 def stream_id(record_id: Any) -> str:

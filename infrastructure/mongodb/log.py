@@ -33,7 +33,7 @@ from infrastructure.log.ordered_log import (
 )
 from infrastructure.mongodb.client import DURABLE, SETTLED, Document
 from infrastructure.mongodb.commits import documents_of, links, notification
-from infrastructure.mongodb.conflicts import events_of, is_stored
+from infrastructure.mongodb.conflicts import among, is_stored
 from infrastructure.mongodb.failures import answering, explained, is_duplicate, is_transient
 
 PATIENCE: Final = 30.0
@@ -152,7 +152,7 @@ class MongoDBLog:
 
     def streams(self, originator_ids: Collection[Any]) -> list[Chained]:
         ids = list(originator_ids)
-        return self._select({"id": {"$in": ids}}, events_of(ids))
+        return self._select({"id": {"$in": ids}}, among(ids))
 
     def stream(
         self, originator_id: Any, *, gt: int | None = None, lte: int | None = None
@@ -162,12 +162,7 @@ class MongoDBLog:
         tests = [{name: ["$$this.version", value]} for name, value in bounds.items()]
         events = self._select(
             {"id": originator_id, **({"version": bounds} if bounds else {})},
-            {
-                "$filter": {
-                    "input": "$events",
-                    "cond": {"$and": [{"$eq": ["$$this.id", {"$literal": originator_id}]}, *tests]},
-                }
-            },
+            {"$and": [{"$eq": ["$$this.id", {"$literal": originator_id}]}, *tests]},
         )
         return sorted(events, key=lambda notification: notification.originator_version)
 
@@ -237,12 +232,12 @@ class MongoDBLog:
         with self._client.start_session() as session:
             session.with_transaction(insert, read_concern=SETTLED, write_concern=DURABLE)
 
-    def _select(self, where: Document, matching: Document) -> list[Chained]:
-        """The events that match, by position; `matching` gives those of a commit."""
+    def _select(self, where: Document, condition: Document) -> list[Chained]:
+        """The events that match, by position; `condition` is `where` as an expression."""
         with _reading():
             commits = self._commits.find(
                 {"events": {"$elemMatch": where}},
-                {"events": matching},
+                {"events": {"$filter": {"input": "$events", "cond": condition}}},
                 sort=[("_id", 1)],
                 hint="streams",
             )

@@ -63,6 +63,9 @@ class Stranger:
         self._socket.close()
         return b"".join(parts)
 
+    def leave(self) -> None:
+        self._socket.close()
+
 
 def refusal(answer: bytes) -> dict[str, Any]:
     """The one problem document of an answer that ends its connection."""
@@ -224,3 +227,23 @@ def test_one_connection_too_many_is_503_and_the_log_says_so(
             assert stranger.heard().startswith(b"HTTP/1.1 200 ")
         until(lambda: served.connections.problem is None)
         assert served.client().get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("lane", ["express", "general"])
+def test_a_client_that_leaves_is_no_failure_of_the_service(
+    guarded: Served, capsys: pytest.CaptureFixture[str], lane: str
+) -> None:
+    client = guarded.client()
+    if lane == "express":
+        client.create()  # from now on its token is known
+    authorization = f"Authorization: {client.headers['Authorization']}\r\n\r\n"
+    counted = ("ticketbook_http_requests_total", "POST", "/v1/tickets", "400")
+    before = metrics(client).get(counted, 0)
+
+    stranger = Stranger(guarded.url)
+    stranger.send(POST + authorization.encode() + b'{"na')
+    stranger.leave()
+
+    until(lambda: metrics(client).get(counted, 0) == before + 1)
+    assert not [name for name in metrics(client) if name[-1] == "500"]
+    assert "Traceback" not in capsys.readouterr().out

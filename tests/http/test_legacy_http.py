@@ -198,6 +198,7 @@ def test_each_door_takes_its_own_tokens_only(backend: OldBackend) -> None:
         ("[]", "Send a JSON object"),
         ('"text"', "Send a JSON object"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"extra": ' + "[" * 33 + "]" * 33 + "}", "nested too deeply"),
         ('{"name": ' + "9" * 5_000 + "}", "The body holds a number with too many digits"),
         ('{"name": "\\u00"}', "The body is not JSON"),
         ('{"system": 7}', "System must be text"),

@@ -1,6 +1,8 @@
 """The document's examples are real: what is shown is accepted, and answered as is shown; the scope
 and the headers of every route are those that it says."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
@@ -91,6 +93,24 @@ def test_every_body_and_every_answer_has_an_example(document: Document) -> None:
             if content and not shown:
                 missing.append(f"{route} {where}")
     assert missing == ["GET /readyz 503"]  # the same as 200, with another status
+
+
+def test_schemas_keep_the_names_that_clients_were_generated_from(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    published = (
+        "AuditEntryModel AuditPage BuildModel CauseModel ChangeTicketBody ContentModel "
+        "CreateTicketBody DifferenceModel DifferencePageModel FaultModel "
+        "FeatureChangeModel FeatureModel GrantModel GrantingModel GrantingPageModel "
+        "HeadModel HealthModel JournalEntryModel JournalPage LeaseModel OperationBody "
+        "OperationModel OperationPage ParkedModel ProblemModel ProjectionHealth "
+        "ProjectionList ProjectionModel ReadinessModel RebuildBody RestoreTicketBody "
+        "SkipBody SkippedModel SystemList SystemModel ThrottleBody TicketModel TicketPage "
+        "TicketThenModel VerifyBody VersionHealth VersionModel"
+    )
+    assert set(published.split()) <= set(schemas)
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert references <= set(schemas)
+    assert {name for name, schema in schemas.items() if schema.get("title", name) != name} == set()
 
 
 def test_no_example_is_left_over(document: Document) -> None:

@@ -11,6 +11,7 @@ from bson.int64 import Int64
 
 from domain.ticket.commands import ImportTicket, QuarantineRecord
 from domain.ticket.events import LegacyRecordQuarantined, TicketImported
+from infrastructure.migration.expected import ExpectedTicket, expect
 from infrastructure.migration.record_text import as_bytes
 from infrastructure.migration.records import Translation, stream_id
 from tests.support.old_records import BORN, CLEAN, FOREMAN, ODD, without
@@ -135,6 +136,33 @@ def test_what_has_no_safe_meaning_is_kept_whole_with_its_reason(
     assert reason in quarantined.reason
     whole = json.loads(quarantined.record)
     assert list(whole) == list(document)
+
+
+@pytest.mark.parametrize(
+    ("document", "fits"),
+    [
+        (CLEAN | {"name": "x" * 99_981, "features": ["create_worker", "get_on"]}, True),
+        (CLEAN | {"name": "x" * 99_982, "features": ["create_worker", "get_on"]}, False),
+        (CLEAN | {"name": "\u0645" * 50_000}, False),
+        (CLEAN | {"features": ["y" * 100_000]}, False),
+        (CLEAN | {"features": ["y"] * 99_993}, True),
+        (CLEAN | {"features": ["y"] * 99_994}, False),
+        (CLEAN | {"z" * 100_000: 1}, False),
+        (CLEAN | {"notes": "z" * 1_000_000}, True),
+    ],
+    ids=range(8),
+)
+def test_a_record_is_a_ticket_only_if_every_view_can_show_it_and_is_kept_whole_otherwise(
+    document: dict[str, Any], fits: bool
+) -> None:
+    record = bson.encode(document)
+    command = OF_WORKFORCE.command(record, origin())
+    systems = {name: system.features.keys() for name, system in CATALOGUE.systems.items()}
+    expected = expect(record, "workforce_2", systems)
+    assert isinstance(command, ImportTicket) is isinstance(expected, ExpectedTicket) is fits
+    if isinstance(command, QuarantineRecord):
+        assert "at most 100,000 have a place in an audit entry" in command.quarantined.reason
+        assert as_bytes(command.quarantined.record) == record
 
 
 @pytest.mark.parametrize("record", ODD.values(), ids=ODD)

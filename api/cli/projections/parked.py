@@ -8,7 +8,7 @@ import typer
 
 from api.cli.journaling import os_user, record
 from api.cli.opening import open_for_command
-from api.cli.options import DryRun, Json
+from api.cli.options import DryRun, Json, Reason
 from api.cli.output import Exit, print_json, print_table, say
 from api.cli.projections.arguments import Name, Names, chosen, named
 from api.use_cases.service import Service
@@ -26,7 +26,6 @@ from projections.versions.parked import (
 )
 
 Ticket = Annotated[str, typer.Argument(help="The parked ticket.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept for ever.")]
 All = Annotated[bool, typer.Option("--all", help="Every parked ticket.")]
 
 
@@ -79,8 +78,6 @@ def skip_parked(name: Name, ticket_id: Ticket, reason: Reason, dry_run: DryRun =
     Later rebuilds and verify pass over it too. Exits with 1 when the ticket parks again at a later
     event.
     """
-    if not reason.strip():
-        raise typer.BadParameter("Say why with --reason: it is kept for ever.")
     with open_for_command() as service:
         projection = named(service, name)
         parked = _parked(projection, parked_anywhere(projection), ticket_id)

@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from api.http.errors.problems import MOST_FAULTS, Problem, escaped, response
+from api.http.errors.problems import MOST_FAULTS, Problem, response
+from api.wire.json_text import escaped
 from domain.errors import (
     CommandInProgress,
     Fault,
@@ -124,6 +125,8 @@ def _pointer(location: Sequence[int | str]) -> str:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, Problem):  # FastAPI wraps what the reader of bodies says
+        return await _problem(request, error.__cause__)
     code = _STATUS_CODES.get(error.status_code)
     if code is None:
         code = "malformed-json" if error.status_code < 500 else "internal-error"

@@ -156,8 +156,3 @@ def schemas() -> dict[str, Any]:
         [(ProblemModel, "serialization")], ref_template="#/components/schemas/{model}"
     )
     return dict(definitions["$defs"])
-
-
-def escaped(part: str) -> str:
-    """One step of a pointer (RFC 6901)."""
-    return part.replace("~", "~0").replace("/", "~1")

@@ -3,6 +3,7 @@ problems."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from json import dumps, loads
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
@@ -22,6 +23,20 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     **PROJECTION_EXAMPLES,
 }
 """By route, like `GET /v1/tickets`."""
+
+_PUBLISHED: Final = {
+    "JobBody": "OperationBody",
+    "JobModel": "OperationModel",
+    "JobPage": "OperationPage",
+    "TicketDiffModel": "DifferenceModel",
+    "TicketDiffPageModel": "DifferencePageModel",
+    "TicketGrantsModel": "GrantingModel",
+    "GrantsPageModel": "GrantingPageModel",
+}
+"""The name of a schema where its class has another: clients are generated from the document, so it
+keeps the names that it was published with."""
+
+_SCHEMA: Final = "#/components/schemas/"
 
 _CONDITIONAL: Final = ("PATCH", "DELETE")
 """Methods that are refused without If-Match."""
@@ -45,7 +60,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
             for method, operation in operations.items():
                 route = f"{method.upper()} {path}"
                 _complete(route, operation, scopes.get(route))
-        return document
+        return _with_published_names(document)
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to change it
 
@@ -69,6 +84,17 @@ def scopes_of(routers: Sequence[APIRouter]) -> Mapping[str, str]:
         for dependency in route.dependant.dependencies
         if isinstance(dependency.call, Requires)
     }
+
+
+def _with_published_names(document: dict[str, Any]) -> dict[str, Any]:
+    text = dumps(document)
+    for name, published in _PUBLISHED.items():
+        text = text.replace(f'"{_SCHEMA}{name}"', f'"{_SCHEMA}{published}"')
+    renamed: dict[str, Any] = loads(text)
+    schemas = renamed["components"]["schemas"]
+    for name, published in _PUBLISHED.items():
+        schemas[published] = schemas.pop(name) | {"title": published}
+    return renamed
 
 
 def _complete(route: str, operation: dict[str, Any], scope: str | None) -> None:

@@ -11,9 +11,10 @@ from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from api.http.errors.problems import MOST_FAULTS, Problem, escaped
+from api.http.errors.problems import MOST_FAULTS, Problem
 from api.use_cases.service import Service
 from api.use_cases.submission import Submitter
+from api.wire.json_text import escaped
 from domain.errors import Fault
 from domain.origin import Origin, milliseconds
 from infrastructure.keys.claims import Caller

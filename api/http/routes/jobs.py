@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from api.http.errors.problems import CALLER, Problem, documented
 from api.http.request import paging
+from api.http.request.bodies import BodyRoute
 from api.http.request.callers import Call, Operating
 from api.http.request.reading import journal_entry, record
 from api.http.routes.projections import named
@@ -44,7 +45,7 @@ from projections.versions.status import status
 
 Result = TypeVar("Result")
 
-router = APIRouter(prefix="/v1", tags=["Operations"])
+router = APIRouter(prefix="/v1", tags=["Operations"], route_class=BodyRoute)
 
 _BODY: Final = ("invalid-body", "malformed-json", "unsupported-media-type")
 _STARTED: Final[dict[str, Any]] = {

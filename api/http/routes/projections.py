@@ -8,6 +8,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.http.errors.problems import CALLER, Problem, documented
+from api.http.request.bodies import BodyRoute
 from api.http.request.callers import Operating
 from api.http.request.reading import record
 from api.use_cases.projections import statuses
@@ -27,7 +28,7 @@ _PARKED: Final = (
     "store-unavailable",
 )
 
-router = APIRouter(prefix="/v1/projections", tags=["Projections"])
+router = APIRouter(prefix="/v1/projections", tags=["Projections"], route_class=BodyRoute)
 
 
 @router.get("", response_model=ProjectionList, responses=documented(*CALLER, "store-unavailable"))

@@ -9,6 +9,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.http.errors.problems import KINDS, Problem, ProblemModel, document, documented
+from api.http.request.bodies import BodyRoute
 from api.http.request.callers import Call, Writing
 from api.http.request.conditions import IdempotencyKey, idempotency_key
 from api.http.routes.tickets import NO_ORGANISATION, WRITE
@@ -18,7 +19,7 @@ from domain.deciding import Outcome, SubmissionList
 from domain.errors import Refusal
 from domain.ticket.commands import Command
 
-router = APIRouter(prefix="/v1/tickets", tags=["Tickets"])
+router = APIRouter(prefix="/v1/tickets", tags=["Tickets"], route_class=BodyRoute)
 
 
 class BatchItemResult(BaseModel):

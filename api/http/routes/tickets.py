@@ -7,6 +7,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.http.errors.problems import CALLER, READ, Problem, documented
+from api.http.request.bodies import BodyRoute
 from api.http.request.callers import Call, Reading, Writing
 from api.http.request.conditions import (
     IdempotencyKey,
@@ -39,7 +40,7 @@ from domain.ticket.commands import (
 from domain.ticket.state import Ticket
 from projections.tickets.search import TicketReader
 
-router = APIRouter(prefix="/v1/tickets", tags=["Tickets"])
+router = APIRouter(prefix="/v1/tickets", tags=["Tickets"], route_class=BodyRoute)
 
 WRITE: Final = (
     *CALLER,
