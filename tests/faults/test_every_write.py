@@ -29,14 +29,14 @@ from projections.versions.rebuild import Wanted
 from projections.versions.repair import leading, repair
 from projections.versions.verification import verify
 from tests.support.dying_store import Death, Died, deaths, dying
-from tests.support.rebuilds import House, followed, poisoned, rebuilt, rows
+from tests.support.rebuilds import House, followed, poisoned, rebuilt, rows, rows_without
 from tests.support.stories import START, change, create, id_, quarantine, rename, retire
 from tests.support.view_rows import open_store
 
 BOTH = pytest.mark.parametrize("projection", [TICKETS, AUDIT], ids=lambda p: p.name)
 
 FAULTY = 6
-"""The number of the ticket that some of the projections here can not project."""
+"""The number of the ticket that some of the projections here cannot project."""
 
 
 @pytest.fixture(autouse=True)
@@ -66,20 +66,6 @@ def fill(house: House) -> None:
     house.writer.execute(rename("Later", id_(FAULTY)))
 
 
-def without(house: House, projection: Projection[Any], *passed: int) -> list[tuple[Any, Any]]:
-    """The rows of a fold over the log that passes over these positions."""
-    latest: dict[str, Any] = {}
-    found: dict[Any, Any] = {}
-    for recorded in house.log.read(0, 1_000):
-        if recorded.position not in passed:
-            row = latest[recorded.ticket_id] = projection.project(
-                latest.get(recorded.ticket_id), recorded
-            )
-            if row is not None:
-                found[recorded.position if projection.every else recorded.ticket_id] = row
-    return sorted(found.items())
-
-
 @dataclass(frozen=True)
 class Proof:
     """What is killed at each of its writes: `command`, after `before`. `again` is what an operator
@@ -97,7 +83,7 @@ class Proof:
 def prove(store_url: str, projection: Projection[Any], proof: Proof, *passed: int) -> list[Death]:
     with at_work(store_url) as house:
         fill(house)
-        expected = without(house, projection, *passed)
+        expected = rows_without(house, projection, *passed)
         proof.before(house.live(projection), house)
     died = []
 

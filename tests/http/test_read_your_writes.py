@@ -39,7 +39,7 @@ MANY_WORKERS: Final = 32
 
 
 @dataclass
-class Tally:
+class Counts:
     """What one worker saw: `behind` are refusals to answer yet, `stale` are old contents that were
     shown to a read that did not name its position."""
 
@@ -48,51 +48,51 @@ class Tally:
     stale: int = 0
 
 
-def write_and_read(write_to: str, read_from: str, pairs: int, *, workers: int = WORKERS) -> Tally:
+def write_and_read(write_to: str, read_from: str, pairs: int, *, workers: int = WORKERS) -> Counts:
     """Many workers, each with a ticket of its own, write and read it back again and again."""
     with ThreadPoolExecutor(workers) as pool:
         each = -(-pairs // workers)
-        tallies = list(pool.map(lambda _: _work(write_to, read_from, each), range(workers)))
-    return Tally(
-        sum(tally.pairs for tally in tallies),
-        sum(tally.behind for tally in tallies),
-        sum(tally.stale for tally in tallies),
+        all_counts = list(pool.map(lambda _: _work(write_to, read_from, each), range(workers)))
+    return Counts(
+        sum(counts.pairs for counts in all_counts),
+        sum(counts.behind for counts in all_counts),
+        sum(counts.stale for counts in all_counts),
     )
 
 
-def _work(write_to: str, read_from: str, pairs: int) -> Tally:
+def _work(write_to: str, read_from: str, pairs: int) -> Counts:
     headers = {"Authorization": f"Bearer {token_for(new_id())}"}
-    tally = Tally()
+    counts = Counts()
     with closing(Wire(write_to, headers)) as writer, closing(Wire(read_from, headers)) as reader:
         written = writer.ask("POST", "/v1/tickets", TICKET)
         path = written.headers["Location"]
         for number in range(1, pairs + 1):
             if number % 10 == 5:
-                _compare_history(reader, path, written, tally)
+                _compare_history(reader, path, written, counts)
             else:
-                _compare(reader, path, written, tally)
-            tally.pairs += 1
+                _compare(reader, path, written, counts)
+            counts.pairs += 1
             content = {"name": f"Shift {number}"}
             written = writer.ask("PATCH", path, content, If_Match=written.headers["ETag"])
             assert written.status == 200, written
             if number % 10 == 0:  # what the header is good for
-                tally.stale += reader.ask("GET", path).body != written.body
-    return tally
+                counts.stale += reader.ask("GET", path).body != written.body
+    return counts
 
 
-def _compare(reader: Wire, path: str, written: Answer, tally: Tally) -> None:
-    answer = _patiently(reader, path, written, tally)
+def _compare(reader: Wire, path: str, written: Answer, counts: Counts) -> None:
+    answer = _patiently(reader, path, written, counts)
     assert answer.body == written.body
     assert answer.headers["ETag"] == written.headers["ETag"]
 
 
-def _compare_history(reader: Wire, path: str, written: Answer, tally: Tally) -> None:
-    answer = _patiently(reader, f"{path}/history?limit=1000", written, tally)
+def _compare_history(reader: Wire, path: str, written: Answer, counts: Counts) -> None:
+    answer = _patiently(reader, f"{path}/history?limit=1000", written, counts)
     last = answer.json()["items"][-1]
     assert str(last["position"]) == written.headers["Event-Position"]
 
 
-def _patiently(reader: Wire, path: str, written: Answer, tally: Tally) -> Answer:
+def _patiently(reader: Wire, path: str, written: Answer, counts: Counts) -> Answer:
     """Ask until the service stops saying that it is behind."""
     while True:
         position = written.headers["Event-Position"]
@@ -100,15 +100,15 @@ def _patiently(reader: Wire, path: str, written: Answer, tally: Tally) -> Answer
         if answer.status == 200:
             return answer
         assert (answer.status, answer.json()["code"]) == (503, "projection-behind")
-        tally.behind += 1
+        counts.behind += 1
 
 
 def test_a_read_of_what_was_just_written_is_never_stale(store_url: str) -> None:
     with slow_projections(), serving(store_url) as server:
-        tally = write_and_read(server.url, server.url, PAIRS)
+        counts = write_and_read(server.url, server.url, PAIRS)
 
-    assert tally.pairs >= PAIRS
-    assert tally.stale, "nothing was late: this proved nothing"
+    assert counts.pairs >= PAIRS
+    assert counts.stale, "nothing was late: this proved nothing"
 
 
 def test_a_read_from_another_process_is_never_stale(store_url: str) -> None:
@@ -123,10 +123,10 @@ def test_a_read_from_another_process_is_never_stale(store_url: str) -> None:
 @pytest.mark.exhaustive
 def test_ten_thousand_reads_of_what_was_just_written_are_never_stale(store_url: str) -> None:
     with serving_apart(store_url, *SLOW) as server:
-        tally = write_and_read(server.url, server.url, 10_000, workers=MANY_WORKERS)
+        counts = write_and_read(server.url, server.url, 10_000, workers=MANY_WORKERS)
 
-    assert tally.pairs >= 10_000
-    assert tally.stale, "nothing was late: this proved nothing"
+    assert counts.pairs >= 10_000
+    assert counts.stale, "nothing was late: this proved nothing"
 
 
 @pytest.mark.exhaustive

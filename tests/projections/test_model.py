@@ -262,10 +262,10 @@ class Machine(RuleBasedStateMachine):
         self.fence += 1
         self.appliers = [Applier(live.live_version.projected, self.fence) for live in self.live]
 
-    @rule(shares=st.integers(1, 3))
-    def rebuild(self, shares: int) -> None:
+    @rule(partitions=st.integers(1, 3))
+    def rebuild(self, partitions: int) -> None:
         for live in self.live:
-            found = rebuilt(live, self.log.head, shares=shares)
+            found = rebuilt(live, self.log.head, partitions=partitions)
             assert (found.state, found.live) == ("switched", [])
         self.fence += 1_000  # leases of their own for each version
         self.hand_over()

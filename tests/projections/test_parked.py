@@ -19,7 +19,7 @@ from projections.versions.rebuild import Wanted
 from projections.versions.status import status
 from projections.versions.verification import verify
 from tests.support.health import poison
-from tests.support.rebuilds import House, followed, poisoned, rebuilt, rows
+from tests.support.rebuilds import House, followed, poisoned, rebuilt, rows, rows_without
 from tests.support.server import refused, seen, serving
 from tests.support.stories import START, change, id_, rename
 from tests.support.view_rows import open_store
@@ -36,20 +36,6 @@ def house(store_url: str) -> Iterator[House]:
             yield house
 
 
-def without(projection: Projection[Any], house: House, passed: set[int]) -> list[tuple[Any, Any]]:
-    """The rows of a fold that passes over these positions."""
-    latest: dict[str, Any] = {}
-    found: dict[Any, Any] = {}
-    for recorded in house.log.read(0, 1_000):
-        if recorded.position not in passed:
-            row = latest[recorded.ticket_id] = projection.project(
-                latest.get(recorded.ticket_id), recorded
-            )
-            if row is not None:
-                found[recorded.position if projection.every else recorded.ticket_id] = row
-    return sorted(found.items())
-
-
 def skipped(live: LiveProjection[Any], ticket_id: str) -> list[int]:
     found = skip(live, ticket_id, "cli:ada", "made by hand", "operator", lambda: START)
     return [event.position for event in found]
@@ -64,7 +50,7 @@ def test_a_skipped_event_is_passed_over_in_every_version_for_good(
     followed(live, 1, fence=0)
     rebuilt(live, house.log.head)
     (parked,) = parked_in(live)
-    expected = without(projection, house, {parked.position})
+    expected = rows_without(house, projection, parked.position)
 
     assert skipped(live, id_(6)) == [parked.position]
 
@@ -75,7 +61,7 @@ def test_a_skipped_event_is_passed_over_in_every_version_for_good(
     house.writer.execute(rename("Later still", id_(6)))
     later = rebuilt(live, house.log.head)
     assert (later.state, later.version, later.new and later.new.parked) == ("switched", 3, [])
-    assert rows(live, 3) == without(projection, house, {parked.position})
+    assert rows(live, 3) == rows_without(house, projection, parked.position)
     (event,) = status(live).skipped
     assert (event.position, event.ticket_id, event.actor) == (parked.position, id_(6), "cli:ada")
     assert (event.reason, event.at) == ("made by hand", START)
@@ -95,7 +81,7 @@ def test_a_version_that_had_applied_an_event_takes_it_back_when_it_is_skipped(
     before = rows(good, 1)
     (position,) = skipped(faulty, id_(6))
 
-    expected = without(projection, house, {position})
+    expected = rows_without(house, projection, position)
     followed(good, 2, fence=3_000)
     assert rows(good, 1) == rows(good, 2) == expected != before
     for version in (1, 2):
@@ -162,7 +148,7 @@ def test_a_retry_reaches_every_version(house: House) -> None:
     mended = house.live(TICKETS)
     assert retry_everywhere(mended, id_(6), "operator") is None
     assert parked_in(mended) == []
-    assert rows(mended, 1) == rows(mended, 2) == without(TICKETS, house, set())
+    assert rows(mended, 1) == rows(mended, 2) == rows_without(house, TICKETS)
     for act in (retry_everywhere, lambda *_: skipped(mended, id_(6))):
         with pytest.raises(TicketNotParked):
             act(mended, id_(6), "operator")

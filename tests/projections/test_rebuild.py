@@ -55,14 +55,14 @@ def gone(live: LiveProjection[Any], version: int) -> bool:
 
 
 @BOTH
-@pytest.mark.parametrize("shares", [1, 3])
+@pytest.mark.parametrize("partitions", [1, 3])
 def test_what_is_built_in_bulk_is_what_following_the_log_gives(
-    house: House, projection: Projection[Any], shares: int
+    house: House, projection: Projection[Any], partitions: int
 ) -> None:
     live = house.live(projection)
     followed(live, 1)
     steps: list[Step] = []
-    found = rebuilt(live, house.log.head, shares=shares, tell=steps.append)
+    found = rebuilt(live, house.log.head, partitions=partitions, tell=steps.append)
 
     assert (found.state, found.version, found.position) == ("switched", 2, house.log.head())
     assert (found.live, found.new and found.new.mismatches) == ([], [])
@@ -253,7 +253,7 @@ def test_a_ticket_parked_in_what_is_being_built_is_skipped_and_the_rebuild_goes_
         parked.position
     ]
 
-    found = rebuilt(older, house.log.head, shares=1)
+    found = rebuilt(older, house.log.head, partitions=1)
 
     assert (found.state, found.parked) == ("switched", [])
     assert older.versions.view(2).latest([id_(6)])[id_(6)].name == "Later"
@@ -270,7 +270,7 @@ def test_a_new_version_that_is_not_what_the_log_says_is_refused(
         load(self, partition, upto, rows[1:], parked)
 
     monkeypatch.setattr(type(live.live_version.view), "load", forgetful)
-    found = rebuilt(live, house.log.head, shares=1)
+    found = rebuilt(live, house.log.head, partitions=1)
     assert found.state == "refused"
     assert found.new
     assert [one.kind for one in found.new.mismatches] == ["missing"]

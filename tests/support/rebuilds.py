@@ -1,4 +1,4 @@
-"""A store with a past, and rebuilding its views without processes for the shares."""
+"""A store with a past, and rebuilding its views without processes for the partitions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -70,7 +70,7 @@ def rebuilt(
     projection: LiveProjection[Any],
     head: Callable[[], int],
     *,
-    shares: int = 2,
+    partitions: int = 2,
     tell: Callable[[Step], None] = lambda _: None,
     wanted: Wanted = SWITCH,
     hand_over: float = 0.0,
@@ -80,7 +80,7 @@ def rebuilt(
         head=head,
         holder="operator",
         workers=Here(projection),
-        partitions=shares,
+        partitions=partitions,
         tell=tell,
         hand_over=hand_over,
     )
@@ -143,3 +143,17 @@ def poisoned(projection: Projection[Any], ticket_id: str, *versions: int) -> Pro
         return projection.project(row, recorded)
 
     return replace(projection, project=project)
+
+
+def rows_without(house: House, projection: Projection[Any], *passed: int) -> list[tuple[Any, Any]]:
+    """The rows of a fold over the log that passes over these positions, in order."""
+    latest: dict[str, Any] = {}
+    rows_by_key: dict[Any, Any] = {}
+    for recorded in house.log.read(0, 1_000):
+        if recorded.position not in passed:
+            row = latest[recorded.ticket_id] = projection.project(
+                latest.get(recorded.ticket_id), recorded
+            )
+            if row is not None:
+                rows_by_key[recorded.position if projection.every else recorded.ticket_id] = row
+    return sorted(rows_by_key.items())
