@@ -15,6 +15,7 @@ from api.http.middleware.cross_origin import CrossOrigin
 from api.http.middleware.envelope import Envelope
 from api.http.middleware.express import Express
 from api.http.openapi import document
+from api.http.openapi.overview import OVERVIEW
 from api.http.request.callers import VERIFYING
 from api.http.routes import (
     audit,
@@ -61,9 +62,7 @@ def create_app(service: Service, limits: ConnectionLimits | None = None) -> Fast
         redirect_slashes=False,  # one address per thing; a redirect would go to a made-up host
         title="Ticketbook",
         version=version("ticketbook"),
-        description="Tickets are bundles of permission features; every change of one is an event. "
-        "A query parameter that a route under /v1 does not know is refused, not passed over. "
-        "Every error is a problem document (RFC 9457); [/problems](/problems) explains each code.",
+        description=OVERVIEW,
         responses=problems.documented(*problems.ANY),
     )
     registry = CollectorRegistry()

@@ -113,6 +113,32 @@ def test_schemas_keep_the_names_that_clients_were_generated_from(document: Docum
     assert {name for name, schema in schemas.items() if schema.get("title", name) != name} == set()
 
 
+def test_the_overview_explains_every_convention_that_routes_share(document: Document) -> None:
+    overview = document["info"]["description"]
+    shared = {"Authorization", "ETag", "Event-Position", "Idempotent-Replayed", "Link"}
+    for operation in operations(document).values():
+        parameters = operation.get("parameters", ())
+        shared |= {one["name"] for one in parameters if one["in"] == "header"}
+    shared |= {"limit", "cursor", "next", "org", "scope", "/problems", "Retry-After"}
+    assert [name for name in sorted(shared) if name not in overview] == []
+
+
+def test_every_list_says_its_order_and_how_its_pages_go_on(document: Document) -> None:
+    pages = 0
+    for route, operation in operations(document).items():
+        parameters = {one["name"]: one for one in operation.get("parameters", ())}
+        if "cursor" not in parameters:
+            continue
+        pages += 1
+        order = r"by id|newest first|oldest first|in the order of"
+        assert re.search(order, operation["description"]), route
+        limit = parameters["limit"]
+        assert (limit["schema"]["default"], limit["schema"]["maximum"]) == (50, 1_000), route
+        assert "1 to 1,000" in limit["description"], route
+        assert "`next`" in parameters["cursor"]["description"], route
+    assert pages >= 7
+
+
 def test_no_example_is_left_over(document: Document) -> None:
     assert set(EXAMPLES) <= set(operations(document))
 

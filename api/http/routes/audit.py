@@ -42,8 +42,8 @@ async def search_audit(
     cursor: paging.Cursor = None,
     position: MinEventPosition = None,
 ) -> Response:
-    """The organisation's audit entries that match every filter given. The question is
-    recorded.
+    """The organisation's audit entries that match every filter given, newest first unless `order`
+    says otherwise. The question is recorded.
 
     A page looks at 10,000 entries at most. Where few of them match it ends early, maybe empty:
     there is more for as long as `next` is not null.
