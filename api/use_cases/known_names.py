@@ -1,6 +1,6 @@
 """Filters by a name that nobody knows: an empty answer would look like a true one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
@@ -42,7 +42,7 @@ def doubtful_names(
     *,
     system: str | None = None,
     action: str | None = None,
-    features: Mapping[str, str | None],
+    **features: str | None,
 ) -> list[DoubtfulName]:
     """The names that the catalogue does not have: the log may have them. `features` are the
     filters by a feature, by parameter. `org_id` limits what the caller may see."""
@@ -63,6 +63,17 @@ def doubtful_names(
         where = AuditFilter(org_id=org_id, action=action)
         doubtful.append(DoubtfulName("action", "action", action, ACTIONS, where))
     return doubtful
+
+
+def filtered_names(where: AuditFilter) -> dict[str, str | None]:
+    """The filters by a name, as `doubtful_names` takes them."""
+    return {
+        "system": where.system,
+        "action": where.action,
+        "feature": where.feature,
+        "granted": where.granted,
+        "revoked": where.revoked,
+    }
 
 
 def unknown_names(reader: AuditReader, doubtful: Sequence[DoubtfulName]) -> list[DoubtfulName]:

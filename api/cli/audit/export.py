@@ -15,6 +15,7 @@ from api.cli.progress import Meter
 from api.cli.waiting import wait_for_audit_of
 from api.export.export import ExportSource, export
 from api.export.formats import FORMATS
+from api.use_cases.known_names import filtered_names
 from domain.origin import milliseconds
 from infrastructure.keys.signing_key import signing_key_of
 from projections.audit.search import AuditFilter
@@ -39,14 +40,7 @@ def export_entries(
     is signed; without it the export was interrupted."""
     with open_for_command(watch=True) as service:
         wait_for_audit_of(service, where)
-        refuse_unknown_names(
-            service,
-            system=where.system,
-            action=where.action,
-            feature=where.feature,
-            granted=where.granted,
-            revoked=where.revoked,
-        )
+        refuse_unknown_names(service, **filtered_names(where))
         source = ExportSource(
             view=service.audit.view,
             log=service.log,

@@ -61,7 +61,7 @@ def refuse_unknown_names(
     """A system, feature or action that neither the catalogue nor the log knows is wrong usage of
     its option."""
     doubtful = doubtful_names(
-        service.catalogue.current(), None, system=system, action=action, features=features
+        service.catalogue.current(), None, system=system, action=action, **features
     )
     for each in unknown_names(service.audit.view, doubtful):
         raise typer.BadParameter(each.detail, param_hint=f"'{each.parameter}'")

@@ -13,6 +13,7 @@ from api.cli.opening import open_for_command
 from api.cli.options import All, Json, Limit, hexadecimal
 from api.cli.output import example
 from api.cli.waiting import wait_for_audit_of
+from api.use_cases.known_names import filtered_names
 from api.wire.audit import audit_entry_json
 from api.wire.fields import iso
 from api.wire.journal import journal_entry_json
@@ -48,14 +49,7 @@ def search(
     filters = filter_json(where)
     with open_for_command(watch=True) as service:
         wait_for_audit_of(service, where)
-        refuse_unknown_names(
-            service,
-            system=where.system,
-            action=where.action,
-            feature=where.feature,
-            granted=where.granted,
-            revoked=where.revoked,
-        )
+        refuse_unknown_names(service, **filtered_names(where))
         page_details = {"order": "newest" if newest_first else "oldest", "limit": limit}
         record(service, "audit.searched", filters | page_details)
 

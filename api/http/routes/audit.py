@@ -12,7 +12,9 @@ from api.http.errors.problems import CALLER, READ, documented
 from api.http.request import paging
 from api.http.request.audit_filter import Filtered, Organisation, allowed
 from api.http.request.callers import Auditing, organisation_of
+from api.http.request.known_names import refuse_unknown_names
 from api.http.request.reading import MinEventPosition, journaled, read, record
+from api.use_cases.known_names import filtered_names
 from api.wire.audit import AuditPage, audit_entry_json
 from api.wire.journal import JournalPage, journal_entry_json
 from infrastructure.journal.entries import JournalEntry
@@ -52,6 +54,7 @@ async def search_audit(
     newest_first = order == "newest"
     question = _Question(where, newest_first)
     beyond = paging.position_of(cursor, question)
+    await refuse_unknown_names(call, where.org_id, position, **filtered_names(where))
 
     def find(view: AuditReader) -> EntryPage:
         return view.page(where, beyond=beyond, limit=limit, newest_first=newest_first)

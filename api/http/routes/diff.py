@@ -11,6 +11,7 @@ from api.http.errors.problems import READ, Problem, documented
 from api.http.request import paging
 from api.http.request.audit_filter import Organisation, Text
 from api.http.request.callers import Auditing, Call, organisation_of
+from api.http.request.known_names import refuse_unknown_names
 from api.http.request.moments import NOT_A_TIME
 from api.http.request.reading import journaled, read
 from api.http.routes.as_of import position_meant
@@ -74,6 +75,7 @@ async def compare(
     question = _Question(where, start, end)
     place = paging.place_of(cursor, question, _PLACE)
     beyond: int | None = None
+    await refuse_unknown_names(call, where.org_id, system=system)
     if place is None:
         after = await _position(call, start, "from")
         upto = await _position(call, end, "to")  # not before the other: the log may grow meanwhile

@@ -15,7 +15,9 @@ from api.export.heads import signed_head
 from api.http.errors.problems import CALLER, READ, Problem, documented
 from api.http.request.audit_filter import Filtered, allowed
 from api.http.request.callers import Auditing
+from api.http.request.known_names import refuse_unknown_names
 from api.http.request.reading import MinEventPosition, journaled, read, record
+from api.use_cases.known_names import filtered_names
 from api.use_cases.service import Service
 from api.wire.audit import HeadModel
 from domain.errors import ConfigurationError
@@ -64,6 +66,7 @@ async def export_audit(
     last line is signed: without it, something went wrong on the way. That it was exported is
     recorded."""
     where, style, service = allowed(call, sent), FORMATS[format], call.service
+    await refuse_unknown_names(call, where.org_id, position, **filtered_names(where))
 
     def begin(view: AuditVersion) -> Iterator[bytes]:
         source = ExportSource(

@@ -11,6 +11,7 @@ from api.http.errors.problems import READ, documented
 from api.http.request import paging
 from api.http.request.audit_filter import Organisation, Text
 from api.http.request.callers import Auditing, organisation_of
+from api.http.request.known_names import refuse_unknown_names
 from api.http.request.moments import Day
 from api.http.request.reading import journaled, read
 from api.http.routes.as_of import position_meant
@@ -61,6 +62,7 @@ async def list_grants(
     scope = _CursorScope(question, on)
     place = paging.place_of(cursor, scope, _PLACE)
     beyond: Place | None = None
+    await refuse_unknown_names(call, question.org_id, system=system, feature=feature)
     if place is None:
         before, last = span_of(on)
         after = 0 if before is None else await position_meant(call, before, None, "on")

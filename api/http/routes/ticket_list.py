@@ -9,6 +9,7 @@ from api.http.errors.problems import READ, Problem, documented
 from api.http.request import paging
 from api.http.request.audit_filter import Organisation
 from api.http.request.callers import Call, Reading, organisation_of
+from api.http.request.known_names import refuse_unknown_names
 from api.http.request.reading import MinEventPosition, read
 from api.http.routes.as_of import At, AtPosition, tickets_then
 from api.wire.tickets import TicketPage, ticket_json
@@ -61,6 +62,7 @@ async def list_tickets(
     """
     where = TicketFilter(organisation_of(call, org), system, name, feature)
     search = TicketSearch(where, retired == "true", name_contains)
+    await refuse_unknown_names(call, where.org_id, position, system=system, feature=feature)
     if at is not None or at_position is not None:
         _refuse_of_the_past(search)
         return await tickets_then(
