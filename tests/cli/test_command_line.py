@@ -55,7 +55,7 @@ def store(tmp_path: Path) -> str:
                 CreateTicket(ticket_id, origin, ORG, "workforce_2", f"Crew {number}", ("get_all",))
             )
         for running in service.projections.values():
-            assert running.live_version.progress.wait(3, timeout=10)
+            assert running.live_version.progress.wait(3, timeout=60)
     return address
 
 
@@ -461,7 +461,7 @@ def test_what_callers_wrote_can_not_disturb_a_terminal(tmp_path: Path) -> None:
     with open_service(load_settings({"TICKETBOOK_STORE": address})) as service:
         origin = Origin("ada", "\x1b[2J[red]\nno", "run-1", None, milliseconds(service.clock()))
         service.writer.execute(CreateTicket(f"{1:024x}", origin, ORG, "workforce_2", "[b]x", ()))
-        assert service.projections["audit"].live_version.progress.wait(1, timeout=10)
+        assert service.projections["audit"].live_version.progress.wait(1, timeout=60)
     code, out, _ = run("audit", "search", store=address)
     assert code == 0
     assert len(out.splitlines()) == 2

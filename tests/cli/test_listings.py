@@ -47,7 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         for features in ((), ("get_all",)):
             service.writer.execute(ChangeFeatures(f"{0:024x}", origin, ORG, None, features))
         for view in service.projections.values():
-            assert view.live_version.progress.wait(TICKETS + 2, timeout=10)
+            assert view.live_version.progress.wait(TICKETS + 2, timeout=60)
     return address
 
 

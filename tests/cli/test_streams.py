@@ -93,7 +93,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             command = CreateTicket(f"{number:024x}", origin, ORG, "workforce_2", name, ("get_all",))
             opened.writer.execute(command)
         for view in opened.projections.values():
-            assert view.live_version.progress.wait(3, timeout=10)
+            assert view.live_version.progress.wait(3, timeout=60)
     old = folder / "old"
     old.mkdir()
     as_json_lines(old)
