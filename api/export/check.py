@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from api.export.export import VERSION, export_text, signed_parts
-from api.export.formats import FORMATS, Format, Line
+from api.export.cells import MARK, cells_of
+from api.export.export import export_text, signed_parts
+from api.export.formats import FORMATS, KNOWN, Format, Line
 from domain.errors import EventUnreadable, ExportBroken
 from domain.log.chain import START, Head, next_hash
 from infrastructure.keys.signing_key import PublicKey
@@ -18,7 +19,11 @@ from projections.audit.projection import AuditEntry, TicketContent, entry_of
 _LINES_A_STEP: Final = 5_000
 """Lines between two calls of `tell`."""
 
-_VERSIONS: Final = range(1, VERSION + 1)
+_REWRITTEN: Final = (
+    "the file was written again by another program (line ends, byte order mark, or quotes). Verify "
+    "the file as it was exported."
+)
+_MARKS: Final = (MARK.encode(), b"\xff\xfe", b"\xfe\xff")
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _UNREADABLE: Final = (
     ArithmeticError,
@@ -58,8 +63,10 @@ def check_export(
     for number, line in enumerate(lines, start=1):
         if head is not None:
             raise ExportBroken(number, "something follows the signed head.")
+        if line.endswith(b"\r\n"):
+            raise ExportBroken(number, _REWRITTEN)
         if style is None:
-            style = FORMATS["csv" if line == FORMATS["csv"].begin else "ndjson"]
+            style = _style_of(line)
             if line == style.begin:
                 digest.update(line)
                 continue
@@ -86,6 +93,18 @@ def check_export(
     )
 
 
+def _style_of(line: bytes) -> Format:
+    """The format of an export that begins with this line."""
+    for style in KNOWN:
+        if style.begin and style.begin == line:
+            return style
+    names = [style.begin.removeprefix(MARK.encode()).replace(b'"', b"") for style in KNOWN]
+    bare = line.removeprefix(MARK.encode()).replace(b'"', b"")
+    if line.startswith(_MARKS) or bare.rstrip(b"\r\n") in {name.rstrip() for name in names if name}:
+        raise ExportBroken(1, _REWRITTEN)
+    return FORMATS["ndjson"]
+
+
 def _head_of(style: Format, line: bytes, number: int) -> dict[str, Any] | None:
     try:
         head = style.read_head(line)
@@ -100,26 +119,46 @@ def _head_of(style: Format, line: bytes, number: int) -> dict[str, Any] | None:
 def _follow(last: Head, style: Format, line: bytes, number: int) -> Head:
     """The line's place in the chain. All its fields must be what its event says."""
     try:
-        fields = style.fields(line)
-        position, previous = fields["position"], bytes.fromhex(fields["previous"])
-        state = fields["event"].encode()
-        stored = next_hash(
-            previous, position, fields["ticketId"], fields["version"], fields["action"], state
-        )
-        event = Chained(
-            fields["ticketId"], fields["version"], fields["action"], state, id=position, hash=stored
-        )
-        expected = entry_of(_before(fields), codec.decode(event))
-        exact = style.line(Line(expected, fields["previous"], fields["event"])) == line
+        expected, stored = _expected(style, line)
+        exact = style.line(expected) == line
     except (*_UNREADABLE, EventUnreadable):
         exact = False
     if not exact:
-        raise ExportBroken(number, "it is not what was hashed, or shows what its event does not.")
+        changed = "it is not what was hashed, or shows what its event does not."
+        raise ExportBroken(number, _REWRITTEN if _is_rewritten(style, line) else changed)
+    position = expected.entry.position
     if position <= last.position:
         raise ExportBroken(number, f"position {position} stands after {last.position}.")
-    if position == last.position + 1 and previous != last.hash:
+    if position == last.position + 1 and expected.previous != last.hash.hex():
         raise ExportBroken(number, f"position {position} does not follow the line before it.")
     return Head(position, stored)
+
+
+def _expected(style: Format, line: bytes) -> tuple[Line, bytes]:
+    """The line as its event says it must be, and the hash of that event."""
+    fields = style.fields(line)
+    position, previous = fields["position"], bytes.fromhex(fields["previous"])
+    state = fields["event"].encode()
+    stored = next_hash(
+        previous, position, fields["ticketId"], fields["version"], fields["action"], state
+    )
+    event = Chained(
+        fields["ticketId"], fields["version"], fields["action"], state, id=position, hash=stored
+    )
+    entry = entry_of(_before(fields), codec.decode(event))
+    return Line(entry, fields["previous"], fields["event"]), stored
+
+
+def _is_rewritten(style: Format, line: bytes) -> bool:
+    """Whether a line of CSV holds the cells that one of ours would, written in another way."""
+    for known in KNOWN if style.begin else ():
+        try:
+            expected, _ = _expected(known, line)
+            if known.begin and cells_of(known.line(expected)) == cells_of(line):
+                return True
+        except (*_UNREADABLE, EventUnreadable):
+            pass
+    return False
 
 
 def _before(fields: dict[str, Any]) -> AuditEntry | None:
@@ -150,8 +189,11 @@ def _before(fields: dict[str, Any]) -> AuditEntry | None:
 
 
 def _check_head(head: dict[str, Any], key: PublicKey, style: Format, number: int) -> None:
-    if head.get("format") != style.name or head.get("version") not in _VERSIONS:
-        raise ExportBroken(number, f"this ticketbook reads {style.name} up to version {VERSION}.")
+    if head.get("format") != style.name or not _is_known(head.get("version"), style):
+        raise ExportBroken(
+            number,
+            f"this ticketbook reads {style.name} up to version {FORMATS[style.name].versions[-1]}.",
+        )
     expected = {**signed_parts(head["version"]), "key": str, "signature": str}
     if [(name, type(part)) for name, part in head.items()] != list(expected.items()):
         raise ExportBroken(number, "the signed head has not the parts that it was signed with.")
@@ -163,6 +205,15 @@ def _check_head(head: dict[str, Any], key: PublicKey, style: Format, number: int
         signed = False
     if not signed:
         raise ExportBroken(number, "the head was not signed with this key, or changed since.")
+    if head["version"] not in style.versions:
+        raise ExportBroken(number, _REWRITTEN)
+
+
+def _is_known(version: object, style: Format) -> bool:
+    """Whether some version of the format has a head of that version."""
+    return type(version) is int and any(
+        version in known.versions for known in KNOWN if known.name == style.name
+    )
 
 
 def _check_end(head: dict[str, Any], last: Head, entries: int, number: int) -> None:

@@ -12,7 +12,8 @@ The last line is a signed head: an object with
 - `exportedAt`: when it was begun;
 - `key`, `signature`: the public key and its Ed25519 signature over `export_text`, in base64.
 
-An export without it was interrupted, or cut. In version 1 nothing said what was skipped.
+An export without it was interrupted, or cut. In version 1 nothing said what was skipped; version 3
+ends the second shape of CSV, and is otherwise as version 2.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -34,7 +35,6 @@ from projections.audit.projection import AuditEntry
 from projections.audit.search import AuditFilter, EntryPage
 from projections.running.projection import Parked
 
-VERSION: Final = 2
 PAGE: Final = 500
 """Most entries in memory at once."""
 
@@ -192,7 +192,7 @@ def _signed(
     chosen = {name: value for name, value in asdict(source.where).items() if value is not None}
     written = {
         "format": source.style.name,
-        "version": VERSION,
+        "version": source.style.versions[-1],
         "position": head.position,
         "hash": head.hash.hex(),
         "entries": entries,

@@ -1,5 +1,5 @@
-"""The two formats of an export, in their version 1. An export once made must stay verifiable, so
-neither ever changes: another shape is another version beside it.
+"""The formats of an export. An export once made must stay verifiable, so none ever changes: another
+shape is another version beside it.
 
 Both hold one audit entry a line and end in a signed head (`api/export/export.py`). Besides the
 entry, a line has
@@ -11,14 +11,13 @@ With `position`, `ticketId`, `version` and `action`, which is the topic, that is
 compute the line's `hash` again (`domain/log/chain.py`).
 """
 
-import csv
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from pydantic_core import to_json
 
+from api.export.cells import cells_of, json_cell, json_of, plain, row, title
 from api.wire.audit import audit_entry_json
 from infrastructure.json_text import read_json
 from projections.audit.projection import AuditEntry
@@ -73,6 +72,8 @@ class Format(Protocol):
 
     name: str
     media_type: str
+    versions: range
+    """The versions of the head that end such an export; the last is the one that is written."""
     begin: bytes
     """The bytes before the first line."""
 
@@ -92,6 +93,7 @@ class Ndjson:
 
     name = "ndjson"
     media_type = "application/x-ndjson"
+    versions = range(1, 3)
     begin = b""
 
     def line(self, line: Line) -> bytes:
@@ -111,26 +113,23 @@ class Ndjson:
         return head
 
 
-class Csv:
-    """Comma-separated values (RFC 4180, but for the line feeds), with a line of column names.
-
-    An empty cell is null; before, after, granted and revoked are JSON. In other cells a line break
-    is written `\\n`, and an apostrophe goes before what a spreadsheet would take for a formula. The
-    head is `#head` and, in the next cell, JSON.
-    """
+class FirstCsv:
+    """The CSV of heads 1 and 2: no mark, few formulas, and only two of the line ends. No longer
+    written."""
 
     name = "csv"
     media_type = "text/csv; charset=utf-8"
+    versions = range(1, 3)
     begin = (",".join(FIELDS) + "\n").encode()
 
     def line(self, line: Line) -> bytes:
-        return _row([_cell(value) for value in line.fields().values()])
+        return row([_cell(value) for value in line.fields().values()])
 
     def head(self, head: Mapping[str, Any]) -> bytes:
-        return _row([_HEAD, to_json(head).decode()])
+        return row([_HEAD, to_json(head).decode()])
 
     def fields(self, line: bytes) -> dict[str, Any]:
-        cells: dict[str, Any] = dict(zip(FIELDS, _cells(line), strict=True))
+        cells: dict[str, Any] = dict(zip(FIELDS, cells_of(line), strict=True))
         for name in ("position", "version"):
             cells[name] = int(cells[name])
         for name in ("orgId", "system"):
@@ -141,34 +140,35 @@ class Csv:
     def read_head(self, line: bytes) -> dict[str, Any] | None:
         if not line.startswith(_HEAD.encode()):
             return None
-        _, head = _cells(line)
+        _, head = cells_of(line)
         return dict(read_json(head))
 
 
+class Csv(FirstCsv):
+    """Comma-separated values (RFC 4180, but for the line feeds), with a byte order mark and a line
+    of column names in quotes.
+
+    An empty cell is null; before, after, granted, revoked and event are JSON. In other cells a line
+    end of any kind is escaped (`\\n`, `\\u2028`), and an apostrophe goes before what a spreadsheet
+    would take for a formula. The head is `#head` and, in the next cell, JSON.
+    """
+
+    versions = range(3, 4)
+    begin = title(FIELDS)
+
+    def line(self, line: Line) -> bytes:
+        return row([_safe_cell(name, value) for name, value in line.fields().items()])
+
+    def fields(self, line: bytes) -> dict[str, Any]:
+        fields = super().fields(line)
+        return fields | {"event": json_of(fields["event"])}
+
+
 FORMATS: Final[dict[str, Format]] = {one.name: one for one in (Ndjson(), Csv())}
+"""The formats that are written."""
 
-
-class _Returning:
-    """A file that hands back what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-_ROWS: Final = csv.writer(_Returning(), lineterminator="\n")
-
-
-def _row(cells: Sequence[str]) -> bytes:
-    written: Any = _ROWS.writerow(cells)
-    return str(written).encode()
-
-
-def _cells(line: bytes) -> list[str]:
-    csv.field_size_limit(sys.maxsize)  # an event may be longer than the usual 128 KiB
-    try:
-        return next(csv.reader([line.decode()], strict=True))
-    except csv.Error as error:
-        raise ValueError(str(error)) from error
+KNOWN: Final[tuple[Format, ...]] = (*FORMATS.values(), FirstCsv())
+"""The formats that are read."""
 
 
 def _cell(value: Any) -> str:
@@ -178,3 +178,11 @@ def _cell(value: Any) -> str:
         return to_json(value).decode()
     text = value.replace("\r", "\\r").replace("\n", "\\n")
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _safe_cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name == "event" or not isinstance(value, str):
+        return json_cell(value if name == "event" else to_json(value).decode())
+    return plain(value)
