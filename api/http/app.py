@@ -14,6 +14,7 @@ from api.http.limits import ConnectionLimits
 from api.http.middleware.cross_origin import CrossOrigin
 from api.http.middleware.envelope import Envelope
 from api.http.middleware.express import Express
+from api.http.middleware.head import HeadAsGet
 from api.http.openapi import document
 from api.http.openapi.overview import OVERVIEW
 from api.http.request.callers import VERIFYING
@@ -76,6 +77,7 @@ def create_app(service: Service, limits: ConnectionLimits | None = None) -> Fast
     app.add_middleware(Envelope, registry=registry, shapes=shapes)  # around the others
     if service.settings.cors_origins:  # around that: a page must be able to read its refusals
         app.add_middleware(CrossOrigin, origins=service.settings.cors_origins)
+    app.add_middleware(HeadAsGet, beside=(sockets.PATH,))  # added last: around everything
     failures.install(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -8,7 +8,13 @@ from pydantic_core import PydanticCustomError
 from api.wire.audit import CauseModel, cause_json
 from api.wire.fields import WORD_LENGTH, Id, Reason, Request, Time, iso
 from domain.origin import Origin
-from domain.ticket.commands import AdjustFeatures, ChangeFeatures, Command, RenameTicket
+from domain.ticket.commands import (
+    AdjustFeatures,
+    ChangeFeatures,
+    Command,
+    Expected,
+    RenameTicket,
+)
 from domain.ticket.handlers import FEATURES_PER_TICKET, NAME_LENGTH
 from domain.ticket.state import Ticket
 from projections.audit.projection import AuditEntry
@@ -62,7 +68,12 @@ class ChangeTicketBody(Request):
         return self
 
     def commands(
-        self, ticket_id: str, origin: Origin, *, within: str | None, expected_version: int | None
+        self,
+        ticket_id: str,
+        origin: Origin,
+        *,
+        within: str | None,
+        expected_version: Expected | None,
     ) -> list[Command]:
         """The commands that together make the change; the second builds on the first, so that
         only the first expects the version."""

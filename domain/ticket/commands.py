@@ -2,7 +2,8 @@
 
 - `within`: the organisation whose tickets the caller may change; None for platform staff. A ticket
   of another organisation gets the same answer as one that does not exist.
-- `expected_version`: the version that the caller last read; None for any.
+- `expected_version`: the version that the caller last read, or several of which any will do; None
+  for any at all.
 - `read_at`: the head of the log when the record was read from the old system. A stream with later
   events is left alone, as the record may be out of date. None if nothing else takes records over at
   the same time.
@@ -11,6 +12,8 @@
 from domain.origin import Origin
 from domain.ticket.events import LegacyRecordQuarantined, LegacyRecordRemoved, TicketImported
 from domain.value import value
+
+Expected = int | frozenset[int]
 
 
 @value
@@ -28,7 +31,7 @@ class RenameTicket:
     ticket_id: str
     origin: Origin
     within: str | None
-    expected_version: int | None
+    expected_version: Expected | None
     name: str
 
 
@@ -39,7 +42,7 @@ class ChangeFeatures:
     ticket_id: str
     origin: Origin
     within: str | None
-    expected_version: int | None
+    expected_version: Expected | None
     features: tuple[str, ...]
 
 
@@ -51,7 +54,7 @@ class AdjustFeatures:
     ticket_id: str
     origin: Origin
     within: str | None
-    expected_version: int | None
+    expected_version: Expected | None
     grant: tuple[str, ...]
     revoke: tuple[str, ...]
 
@@ -61,7 +64,7 @@ class RetireTicket:
     ticket_id: str
     origin: Origin
     within: str | None
-    expected_version: int | None
+    expected_version: Expected | None
 
 
 @value
@@ -69,7 +72,7 @@ class RestoreTicket:
     ticket_id: str
     origin: Origin
     within: str | None
-    expected_version: int | None
+    expected_version: Expected | None
 
 
 @value

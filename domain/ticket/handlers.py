@@ -212,9 +212,12 @@ _TicketCommand = RenameTicket | ChangeFeatures | AdjustFeatures | RetireTicket |
 def _owned(command: _TicketCommand, ticket: Ticket | None) -> Ticket:
     if ticket is None or command.within not in (None, ticket.org_id):
         raise TicketNotFound(f"There is no ticket {command.ticket_id}.")
-    if command.expected_version not in (None, ticket.version):
+    expected = command.expected_version
+    versions = {expected} if isinstance(expected, int) else expected
+    if versions is not None and ticket.version not in versions:
+        named = " or ".join(map(str, sorted(versions)[:3])) or "one that was named"
         raise VersionConflict(
-            f"Ticket {ticket.id} is at version {ticket.version}, not {command.expected_version}. "
+            f"Ticket {ticket.id} is at version {ticket.version}, not {named}. "
             "Read it again and decide on what it holds now.",
             version=ticket.version,
         )

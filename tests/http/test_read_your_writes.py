@@ -147,12 +147,13 @@ READS: Final = ("/v1/tickets", "/v1/tickets/{id}", "/v1/tickets/{id}/history", "
 
 
 @pytest.mark.parametrize("path", READS)
-def test_a_read_beyond_what_there_is_is_refused_in_the_end(
+def test_a_read_of_what_no_view_shows_is_refused_in_the_end(
     served: Served, client: Client, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr(freshness, "WAIT_SECONDS", 0.01)
     ticket = client.created()
     beyond = {"Min-Event-Position": str(served.head + 1)}
+    served.service.head.advance(served.head + 1)  # as if another process had just committed it
 
     answer = client.get(path.format(id=ticket["_id"]), headers=beyond)
 
@@ -175,6 +176,7 @@ def test_a_waiting_read_is_answered_as_soon_as_it_can_be(
     ticket = client.created()
     address = path.format(id=ticket["_id"])
     beyond = {"Min-Event-Position": str(served.head + 1)}
+    served.service.head.advance(served.head + 1)  # as if another process had just committed it
     name = "tickets" if path in READS[:2] else "audit"
     progress = served.service.projections[name].live_version.progress
 
@@ -226,3 +228,18 @@ def test_reads_go_on_through_rebuilds_switches_and_rollbacks(store_url: str, nam
                 read_enough.set()
             rebuilding.result()
         assert rounds >= ROUNDS
+
+
+@pytest.mark.parametrize("path", ["", "/{_id}", "/{_id}/history"])
+def test_a_position_beyond_the_log_is_refused_at_once(
+    served: Served, client: Client, path: str
+) -> None:
+    ticket = client.created()
+    beyond = served.head + 1
+
+    answer = client.get(
+        f"/v1/tickets{path.format_map(ticket)}", headers={"Min-Event-Position": str(beyond)}
+    )
+
+    problem = refused(answer, 400, "invalid-parameter", "/header/Min-Event-Position")
+    assert f"the log ends at position {beyond - 1} now" in problem["detail"]

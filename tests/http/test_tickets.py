@@ -210,13 +210,41 @@ def test_if_match_with_a_star_takes_any_version(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["3", '"x"', '"1", "2"', 'W/"1"', '"-1"', '""', '"99999999999999999999"']
+    "value",
+    ["3", '"3', '3"', '"1" "2"', '"1"x', "W/1", 'w/"1"', "x, y", ",", '"1",' * 300, '"1" , *'],
 )
-def test_an_if_match_that_is_no_etag_of_ours_is_refused(client: Client, value: str) -> None:
+def test_an_if_match_that_is_no_list_of_tags_is_refused(client: Client, value: str) -> None:
     path = f"/v1/tickets/{client.created()['_id']}"
 
     answer = client.patch(path, json={"name": "X"}, headers={"If-Match": value})
     refused(answer, 400, "invalid-parameter", "/header/If-Match")
+
+
+@pytest.mark.parametrize("value", ['"1", "2"', '"1","9"', '"a,b" ,, W/"2", "1"', '"1",'])
+def test_any_tag_of_an_if_match_may_match(client: Client, value: str) -> None:
+    path = f"/v1/tickets/{client.created()['_id']}"
+
+    answer = client.patch(path, json={"name": "X"}, headers={"If-Match": value})
+    assert (answer.status_code, answer.json()["name"]) == (200, "X")
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE", "POST"])
+@pytest.mark.parametrize(
+    "value",
+    ['W/"1"', '"01"', '"abc"', '"-1"', '""', '"99999999999999999999"', '"3", "4"', 'W/"1", "7"'],
+)
+def test_a_tag_that_does_not_match_is_412_with_the_version(
+    client: Client, method: str, value: str
+) -> None:
+    path = f"/v1/tickets/{client.created()['_id']}"
+    address = f"{path}/restore" if method == "POST" else path
+    body = {"name": "X"} if method == "PATCH" else None
+
+    answer = client.request(method, address, json=body, headers={"If-Match": value})
+
+    problem = refused(answer, 412, "version-conflict")
+    assert problem["currentVersion"] == 1
+    assert ("weak" in problem["detail"]) == ("W/" in value)
 
 
 def test_of_many_changes_of_one_version_exactly_one_is_taken(client: Client) -> None:

@@ -144,13 +144,14 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> Sequence[str]:
-    """Every method that some route has at this address."""
+    """Every method that some route has at this address; HEAD wherever GET is."""
     scope, routes = request.scope, request.app.router.routes
-    return [
+    methods = {
         method
-        for method in sorted(HTTPMethod)
+        for method in HTTPMethod
         if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
-    ]
+    }
+    return sorted(methods | {HTTPMethod.HEAD} if HTTPMethod.GET in methods else methods)
 
 
 def _unreadable(cause: BaseException | None) -> str:

@@ -8,21 +8,38 @@ from fastapi.routing import APIRoute
 
 from api.http.errors.problems import Problem
 from api.wire.json_text import FieldsRepeated, NotJSON, read_json
+from domain.errors import Fault
+
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class BodyRoute(APIRoute):
-    """A route whose body is read by `read_json`. Every router under `/v1` has routes of this
-    class."""
+    """A route whose body is read by `read_json`; a command that takes none refuses one. Every
+    router with a command has routes of this class."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> _Handler:
         handle = super().get_route_handler()
         if self.body_field is None:
-            return handle
+            return handle if "GET" in (self.methods or ()) else self._without_body(handle)
 
         async def read_strictly(request: Request) -> Response:
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return read_strictly
+
+    def _without_body(self, handle: _Handler) -> _Handler:
+        """Refuse a body that nobody would read: somebody meant something by it."""
+        takes_reason = any(field.alias == "reason" for field in self.dependant.query_params)
+        detail = "This route takes no body." + (
+            " Send the reason in the query: ?reason=…" if takes_reason else ""
+        )
+
+        async def refuse_body(request: Request) -> Response:
+            if await request.body() not in (b"", b"{}"):
+                raise Problem("invalid-body", detail, (Fault("", "unexpected-body", detail),))
+            return await handle(request)
+
+        return refuse_body
 
 
 class _StrictRequest(Request):

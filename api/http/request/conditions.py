@@ -10,7 +10,18 @@ from api.http.errors.problems import Problem
 from api.http.request.callers import Call
 from api.wire.fields import ID_PATTERN
 from domain.deciding import Key
-from domain.errors import Fault
+from domain.errors import Fault, VersionConflict
+from domain.ticket.commands import Expected
+
+_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+_OURS: Final = re.compile(r'"([1-9][0-9]{0,14})"')
+_LIST_LENGTH: Final = 1_000
+"""Most characters of If-Match."""
+
+_WEAK: Final = (
+    'A weak tag, like W/"3", never matches: a proxy that compresses answers may have made it '
+    "weak. Send the tag without W/ if you know that it did."
+)
 
 KEY_PATTERN: Final = r"^[\x21-\x7e]{1,200}$"
 
@@ -20,8 +31,8 @@ IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        description='The ETag that was read, like `"3"`, or `*` for any',
-        json_schema_extra={"pattern": r'^("[0-9]{1,15}"|\*)$'},  # checked in `expected_version`
+        description='The ETag that was read, like `"3"`, several of them, or `*` for any',
+        json_schema_extra={"pattern": r'^("[0-9]{1,15}"(, "[0-9]{1,15}")*|\*)$'},  # see `_tags`
     ),
 ]
 IfNoneMatch = Annotated[
@@ -41,8 +52,12 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def expected_version(if_match: str | None) -> int | None:
-    """The version named by If-Match; None for `*`."""
+def expected_version(if_match: str | None) -> Expected | None:
+    """The version named by If-Match, or several of which any will do; None for `*`.
+
+    RFC 9110, section 13.1.1: tags are compared as they stand, and a weak one never matches. So a
+    tag that is none of ours adds no version.
+    """
     if if_match is None:
         raise Problem(
             "precondition-required",
@@ -51,13 +66,37 @@ def expected_version(if_match: str | None) -> int | None:
         )
     if if_match.strip() == "*":
         return None
-    match = re.fullmatch(r'\s*"(\d{1,15})"\s*', if_match)
-    if match is None:
-        detail = 'If-Match takes one ETag as it was given, like "3" with its quotes, or *.'
-        raise Problem(
-            "invalid-parameter", detail, (Fault("/header/If-Match", "invalid-etag", detail),)
-        )
-    return int(match.group(1))
+    versions = [int(match[1]) for tag in _tags(if_match) if (match := _OURS.fullmatch(tag))]
+    return versions[0] if len(versions) == 1 else frozenset(versions)
+
+
+def _tags(if_match: str) -> list[str]:
+    """The tags of a list."""
+    tags, rest = [], if_match.strip()
+    while rest and len(if_match) <= _LIST_LENGTH:
+        if tag := _TAG.match(rest):
+            tags.append(tag[0])
+            rest = rest[tag.end() :].lstrip()
+        if rest and rest[0] != ",":
+            break
+        rest = rest[1:].lstrip()
+    if rest or not tags:
+        detail = 'If-Match takes ETags as they were given, like "3" with its quotes, or *.'
+        fault = Fault("/header/If-Match", "invalid-etag", detail)
+        raise Problem("invalid-parameter", detail, (fault,))
+    return tags
+
+
+def weak_tag_told(if_match: str | None, conflict: VersionConflict) -> VersionConflict:
+    """The conflict; if a weak tag was sent, it says that no weak tag can match."""
+    if not if_match or "W/" not in if_match:
+        return conflict
+    return VersionConflict(
+        f"{conflict.detail} {_WEAK}",
+        conflict.faults,
+        conflict.version,
+        replayed=conflict.replayed,
+    )
 
 
 def unchanged(if_none_match: str | None, version: int) -> bool:

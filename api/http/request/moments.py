@@ -7,6 +7,7 @@ from fastapi import Query
 from pydantic import AwareDatetime, BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from api.http.request.numbers import DIGITS
 from api.wire.moments import LARGEST, day_of, moment_of
 
 NOT_A_TIME = "not-a-time"
@@ -38,9 +39,12 @@ Before = Annotated[
     Moment, Query(description="Until then, itself left out: ISO 8601 with a time zone")
 ]
 SincePosition = Annotated[
-    int | None, Query(alias="sincePosition", ge=0, le=LARGEST, description="From there on")
+    int | None,
+    Query(alias="sincePosition", ge=0, le=LARGEST, description="From there on"),
+    DIGITS,
 ]
 BeforePosition = Annotated[
     int | None,
     Query(alias="beforePosition", ge=0, le=LARGEST, description="Until there, itself left out"),
+    DIGITS,
 ]

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.http.errors.problems import Problem
+from api.http.request.numbers import DIGITS
 from api.wire.fields import ID_PATTERN
 from api.wire.moments import POSITION
 from domain.errors import Fault
@@ -20,7 +21,9 @@ from domain.errors import Fault
 DEFAULT_LIMIT: Final = 50
 MOST: Final = 1_000
 
-Limit = Annotated[int, Query(ge=1, le=MOST, description=f"Most items on the page: 1 to {MOST:,}")]
+Limit = Annotated[
+    int, Query(ge=1, le=MOST, description=f"Most items on the page: 1 to {MOST:,}"), DIGITS
+]
 Cursor = Annotated[
     str | None,
     Query(

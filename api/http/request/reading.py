@@ -3,12 +3,16 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
+from anyio import to_thread
 from fastapi import Header
 
+from api.http.errors.problems import Problem
 from api.http.request.callers import Call
+from api.http.request.numbers import DIGITS
 from api.use_cases import freshness, journaling
 from api.use_cases.journaling import Actor
-from api.wire.moments import LARGEST
+from api.wire.moments import LARGEST, no_position
+from domain.errors import Fault
 from infrastructure.journal.entries import JournalEntry
 from projections.running.projection import View
 from projections.versions.followed import LiveProjection
@@ -21,6 +25,7 @@ MinEventPosition = Annotated[
         le=LARGEST,
         description="Wait until the view shows this position of the log, or answer 503",
     ),
+    DIGITS,
 ]
 
 Answer = TypeVar("Answer")
@@ -36,7 +41,12 @@ async def read(
     ticket_id: str | None = None,
     shows: Callable[[Answer], int] | None = None,
 ) -> Answer:
-    """As `freshness.read`, for the tickets of the caller's organisation."""
+    """As `freshness.read`, for the tickets of the caller's organisation. A position that the log
+    has not reached is refused at once."""
+    if position is not None and position > call.service.head.position:
+        head = await to_thread.run_sync(call.service.log.head)
+        if position > head:
+            _refuse_beyond(position, head)
     return await freshness.read(
         call.service,
         projection,
@@ -46,6 +56,12 @@ async def read(
         ticket_id=ticket_id,
         shows=shows,
     )
+
+
+def _refuse_beyond(position: int, head: int) -> None:
+    detail = no_position(position, head)
+    fault = Fault("/header/Min-Event-Position", "beyond-the-log", detail)
+    raise Problem("invalid-parameter", detail, (fault,))
 
 
 async def journaled(call: Call, action: str, read: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -13,6 +13,7 @@ from api.http.errors.problems import Problem
 from api.http.request import paging
 from api.http.request.callers import Call
 from api.http.request.moments import Moment
+from api.http.request.numbers import DIGITS
 from api.http.request.reading import journaled, read
 from api.use_cases.positions import position_at
 from api.wire.fields import ID_PATTERN, iso
@@ -27,9 +28,13 @@ from projections.tickets.search import TicketFilter
 
 At = Annotated[Moment, Query(description="As it was then: ISO 8601 with a time zone, not to come")]
 AtPosition = Annotated[
-    int | None, Query(alias="position", ge=0, le=LARGEST, description="As it was there in the log")
+    int | None,
+    Query(alias="position", ge=0, le=LARGEST, description="As it was there in the log"),
+    DIGITS,
 ]
-AtVersion = Annotated[int | None, Query(ge=1, le=LARGEST, description="As it was at this version")]
+AtVersion = Annotated[
+    int | None, Query(ge=1, le=LARGEST, description="As it was at this version"), DIGITS
+]
 
 Histories = Mapping[str, Sequence[Recorded | EventUnreadable]]
 """The events of each ticket, by its id."""

@@ -18,6 +18,7 @@ from api.http.request.conditions import (
     expected_version,
     idempotency_key,
     unchanged,
+    weak_tag_told,
 )
 from api.http.request.reading import MinEventPosition, read
 from api.http.routes.as_of import At, AtPosition, AtVersion, ticket_then
@@ -31,6 +32,7 @@ from api.wire.tickets import (
     ticket_json,
 )
 from domain.deciding import Outcome, Submission
+from domain.errors import VersionConflict
 from domain.ticket.commands import (
     Command,
     CreateTicket,
@@ -216,7 +218,10 @@ async def restore_ticket(
 
 
 async def _submitted(call: Call, key: str | None, *commands: Command) -> Outcome:
-    return await call.submitter.submit(Submission(commands, await idempotency_key(call, key)))
+    try:
+        return await call.submitter.submit(Submission(commands, await idempotency_key(call, key)))
+    except VersionConflict as conflict:
+        raise weak_tag_told(call.request.headers.get("if-match"), conflict) from None
 
 
 def _answer(outcome: Outcome, status: int, headers: dict[str, str]) -> Response:
