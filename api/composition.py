@@ -23,6 +23,7 @@ from infrastructure.keys.credentials import Tokens, no_tokens, secret_tokens
 from infrastructure.keys.secret_file import auth_of
 from infrastructure.log.group_commit import BATCH
 from infrastructure.log.ticket_log import TAIL, TicketLog
+from infrastructure.log.times import LogTimes
 from infrastructure.log.writer import REMEMBERED, Writer
 from infrastructure.stores import AuditView, Notes, Stores, TicketsView
 from projections.audit.projection import AUDIT
@@ -67,6 +68,7 @@ def open_service(
         stores = stack.enter_context(open_stores(settings))
         log = TicketLog(stores.log, TAIL if run_projections else 0)
         head = Progress(stores.log.head())
+        times = LogTimes(stores.notes, clock, stores.clock, log.last_recorded)
         writer = Writer(
             log,
             catalogue.current,
@@ -74,6 +76,7 @@ def open_service(
             lambda events: head.advance(events[-1].position),
             REMEMBERED if run_projections else _MUCH,
             BATCH if run_projections else _MUCH,
+            check=times.check_commit,
         )
         stack.callback(writer.close)
         journal = JournalWriter(stores.journal)
@@ -101,6 +104,7 @@ def open_service(
             writer=writer,
             journal=journal,
             head=head,
+            times=times,
             tickets=tickets,
             audit=audit,
             jobs=jobs,

@@ -14,7 +14,8 @@ TicketbookError
 ├── CommandInProgress       the first command with an idempotency key has not ended yet
 ├── HeadMoved               another process appended first (the log retries; callers never see it)
 ├── StoreUnavailable        the store does not answer; the command may or may not be stored
-│   └── StoreRefused          the store answers, and its rights or configuration do not allow it
+│   ├── StoreRefused          the store answers, and its rights or configuration do not allow it
+│   └── ClockAhead            the clock of this machine is far ahead of the store's
 ├── EventTooLarge           the store cannot hold an event of that size
 ├── Overloaded              too many commands wait already; nothing was stored
 ├── StoreTooNew             the store was written by a newer version of this program
@@ -36,6 +37,7 @@ TicketbookError
 ├── JobRunning              the same job is already running on a projection
 ├── VersionUnknown          a projection has no such version of its view
 ├── LegacyUsersUnavailable  the old system's users cannot be looked up now
+├── LogAhead                the log cannot tell what was true at a time, as it ran ahead then
 ├── ProjectionBehind        a view did not reach the asked position in time
 └── ConfigurationError      a setting or the catalogue file is wrong; the message says what to do
 
@@ -158,6 +160,14 @@ class StoreUnavailable(TicketbookError):
 class StoreRefused(StoreUnavailable):
     """The store answers, and does not do it: a right is missing, or its configuration is at fault.
     The message names what to grant or to change. To repeat the request alone does not help."""
+
+
+class ClockAhead(StoreUnavailable):
+    """The clock of this machine is far ahead of the store's. Nothing was stored."""
+
+
+class LogAhead(TicketbookError):
+    """The log ran ahead of the clock at the time in question: it cannot tell what was true then."""
 
 
 class LegacyUsersUnavailable(TicketbookError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any, Protocol
 
+from domain.log.ports import Clock
 from domain.ticket.state import Ticket
 from infrastructure.jobs import Jobs
 from infrastructure.journal.entries import Journal
@@ -73,6 +74,8 @@ class Stores:
     watcher: Watcher
     legacy_usage: LegacyUsage
     notes: Notes
+    clock: Clock | None
+    """The store's own clock; None where that is the clock of this machine."""
 
     def kind(self, name: str) -> tuple[Projection[Any], Versions[Any]]:
         """The projection of that name, with the versions of its view."""

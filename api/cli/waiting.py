@@ -4,6 +4,7 @@ from typing import Final
 
 from api.cli.output import say
 from api.use_cases.parked import blocking_parked
+from api.use_cases.positions import refuse_gaps
 from api.use_cases.service import Service
 from domain.errors import ProjectionBehind
 from projections.audit.projection import AUDIT
@@ -24,6 +25,7 @@ def wait_for_audit(service: Service) -> int:
 def wait_for_audit_of(service: Service, where: AuditFilter) -> None:
     """Wait until the audit log shows all that a search may find; raises like `wait_for_audit`. The
     changes of parked tickets are missing all the same: a message says so."""
+    refuse_gaps(service, where)
     head = service.log.head()
     if where.before_position is not None:
         head = min(head, max(where.before_position - 1, 0))

@@ -70,6 +70,7 @@ def create_app(service: Service, limits: ConnectionLimits | None = None) -> Fast
     app.state.service = service
     app.state.submitter = Submitter(service)
     app.state.verifying = CapacityLimiter(VERIFYING)
+    app.state.looking = CapacityLimiter(health.LOOKING)
     app.state.registry = registry
     app.state.connections = Connections(limits or ConnectionLimits(), registry)
     app.add_middleware(Express)

@@ -12,6 +12,7 @@ from infrastructure.journal.writer import JournalWriter
 from infrastructure.keys.credentials import Tokens
 from infrastructure.legacy_usage import LegacyUsage
 from infrastructure.log.ticket_log import TicketLog
+from infrastructure.log.times import LogTimes
 from infrastructure.log.writer import Writer
 from infrastructure.stores import AuditView, Notes, TicketsView
 from projections.running.progress import Progress
@@ -45,6 +46,7 @@ class Service:
     writer: Writer
     journal: JournalWriter
     head: Progress
+    times: LogTimes
     tickets: LiveProjection[TicketsView]
     audit: LiveProjection[AuditView]
     jobs: JobRunner

@@ -74,6 +74,7 @@ KeyOf = Callable[[str], VerifyingKey]
 class Tokens:
     """Verifies the tokens of one issuer, and remembers the good ones.
 
+    `problem` says what keeps new tokens from being verified, if anything does; it may block too.
     Safe from any thread. `known` never blocks. `verify` may block for seconds while the issuer's
     keys are fetched: on an event loop call `known` first, and run `verify` in a thread.
     """
@@ -85,9 +86,11 @@ class Tokens:
         audience: str,
         clock: "Clock",
         names: ClaimNames = OUR_NAMES,
+        problem: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.names = names
         self._key_of = key_of
+        self.problem = problem
         self._issuer = issuer
         self._audience = audience
         self._clock = clock

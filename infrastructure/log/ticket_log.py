@@ -2,6 +2,8 @@
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from itertools import islice
 from threading import Lock
 from typing import Final
@@ -37,6 +39,14 @@ class TicketLog:
     def ending(self) -> Head:
         """The position of the last event, with its hash."""
         return self._store.ending()
+
+    def last_recorded(self) -> datetime | None:
+        """When the last event was recorded; None if there is none, or it cannot be read."""
+        head = self._store.head()
+        with suppress(EventUnreadable):
+            for recorded in self.read(head - 1, 1) if head else ():
+                return recorded.recorded_at
+        return None
 
     def at(self, positions: Collection[int]) -> Mapping[int, Chained]:
         """The stored events at these positions. Positions without an event are left out."""

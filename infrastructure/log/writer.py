@@ -37,6 +37,8 @@ class Writer:
 
     - `committed`: called with each batch's events once they are durable. It must not raise.
     - `batch`: most submissions in one commit.
+    - `check`: called before each commit with the time of the log's last event. What it raises
+      cancels the commit.
     """
 
     def __init__(
@@ -47,8 +49,11 @@ class Writer:
         committed: Callable[[Sequence[Recorded]], None],
         remembered: int = REMEMBERED,
         batch: int = BATCH,
+        *,
+        check: Callable[[datetime], None] | None = None,
     ) -> None:
         self._log = log
+        self._check = check
         self._catalogue = catalogue
         self._clock = clock
         self._committed = committed
@@ -104,6 +109,8 @@ class Writer:
             try:
                 if not batch.events and self._log.head() != batch.after:
                     raise HeadMoved("a refused command may be right by now")
+                if batch.events and self._check:
+                    self._check(self._last_recorded)
                 if batch.events or batch.answers:
                     self._log.commit(batch.after, batch.events, batch.answers)
             except HeadMoved:

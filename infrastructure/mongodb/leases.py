@@ -1,15 +1,11 @@
 """Leases on MongoDB: one document each in `leases`, on the primary's clock."""
 
-from typing import Final
-
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.failures import answering
-from projections.running.projection import Lease
-
-_LIVE: Final[Document] = {"$gt": ["$expiresAt", "$$NOW"]}
+from projections.running.projection import CLOCK_STEP, LONGEST_LEASE, Lease
 
 
 class MongoDBLeases:
@@ -20,8 +16,9 @@ class MongoDBLeases:
 
     def acquire(self, name: str, holder: str, seconds: float) -> int | None:
         mine: Document = {"$eq": ["$holder", {"$literal": holder}]}
-        theirs: Document = {"$and": [_LIVE, {"$not": mine}]}
-        taken = _taken(holder, seconds, fences={"$cond": [_LIVE, 0, 1]})
+        live = _is_live(seconds)
+        theirs: Document = {"$and": [live, {"$not": mine}]}
+        taken = _taken(holder, seconds, fences={"$cond": [live, 0, 1]})
         lease = self._update(name, {"$cond": [theirs, "$$ROOT", taken]})
         return int(lease["fence"]) if lease["holder"] == holder else None
 
@@ -35,7 +32,8 @@ class MongoDBLeases:
             )
 
     def current(self, name: str) -> Lease | None:
-        fields = {"holder": 1, "fence": 1, "expiresAt": 1, "expired": {"$not": [_LIVE]}}
+        over = {"$not": [_is_live(LONGEST_LEASE)]}
+        fields = {"holder": 1, "fence": 1, "expiresAt": 1, "expired": over}
         with answering():
             lease = self._leases.find_one({"_id": name}, fields)
         if lease is None:
@@ -52,6 +50,12 @@ class MongoDBLeases:
             )
         assert stored is not None  # an upsert always leaves one
         return stored
+
+
+def _is_live(seconds: float) -> Document:
+    """True for a lease that has not ended, nor ends later than one of so many seconds can."""
+    longest = {"$add": ["$$NOW", round((seconds + CLOCK_STEP) * 1000)]}
+    return {"$and": [{"$gt": ["$expiresAt", "$$NOW"]}, {"$lte": ["$expiresAt", longest]}]}
 
 
 def _taken(holder: str, seconds: float, fences: Document | int) -> Document:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from infrastructure.configuration.addresses import MongoDBStore
 from infrastructure.mongodb.audit import MongoDBAudit
 from infrastructure.mongodb.client import connect, database
+from infrastructure.mongodb.clock import MongoDBClock
 from infrastructure.mongodb.jobs import MongoDBJobs
 from infrastructure.mongodb.journal import MongoDBJournal
 from infrastructure.mongodb.leases import MongoDBLeases
@@ -40,6 +41,7 @@ def open_mongodb(store: MongoDBStore) -> Iterator[Stores]:
             watcher=MongoDBWatcher(opened),
             legacy_usage=MongoDBLegacyUsage(opened),
             notes=MongoDBNotes(opened),
+            clock=MongoDBClock(opened),
         )
     finally:
         client.close()

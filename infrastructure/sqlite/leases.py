@@ -4,7 +4,7 @@ from typing import Final
 
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.moments import NOW, from_milliseconds
-from projections.running.projection import Lease
+from projections.running.projection import CLOCK_STEP, LONGEST_LEASE, Lease
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS leases (
@@ -15,13 +15,16 @@ CREATE TABLE IF NOT EXISTS leases (
 ) WITHOUT ROWID;
 """
 
+_OVER: Final = f"(expires_at <= {NOW} OR expires_at > {NOW} + :longest)"
+"""True for a lease that has ended, or is void."""
+
 _ACQUIRE: Final = f"""
 INSERT INTO leases VALUES (:name, :holder, 1, {NOW} + :milliseconds)
 ON CONFLICT (name) DO UPDATE SET
     holder = :holder,
-    fence = fence + (expires_at <= {NOW}),
+    fence = fence + {_OVER},
     expires_at = {NOW} + :milliseconds
-WHERE holder = :holder OR expires_at <= {NOW}
+WHERE holder = :holder OR {_OVER}
 RETURNING fence
 """
 
@@ -40,7 +43,7 @@ WHERE name = ? AND holder = ? AND expires_at > {NOW}
 """
 
 _CURRENT: Final = f"""
-SELECT holder, fence, expires_at, expires_at <= {NOW} FROM leases WHERE name = ?
+SELECT holder, fence, expires_at, {_OVER} FROM leases WHERE name = :name
 """
 
 
@@ -65,11 +68,22 @@ class SQLiteLeases:
 
     def current(self, name: str) -> Lease | None:
         with self._database.reading() as connection:
-            row = connection.execute(_CURRENT, (name,)).fetchone()
+            values = {"name": name, "longest": _longest(LONGEST_LEASE)}
+            row = connection.execute(_CURRENT, values).fetchone()
         return Lease(row[0], row[1], from_milliseconds(row[2]), bool(row[3])) if row else None
 
     def _take(self, statement: str, name: str, holder: str, seconds: float) -> int | None:
-        values = {"name": name, "holder": holder, "milliseconds": round(seconds * 1000)}
+        values = {
+            "name": name,
+            "holder": holder,
+            "milliseconds": round(seconds * 1000),
+            "longest": _longest(seconds),
+        }
         with self._database.writing() as connection:
             row = connection.execute(statement, values).fetchone()
         return int(row[0]) if row else None
+
+
+def _longest(seconds: float) -> int:
+    """Milliseconds after which no lease of so many seconds can end."""
+    return round((seconds + CLOCK_STEP) * 1000)

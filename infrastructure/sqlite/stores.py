@@ -39,6 +39,7 @@ def open_sqlite(store: SQLiteStore) -> Iterator[Stores]:
             watcher=SQLiteWatcher(database),
             legacy_usage=SQLiteLegacyUsage(database),
             notes=SQLiteNotes(database),
+            clock=None,
         )
     finally:
         database.close()

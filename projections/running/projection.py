@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from domain.log.ports import Clock, EventLog
 from domain.ticket.events import Recorded
@@ -174,12 +174,23 @@ class Lease:
     expired: bool
 
 
+LONGEST_LEASE: Final = 600.0
+"""Most seconds that any lease lasts."""
+
+CLOCK_STEP: Final = 1.0
+"""Seconds that the database's clock may be set back without ending a lease."""
+
+
 class Leases(Protocol):
-    """At most one runner per projection, on the database's clock."""
+    """At most one runner per projection, on the database's clock.
+
+    A lease that ends later than any lease can is void: the clock was set back since. Nobody must
+    wait until it has come so far again.
+    """
 
     def acquire(self, name: str, holder: str, seconds: float) -> int | None:
-        """Take or renew the lease for `seconds`; its fence, or None while another holds it.
-        Renewing keeps the fence; a new holder gets a higher one than any before."""
+        """Take or renew the lease for `seconds`; its fence, or None while another holds it, for at
+        most as long. Renewing keeps the fence; a new holder gets a higher one than any before."""
 
     def seize(self, name: str, holder: str, seconds: float) -> int:
         """Take the lease from any holder, with a higher fence: for an operator's command. The

@@ -87,7 +87,7 @@ def test_every_metric_of_the_table_is_measured(served_once: Served) -> None:
     named = {name for name in _owned(PAGES["docs/operators.md"]) if name.startswith("ticketbook_")}
     named -= {"ticketbook_legacy_calls_total"}  # where the old routes are on
     assert len(named) >= 9
-    metrics = httpx.get(f"{served_once.url}/metrics").text
+    metrics = served_once.client().get("/metrics").text
     assert [name for name in sorted(named) if f"# HELP {name} " not in metrics] == []
 
 

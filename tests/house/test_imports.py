@@ -96,6 +96,7 @@ ROOMS: dict[str, tuple[str | set[str], ...]] = {
         "json_text",
         "ids",
         "clock",
+        "machine",
         "old_records",
         "logging",
         "configuration",

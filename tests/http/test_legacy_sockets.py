@@ -284,7 +284,7 @@ def test_a_service_that_ends_sends_its_clients_away_at_once(
 
 
 def test_the_figures_have_one_name_for_the_address(backend: OldBackend, ada: str) -> None:
-    text = httpx.get(f"{backend.url}/metrics").text
+    text = backend.served.client().get("/metrics").text
     assert 'route="/socket.io"' in text
     assert urlsplit(backend.url).netloc not in text
 

@@ -8,7 +8,6 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo.database import Database
 
@@ -91,7 +90,7 @@ def test_an_operator_sees_who_called_and_when(
             backend.list()
         backend.write("cy", name="x")  # refused, and a call all the same
         backend.client.get(LIST)
-        text = httpx.get(f"{backend.url}/metrics").text
+        text = backend.served.client().get("/metrics").text
 
     metrics = {
         (sample.labels["caller"], sample.labels["route"]): sample.value

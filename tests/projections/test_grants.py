@@ -172,7 +172,7 @@ def test_what_a_clock_that_was_ahead_recorded_is_part_of_today(store_url: str) -
     def ahead() -> datetime:
         now = datetime.now(UTC)
         midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
-        return now + min(timedelta(hours=1), (midnight - now) / 2)
+        return now + min(timedelta(seconds=50), (midnight - now) / 2)
 
     with open_service(load_settings(environment(store_url)), clock=ahead) as service:
         service.writer.execute(create(id_(1)), rename("Chief", id_(1)))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from threading import Barrier, Event
-from typing import Final
+from typing import Any, Final
 from weakref import ref
 
 import pytest
@@ -145,7 +145,7 @@ def open_writer(ordered_log: OrderedLog, clock: Clock) -> Iterator[Opens]:
     """Opens writers on the one log, each as another process would have it."""
     opened: list[Writer] = []
 
-    def open_writer(log: EventLog | None = None, **limits: int) -> Writer:
+    def open_writer(log: EventLog | None = None, **limits: Any) -> Writer:
         writer = Writer(log or TicketLog(ordered_log), catalogue, clock, lambda _: None, **limits)
         opened.append(writer)
         return writer

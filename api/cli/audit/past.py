@@ -180,6 +180,7 @@ def _position(service: Service, wanted: int | datetime | None) -> int:
 
 def _position_at(service: Service, moment: datetime) -> int:
     """That of the last event recorded at a moment or before; the head, if nothing was later."""
+    service.times.refuse(moment)
     head = wait_for_audit(service)
     position = service.audit.view.position_at(moment)
     return head if position is None else position

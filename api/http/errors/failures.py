@@ -20,6 +20,7 @@ from domain.errors import (
     Fenced,
     JobRunning,
     KeyReused,
+    LogAhead,
     Overloaded,
     ProjectionBehind,
     Refusal,
@@ -46,6 +47,7 @@ _ERROR_CODES: Final[dict[type[TicketbookError], str]] = {
     Fenced: "projection-taken-over",
     JobRunning: "operation-running",
     VersionUnknown: "version-unknown",
+    LogAhead: "log-ahead-of-clock",
 }
 
 

@@ -83,6 +83,18 @@ OUTCOME_KINDS: Final = (
         "until drop-old.",
     ),
     Kind(
+        "log-ahead-of-clock",
+        HTTPStatus.CONFLICT,
+        "The log cannot tell what was true then",
+        "The clock of a machine was ahead once, and the log with it. What happened until the "
+        "clocks had come so far is recorded at a later time, so the log cannot tell what was true "
+        "at a moment in between.",
+        "Ask by position instead, or for a moment outside of these times.",
+        "The log ran ahead of the clock: what happened from 2026-11-29T09:00:00.000Z on is "
+        "recorded at 2026-11-29T12:00:00.000Z or later, so nobody can say what was true at "
+        "2026-11-29T10:00:00.000Z. Ask by position, or for a time outside of these.",
+    ),
+    Kind(
         "ticket-gone",
         HTTPStatus.GONE,
         "The ticket is retired",

@@ -124,6 +124,9 @@ CALLER: Final = (
 )
 """Problems that every route with a scope may answer."""
 
+PAST: Final = ("log-ahead-of-clock",)
+"""What every read may answer that names a time."""
+
 READ: Final = (*CALLER, "projection-behind", "store-unavailable")
 """Problems that every read of a view may answer."""
 

@@ -59,6 +59,19 @@ def service_of(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
+async def recognise(request: Request) -> Caller:
+    """The caller that the token names. Raises `CredentialError`."""
+    token = bearer(request.headers.get("authorization"))
+    tokens = service_of(request).tokens
+    caller = tokens.known(token)
+    if caller is None:
+        limiter = request.app.state.verifying
+        caller = await to_thread.run_sync(
+            tokens.verify, token, limiter=limiter, abandon_on_cancel=True
+        )
+    return caller
+
+
 @dataclass(frozen=True, slots=True)
 class Requires:
     """The one dependency of a route: its call, if the token is good and has this scope.
@@ -72,11 +85,7 @@ class Requires:
     async def __call__(self, request: Request) -> Call:
         service = service_of(request)
         try:
-            token = bearer(request.headers.get("authorization"))
-            caller = service.tokens.known(token)
-            if caller is None:
-                limiter = request.app.state.verifying
-                caller = await to_thread.run_sync(service.tokens.verify, token, limiter=limiter)
+            caller = await recognise(request)
         except CredentialError as error:
             raise Problem(error.code, error.detail) from error
         if self.scope not in caller.scopes:

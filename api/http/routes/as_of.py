@@ -59,6 +59,8 @@ async def ticket_then(
     _refuse_the_future(call, at)
 
     def find() -> dict[str, Any] | None:
+        if at is not None:
+            call.service.times.refuse(at)
         if position is not None:
             refuse_beyond(call.service.log.head(), position, "position")
         history = call.service.log.fragments([ticket_id]).get(ticket_id, ())

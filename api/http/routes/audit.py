@@ -8,13 +8,14 @@ from anyio import to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.http.errors.problems import CALLER, READ, documented
+from api.http.errors.problems import CALLER, PAST, READ, documented
 from api.http.request import paging
 from api.http.request.audit_filter import Filtered, Organisation, allowed
 from api.http.request.callers import Auditing, organisation_of
 from api.http.request.known_names import refuse_unknown_names
 from api.http.request.reading import MinEventPosition, journaled, read, record
 from api.use_cases.known_names import filtered_names
+from api.use_cases.positions import refuse_gaps
 from api.wire.audit import AuditPage, audit_entry_json
 from api.wire.journal import JournalPage, journal_entry_json
 from infrastructure.journal.entries import JournalEntry
@@ -34,7 +35,7 @@ class _Question:
 @router.get(
     "",
     response_model=AuditPage,
-    responses=documented(*READ, "overloaded", "platform-staff-only"),
+    responses=documented(*READ, *PAST, "overloaded", "platform-staff-only"),
 )
 async def search_audit(
     call: Auditing,
@@ -57,6 +58,7 @@ async def search_audit(
     await refuse_unknown_names(call, where.org_id, position, **filtered_names(where))
 
     def find(view: AuditReader) -> EntryPage:
+        refuse_gaps(call.service, where)
         return view.page(where, beyond=beyond, limit=limit, newest_first=newest_first)
 
     page = await journaled(

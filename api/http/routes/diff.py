@@ -7,7 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from api.http.errors.problems import READ, Problem, documented
+from api.http.errors.problems import PAST, READ, Problem, documented
 from api.http.request import paging
 from api.http.request.audit_filter import Organisation, Text
 from api.http.request.callers import Auditing, Call, organisation_of
@@ -41,7 +41,7 @@ class _Question:
 @router.get(
     "",
     response_model=TicketDiffPageModel,
-    responses=documented(*READ, "overloaded", "platform-staff-only"),
+    responses=documented(*READ, *PAST, "overloaded", "platform-staff-only"),
 )
 async def compare(
     call: Auditing,

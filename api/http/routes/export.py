@@ -12,12 +12,13 @@ from starlette.responses import Response, StreamingResponse
 from api.export.export import AuditVersion, ExportSource, export
 from api.export.formats import FORMATS
 from api.export.heads import signed_head
-from api.http.errors.problems import CALLER, READ, Problem, documented
+from api.http.errors.problems import CALLER, PAST, READ, Problem, documented
 from api.http.request.audit_filter import Filtered, allowed
 from api.http.request.callers import Auditing
 from api.http.request.known_names import refuse_unknown_names
 from api.http.request.reading import MinEventPosition, journaled, read, record
 from api.use_cases.known_names import filtered_names
+from api.use_cases.positions import refuse_gaps
 from api.use_cases.service import Service
 from api.wire.audit import HeadModel
 from domain.errors import ConfigurationError
@@ -53,7 +54,8 @@ async def audit_head(call: Auditing) -> Response:
 @router.get(
     "/export",
     response_class=StreamingResponse,
-    responses=_FILE | documented(*READ, "overloaded", "platform-staff-only", "signing-key-missing"),
+    responses=_FILE
+    | documented(*READ, *PAST, "overloaded", "platform-staff-only", "signing-key-missing"),
 )
 async def export_audit(
     call: Auditing,
@@ -69,6 +71,7 @@ async def export_audit(
     await refuse_unknown_names(call, where.org_id, position, **filtered_names(where))
 
     def begin(view: AuditVersion) -> Iterator[bytes]:
+        refuse_gaps(service, where)
         source = ExportSource(
             view=view,
             log=service.log,

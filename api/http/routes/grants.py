@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from api.http.errors.problems import READ, documented
+from api.http.errors.problems import PAST, READ, documented
 from api.http.request import paging
 from api.http.request.audit_filter import Organisation, Text
 from api.http.request.callers import Auditing, organisation_of
@@ -39,7 +39,7 @@ class _CursorScope:
 @router.get(
     "",
     response_model=GrantsPageModel,
-    responses=documented(*READ, "overloaded", "platform-staff-only"),
+    responses=documented(*READ, *PAST, "overloaded", "platform-staff-only"),
 )
 async def list_grants(
     call: Auditing,

@@ -1,11 +1,11 @@
 """Whether the service lives, whether it is fit to serve, and its figures for Prometheus."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from contextlib import suppress
+from typing import Final, TypeVar
 
 import structlog
-from anyio import fail_after, to_thread
+from anyio import CapacityLimiter, fail_after, move_on_after, to_thread
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -14,16 +14,27 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.http.request.callers import service_of
+from api.http.request.callers import recognise, service_of
+from api.use_cases.health import Health, look, unhealthy
 from api.use_cases.projections import statuses as read_statuses
 from api.use_cases.service import Service
-from domain.errors import LegacyUsersUnavailable, StoreUnavailable
+from domain.errors import StoreUnavailable, TicketbookError
+from infrastructure.keys.credentials import CredentialError
 from projections.versions.status import ProjectionStatus, VersionStatus
 
 router = APIRouter(tags=["Health"])
 
 PATIENCE: Final = 5.0
 """Seconds the store has to answer. It may be silent for much longer, and health cannot wait."""
+
+LOOKING: Final = 8
+"""Looks at the store at once. A store that is silent must not fill the threads of everybody
+else."""
+
+OPERATE: Final = "projections:operate"
+"""The scope of callers that are told all."""
+
+Answer = TypeVar("Answer")
 
 _log = structlog.get_logger(__name__)
 
@@ -56,12 +67,12 @@ class ProjectionHealth(BaseModel):
 
 
 class ReadinessModel(BaseModel):
-    """`degraded` still serves: a ticket is parked, the changed catalogue file is refused, or the
-    users of the old system cannot be looked up, which concerns its callers alone."""
+    """`degraded` still serves: `problems` says what to look at. Only callers with the scope
+    `projections:operate` are told more than `status`."""
 
     status: str
-    projections: list[ProjectionHealth]
-    problems: list[str]
+    projections: list[ProjectionHealth] = []
+    problems: list[str] = []
 
 
 @router.get("/healthz")
@@ -76,85 +87,67 @@ async def healthz() -> HealthModel:
     responses={503: {"model": ReadinessModel, "description": "Not fit to serve"}},
 )
 async def readyz(request: Request) -> Response:
-    """Whether the store answers and every projection has a live runner."""
-    service = service_of(request)
-    try:
-        statuses, users = await asyncio.gather(_statuses(service), _legacy_users(service))
-        readiness = _readiness(service, statuses, users)
-    except Exception as error:  # whatever it is: health itself must not fail
-        _log.error("readiness.failed", problem=f"{type(error).__name__}: {error}")
-        problem = "The store does not answer as it should: the log says why."
-        readiness = ReadinessModel(status="unready", projections=[], problems=[problem])
-    code = 503 if readiness.status == "unready" else 200
-    return Response(to_json(readiness), code, media_type="application/json")
+    """Whether this process is fit to serve, by all that it vouches for: store, runners, lag,
+    clocks, catalogue, issuer, descriptors and disk. A token with the scope `projections:operate`
+    is told why."""
+    health = await _look(request)
+    readiness = ReadinessModel(status=health.level)
+    if await _operates(request):
+        readiness.projections = [_health(status) for status in health.projections]
+        readiness.problems = [problem.sentence for problem in health.problems]
+    code = 503 if health.level == "unready" else 200
+    body = to_json(readiness.model_dump(exclude_unset=True))
+    return Response(body, code, media_type="application/json")
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(request: Request) -> Response:
-    """Figures in Prometheus' text format."""
+    """Figures in Prometheus' text format. A token with the scope `projections:operate` is told
+    all of them, others only whether store and projections are up."""
     registry: CollectorRegistry = request.app.state.registry
+    operates = await _operates(request)
     try:
-        statuses = await _statuses(service_of(request))
-    except Exception as error:
+        statuses = await _in_time(request, read_statuses)
+    except Exception as error:  # whatever it is: health itself must not fail
         _log.error("metrics.failed", problem=f"{type(error).__name__}: {error}")
         statuses = ()
-    body = generate_latest(registry) + generate_latest(_Figures(statuses))
+    body = generate_latest(_Figures(statuses, every=operates))
+    if operates:
+        body = generate_latest(registry) + body
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 
-async def _statuses(service: Service) -> Sequence[ProjectionStatus]:
-    """Read from the store. Raises `StoreUnavailable` in bounded time."""
+async def _look(request: Request) -> Health:
+    try:
+        health = await _in_time(request, look)
+        full = request.app.state.connections.problem
+        return health.with_problem(full) if full else health
+    except Exception as error:  # whatever it is: health itself must not fail
+        _log.error("readiness.failed", problem=f"{type(error).__name__}: {error}")
+        if isinstance(error, TicketbookError):
+            return unhealthy(str(error))
+        return unhealthy("The service cannot be looked at: the log says why.")
+
+
+async def _in_time(request: Request, ask: Callable[[Service], Answer]) -> Answer:
+    """The answer of store and files, off the event loop and in bounded time. Raises
+    `StoreUnavailable`."""
+    limiter: CapacityLimiter = request.app.state.looking
     try:
         with fail_after(PATIENCE):
-            return await to_thread.run_sync(read_statuses, service, abandon_on_cancel=True)
+            return await to_thread.run_sync(
+                ask, service_of(request), abandon_on_cancel=True, limiter=limiter
+            )
     except TimeoutError:
         raise StoreUnavailable(f"The store does not answer within {PATIENCE:.0f} s.") from None
 
 
-async def _legacy_users(service: Service) -> str | None:
-    """The problem that keeps the old system's users from being looked up, or None."""
-    if service.legacy is None:
-        return None
-    try:
-        with fail_after(PATIENCE):
-            await to_thread.run_sync(service.legacy.users.check, abandon_on_cancel=True)
-    except (LegacyUsersUnavailable, TimeoutError):
-        return "The legacy user database does not answer: old clients get 503."
-    return None
-
-
-def _readiness(
-    service: Service, statuses: Sequence[ProjectionStatus], users: str | None
-) -> ReadinessModel:
-    service.catalogue.current()  # looks at the file
-    problems: list[str] = [users] if users else []
-    down = False
-    for status in statuses:
-        live, runner = status.live_version, service.projections[status.name].live_version.runner
-        failing = runner and runner.problem
-        if live.state == "down" or failing:
-            down = True
-            why = "the log says why" if failing else "no runner holds its lease"
-            if failing:
-                _log.error("projection.down", projection=status.name, problem=failing)
-            problems.append(f"Projection {status.name} is down: {why}.")
-        if unpublished := service.projections[status.name].unpublished:
-            _log.warning("view.unpublished", projection=status.name, problem=unpublished)
-            problems.append(
-                f"Other services may find an old version of {status.name} in the store: the log "
-                "says why."
-            )
-        if live.parked:
-            problems.append(
-                f"Projection {status.name} has {len(live.parked)} parked ticket(s): "
-                f"see ticketbook projections status."
-            )
-    if service.catalogue.problem:
-        problems.append(f"The catalogue in force is an old one: {service.catalogue.problem}")
-    status_ = "unready" if down else "degraded" if problems else "ready"
-    return ReadinessModel(
-        status=status_, projections=[_health(status) for status in statuses], problems=problems
-    )
+async def _operates(request: Request) -> bool:
+    """True for callers that may be told more than the state. Others get no error: load balancers
+    send no token, or somebody else's."""
+    with suppress(CredentialError), move_on_after(PATIENCE):
+        return OPERATE in (await recognise(request)).scopes
+    return False
 
 
 def _health(status: ProjectionStatus) -> ProjectionHealth:
@@ -184,16 +177,19 @@ def _version(status: VersionStatus) -> VersionHealth:
 
 
 class _Figures(Collector):
-    """The figures from the store; none when it does not answer."""
+    """The figures from the store; none when it does not answer. Unless `every`, only what is up."""
 
-    def __init__(self, statuses: Sequence[ProjectionStatus]) -> None:
+    def __init__(self, statuses: Sequence[ProjectionStatus], *, every: bool) -> None:
         self._statuses = statuses
+        self._every = every
 
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily(
             "ticketbook_store_up", "1 when the store answers.", value=1 if self._statuses else 0
         )
-        if self._statuses:
+        if self._statuses and not self._every:
+            yield _gauge("up", self._statuses)
+        elif self._statuses:
             head = max(status.live_version.head for status in self._statuses)
             yield GaugeMetricFamily("ticketbook_log_head", "Position of the last event.", head)
             yield from _gauges(self._statuses)
@@ -217,11 +213,8 @@ _EVERY: Final[dict[str, tuple[str, Callable[[VersionStatus], float]]]] = {
 
 
 def _gauges(statuses: Sequence[ProjectionStatus]) -> Iterable[Metric]:
-    for name, (meaning, value) in _LIVE.items():
-        gauge = GaugeMetricFamily(f"ticketbook_projection_{name}", meaning, labels=["projection"])
-        for status in statuses:
-            gauge.add_metric([status.name], value(status.live_version))
-        yield gauge
+    for name in _LIVE:
+        yield _gauge(name, statuses)
     labels = ["projection", "version", "role"]
     for name, (meaning, value) in _EVERY.items():
         gauge = GaugeMetricFamily(f"ticketbook_projection_version_{name}", meaning, labels=labels)
@@ -230,3 +223,12 @@ def _gauges(statuses: Sequence[ProjectionStatus]) -> Iterable[Metric]:
                 labelled = [status.name, str(version.version), version.role]
                 gauge.add_metric(labelled, value(version))
         yield gauge
+
+
+def _gauge(name: str, statuses: Sequence[ProjectionStatus]) -> Metric:
+    """One figure of the live version of every projection."""
+    meaning, value = _LIVE[name]
+    gauge = GaugeMetricFamily(f"ticketbook_projection_{name}", meaning, labels=["projection"])
+    for status in statuses:
+        gauge.add_metric([status.name], value(status.live_version))
+    return gauge

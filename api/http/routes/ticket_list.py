@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from api.http.errors.problems import READ, Problem, documented
+from api.http.errors.problems import PAST, READ, Problem, documented
 from api.http.request import paging
 from api.http.request.audit_filter import Organisation
 from api.http.request.callers import Call, Reading, organisation_of
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1/tickets", tags=["Tickets"])
 @router.get(
     "",
     response_model=TicketPage,
-    responses=documented(*READ, "overloaded", "platform-staff-only"),
+    responses=documented(*READ, *PAST, "overloaded", "platform-staff-only"),
 )
 async def list_tickets(
     call: Reading,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.http.errors.problems import CALLER, READ, Problem, documented
+from api.http.errors.problems import CALLER, PAST, READ, Problem, documented
 from api.http.request.bodies import BodyRoute
 from api.http.request.callers import Call, Reading, Writing
 from api.http.request.conditions import (
@@ -103,7 +103,7 @@ async def create_ticket(
     response_model=TicketModel | TicketThenModel,
     responses={
         304: {"description": "The ETag is still the same"},
-        **documented(*READ, "ticket-not-found", "ticket-gone", "overloaded"),
+        **documented(*READ, *PAST, "ticket-not-found", "ticket-gone", "overloaded"),
     },
 )
 async def get_ticket(
