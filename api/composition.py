@@ -108,7 +108,7 @@ def open_service(
             tickets=tickets,
             audit=audit,
             jobs=jobs,
-            workers=Workers(settings, open_stores),
+            workers=Workers(settings, open_stores, log.head),
             legacy=_legacy(settings, stores, clock, stack) if callers else None,
             legacy_usage=stores.legacy_usage,
             notes=stores.notes,

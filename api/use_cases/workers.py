@@ -1,4 +1,4 @@
-"""Processes that build, verify and compare views, so that neither the service nor the operator's
+"""Workers that build, verify and compare views, so that neither the service nor the operator's
 terminal waits for a busy processor."""
 
 import gc
@@ -6,13 +6,14 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar, cast
 
-from domain.errors import StoreUnavailable
+from api.use_cases.work import OpenStores, Unwanted, Work, Worker, ended_early
+from api.use_cases.worker_threads import SMALL, WorkerThread
 from infrastructure.clock import now
 from infrastructure.configuration.settings import Settings
 from infrastructure.log.ticket_log import TicketLog
@@ -25,13 +26,6 @@ from projections.versions.verification import ViewMismatch, ViewReport, compare,
 from projections.versions.workers import Builders
 
 T = TypeVar("T")
-
-Work = Callable[[Stores, At], T]
-"""The work of one process. The second argument reports a position, and raises once the process
-that started it is gone."""
-
-OpenStores = Callable[[Settings], AbstractContextManager[Stores]]
-"""Opens the store that the settings name; a function of a module, as each process imports it."""
 
 PROCESSES: Final = multiprocessing.get_context("spawn")
 """How processes are started: they share nothing with this one but their arguments."""
@@ -52,11 +46,20 @@ def partition_count() -> int:
 
 class Workers:
     """A process for each piece of work, on the store that the settings name. They give way to
-    everything else that runs on the machine."""
+    everything else that runs on the machine. While the log, as `head` tells, has at most `small`
+    events, a thread does it instead: that takes no longer than to start a process."""
 
-    def __init__(self, settings: Settings, open_stores: OpenStores) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        open_stores: OpenStores,
+        head: Callable[[], int],
+        small: int = SMALL,
+    ) -> None:
         self._settings = settings
         self._open_stores = open_stores
+        self._head = head
+        self._small = small
 
     @contextmanager
     def build(self, projection: str, build: Build) -> Iterator[Builders]:
@@ -76,18 +79,22 @@ class Workers:
         return self._result(partial(_compare, projection, live, new), at)
 
     def _result(self, work: Work[T], at: At) -> T:
-        with self._start(work) as process:
-            while not process.ended(_LOOK):
-                at(process.position)
-            return process.result()
+        with self._start(work) as worker:
+            while not worker.ended(_LOOK):
+                at(worker.position)
+            return worker.result()
 
     @contextmanager
-    def _start(self, work: Work[T]) -> Iterator["_Process[T]"]:
-        process = _Process(self._settings, self._open_stores, work)
+    def _start(self, work: Work[T]) -> Iterator[Worker[T]]:
+        worker: Worker[T]
+        if self._head() <= self._small:
+            worker = WorkerThread(self._settings, self._open_stores, work)
+        else:
+            worker = _Process(self._settings, self._open_stores, work)
         try:
-            yield process
+            yield worker
         finally:
-            process.close()
+            worker.close()
 
 
 class _Process(Generic[T]):
@@ -127,10 +134,7 @@ class _Process(Generic[T]):
         assert self._said is not None
         kind, content = self._said
         if kind == "failed":
-            raise StoreUnavailable(
-                f"A process that was at work on the view ended early: {content}. "
-                "Repeat the command: it goes on where that stopped."
-            )
+            raise ended_early(content)
         return cast(T, content)
 
     def close(self) -> None:
@@ -140,21 +144,17 @@ class _Process(Generic[T]):
 
 
 class _Builders:
-    """The processes that build the partitions of one build."""
+    """The workers that build the partitions of one build."""
 
-    def __init__(self, processes: Sequence[_Process[None]], target: int) -> None:
-        self._running = list(processes)
+    def __init__(self, workers: Sequence[Worker[None]], target: int) -> None:
+        self._running = list(workers)
         self._target = target
 
     def reached(self) -> int:
-        for process in [process for process in self._running if process.ended(0)]:
-            process.result()
-            self._running.remove(process)
-        return min([process.position for process in self._running], default=self._target)
-
-
-class _Unwanted(Exception):
-    """The process that started this one is gone."""
+        for worker in [worker for worker in self._running if worker.ended(0)]:
+            worker.result()
+            self._running.remove(worker)
+        return min([worker.position for worker in self._running], default=self._target)
 
 
 def _run(settings: Settings, open_stores: OpenStores, work: Work[Any], pipe: Connection) -> None:
@@ -167,7 +167,7 @@ def _run(settings: Settings, open_stores: OpenStores, work: Work[Any], pipe: Con
     def at(position: int) -> None:
         nonlocal reported_at
         if parent and not parent.is_alive():
-            raise _Unwanted
+            raise Unwanted
         if monotonic() - reported_at > _LOOK:
             pipe.send(("at", position))
             reported_at = monotonic()
@@ -175,7 +175,7 @@ def _run(settings: Settings, open_stores: OpenStores, work: Work[Any], pipe: Con
     try:
         with open_stores(settings) as stores:
             pipe.send(("done", work(stores, at)))
-    except (_Unwanted, BrokenPipeError):
+    except (Unwanted, BrokenPipeError):
         raise SystemExit(1) from None
     except Exception as error:
         pipe.send(("failed", f"{type(error).__name__}: {error}"))

@@ -49,6 +49,7 @@ class BuildModel(BaseModel):
 
     target: int
     progress: float = Field(description="From 0 to 1")
+    complete: bool = Field(description="True if only the switch is missing, as after a dry run")
     paused: bool
     rate: int | None = Field(description="Most events a second; null for as fast as it goes")
 
@@ -100,6 +101,7 @@ def _version_json(status: VersionStatus) -> dict[str, Any]:
     build_fields = build and {
         "target": build.target,
         "progress": round(status.progress or 0.0, 4),
+        "complete": status.complete,
         "paused": build.paused,
         "rate": build.rate,
     }

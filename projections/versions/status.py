@@ -22,6 +22,7 @@ class VersionStatus:
     - `state` of a version that follows the log: `current`, `behind` (it moves), `down` (no running
       process holds the lease). Of a version being built: `building`, `paused`, `stopped` (no
       process builds it; repeating the rebuild goes on with it).
+    - `complete`: the version being built has all rows up to its position, as after a dry run.
     - `build`: the orders to its builder; None when it is not being built.
     """
 
@@ -35,6 +36,7 @@ class VersionStatus:
     lease: Lease | None
     parked: Sequence[Parked]
     build: Build | None = None
+    complete: bool = False
 
     @property
     def progress(self) -> float | None:
@@ -71,6 +73,12 @@ def status(projection: LiveProjection[Any]) -> ProjectionStatus:
         )
     skipped = list(projection.versions.skipped().values())
     return ProjectionStatus(projection.projection.name, statuses, skipped)
+
+
+def lag(projection: LiveProjection[Any]) -> int:
+    """The number of events that readers do not see yet."""
+    projected = projection.projected(projection.versions.registry().live)
+    return max(projected.log.head() - projected.view.checkpoint(), 0)
 
 
 def version_status(projected: Projected[Any], version: int, role: Role) -> VersionStatus:
@@ -113,6 +121,7 @@ def _building(projected: Projected[Any], build: Build) -> VersionStatus:
         lease=lease,
         parked=_parked(projected),
         build=build,
+        complete=bool(complete),
     )
 
 

@@ -121,7 +121,7 @@ def _rebuild(
             projection=live,
             head=stores.log.head,
             holder=holder(),
-            workers=Workers(settings, open_stores),
+            workers=Workers(settings, open_stores, stores.log.head),
             partitions=partition_count(),
             tell=tell,
         )

@@ -144,6 +144,17 @@ def test_a_rebuild_shows_machines_its_comparison(store: str) -> None:
     )
 
 
+def test_a_dry_run_that_is_done_says_so_in_the_status(store: str) -> None:
+    assert run("projections", "rebuild", "tickets", "--dry-run", store=store)[0] == 0
+    _, out, err = run("projections", "status", store=store)
+    assert "complete up to 3, not live" in " ".join(out.split())
+    assert "tickets: version 2 is complete and not live. To switch to it:" in err
+    shown = json.loads(run("projections", "status", "--json", store=store)[1])
+    assert shown[0]["versions"][1]["build"]["complete"] is True
+    assert run("projections", "rebuild", "tickets", store=store)[0] == 0
+    assert "not live" not in run("projections", "status", store=store)[2]
+
+
 def test_what_differs_is_shown_and_put_right_when_asked(store: str) -> None:
     with closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute("UPDATE tickets_1 SET name = 'Eve' WHERE id LIKE '%1'")
@@ -177,7 +188,7 @@ def test_a_rebuild_is_controlled_from_another_process(store: str) -> None:
         assert "running, at most 500" in said
         assert "Nobody is building it: ticketbook projections rebuild tickets goes on" in said
         out = run("projections", "status", "--json", store=store)[1]
-        build = {"target": 3, "progress": 0.0, "paused": False, "rate": 500}
+        build = {"target": 3, "progress": 0.0, "complete": False, "paused": False, "rate": 500}
         assert json.loads(out)[0]["versions"][1]["build"] == build
         tried = run("projections", "cancel", "tickets", "--dry-run", store=store)[2]
         assert "would be cancelled" in tried

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -24,6 +24,10 @@ def _started_anew(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(workers, "PROCESSES", multiprocessing.get_context("spawn"))
 
 
+def workers_of(settings: Settings, small: int = 0) -> Workers:
+    return Workers(settings, open_stores, lambda: EVENTS, small)
+
+
 @pytest.fixture
 def settings(store_url: str) -> Iterator[Settings]:
     settings = load_settings(environment(store_url))
@@ -32,7 +36,7 @@ def settings(store_url: str) -> Iterator[Settings]:
     with open_service(settings, run_projections=False) as service:
         versions = service.projections["tickets"].versions
         build, view = versions.begin(EVENTS, 2), versions.view(2)
-        with Workers(settings, open_stores).build("tickets", build) as builders:
+        with workers_of(settings).build("tickets", build) as builders:
             while view.loaded() != {0: EVENTS, 1: EVENTS}:
                 builders.reached()
         view.complete(EVENTS)
@@ -51,15 +55,53 @@ def test_a_worker_that_is_killed_is_told_and_one_that_is_interrupted_leaves_nobo
             child.kill()
 
     with pytest.raises(StoreUnavailable, match="ended early: exit code -9"):
-        Workers(settings, open_stores).verify("tickets", 2, kill)
-    assert niceness == [10]
+        workers_of(settings).verify("tickets", 2, kill)
+    assert set(niceness) == {10}
 
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Workers(settings, open_stores).verify("tickets", 2, interrupt)
+        workers_of(settings).verify("tickets", 2, interrupt)
     assert multiprocessing.active_children() == []
 
-    found = Workers(settings, open_stores).verify("tickets", 2, lambda _: None)
+    found = workers_of(settings).verify("tickets", 2, lambda _: None)
     assert (found.position, found.rows, found.mismatches) == (EVENTS, EVENTS // 5, [])
+
+
+def test_work_on_a_small_store_is_done_in_this_process(settings: Settings) -> None:
+    """So a small store is rebuilt and verified in about a second."""
+    here = workers_of(settings, small=EVENTS)
+    started: list[object] = []
+
+    def look(_: int) -> None:
+        started.extend(multiprocessing.active_children())
+
+    found = here.verify("tickets", 2, look)
+    assert (found.position, found.rows, found.mismatches) == (EVENTS, EVENTS // 5, [])
+    assert here.compare("tickets", 1, 2, look) == []
+    with open_service(settings, run_projections=False) as service:
+        versions = service.projections["audit"].versions
+        build, view = versions.begin(EVENTS, 2), versions.view(2)
+        with here.build("audit", build) as builders:
+            while builders.reached() < EVENTS:
+                look(0)
+        assert view.loaded() == {0: EVENTS, 1: EVENTS}
+    assert started == []
+
+
+def test_work_in_this_process_is_interrupted_and_its_failure_told(settings: Settings) -> None:
+    here = workers_of(settings, small=EVENTS)
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        here._result(lambda stores, at: _for_ever(at), interrupt)
+    with pytest.raises(StoreUnavailable, match="ended early: KeyError: 'nothing'"):
+        here.verify("nothing", 2, lambda _: None)
+
+
+def _for_ever(at: Callable[[int], None]) -> None:
+    while True:
+        at(0)

@@ -258,9 +258,10 @@ def _script(session: tuple[str, int]) -> tuple[str, str]:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines as they stand on a terminal in the end, without rates."""
+    """The lines as they stand on a terminal in the end, without rates and lags."""
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
     lines = [re.sub(r"[\d,]+( \w+)?/s", "<rate>", re.sub(r" +", " ", one)) for one in lines]
+    lines = [re.sub(r"[\d,]+ events behind", "<lag>", one) for one in lines]
     return [line.strip() for line in lines if line.strip()]
 
 

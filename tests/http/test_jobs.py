@@ -10,7 +10,6 @@ import pytest
 from api.use_cases import freshness
 from projections.versions import control
 from tests.support.server import Client, Served, refused, seen, serving, serving_apart, until
-from tests.support.work_in_threads import working_in_threads
 
 SLOW: Final = 20
 """Events a second at which a rebuild takes long enough to be caught at it."""
@@ -21,8 +20,8 @@ PATIENCE: Final = 300.0
 
 @pytest.fixture
 def served(store_url: str) -> Iterator[Served]:
-    """A service of its own, as its views are rebuilt; what it starts runs in threads."""
-    with working_in_threads(), serving(store_url) as running:
+    """A service of its own, as its views are rebuilt."""
+    with serving(store_url) as running:
         yield running
 
 
@@ -191,7 +190,7 @@ def test_nobody_operates_on_what_is_not_there(served: Served) -> None:
 def test_another_node_answers_and_tells_when_the_one_that_rebuilds_is_killed(
     store_url: str,
 ) -> None:
-    with working_in_threads(), serving(store_url) as other:
+    with serving(store_url) as other:
         operator = other.client("*")
         for _ in range(10):
             other.client().created()
@@ -212,7 +211,7 @@ def test_another_node_answers_and_tells_when_the_one_that_rebuilds_is_killed(
 
 
 def test_a_service_that_ends_interrupts_what_runs_in_it(store_url: str) -> None:
-    with working_in_threads(), serving(store_url) as served:
+    with serving(store_url) as served:
         operator = served.client("*")
         served.client().created()
         served.service.projections["tickets"].versions.begin(served.head, 1)

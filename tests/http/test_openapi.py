@@ -11,7 +11,6 @@ from api.http.errors.problems import KINDS
 from projections.versions import control
 from tests.support.server import Served, token_for
 from tests.support.store_cases import one_store
-from tests.support.work_in_threads import working_in_threads
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,8 +50,7 @@ def test_no_answer_is_outside_the_document(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "DROP_AFTER", 0.1)
-    with working_in_threads():
-        fuzz(served, tmp_path, examples=12)
+    fuzz(served, tmp_path, examples=12)
 
 
 @pytest.mark.exhaustive

@@ -172,6 +172,7 @@ def test_every_kind_of_record_in_dumps_is_planned_and_taken_over(
     assert planned["references"]["dangling-reference"] == 15
     again = run(source, target)
     assert (again["already"], again["position"]) == (1200, done["position"])
+    assert done["lagEvents"] == {"tickets": done["position"], "audit": done["position"]}
 
 
 def test_a_database_is_taken_over_and_only_read(

@@ -128,6 +128,7 @@ def test_neither_a_kept_nor_a_stopped_version_makes_a_service_unready(store_url:
         assert shown["versions"][2]["build"] == {
             "target": 1,
             "progress": 0.0,
+            "complete": False,
             "paused": False,
             "rate": None,
         }

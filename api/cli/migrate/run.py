@@ -23,6 +23,7 @@ from infrastructure.migration.counts import Counts
 from infrastructure.migration.notices import Notice, Started
 from infrastructure.migration.run import RunOptions
 from infrastructure.migration.source import TICKETS, open_source
+from projections.versions.status import lag
 
 NoBackup = Annotated[bool, typer.Option("--no-backup", help="Go on without a backup.")]
 
@@ -63,14 +64,17 @@ def run(
         except KeyboardInterrupt:
             say(progress.how_to_go_on())
             raise typer.Exit(Exit.INTERRUPTED) from None
-    progress.end()
+        progress.end()
+        lags = {name: lag(projection) for name, projection in service.projections.items()}
     counts = result.counts
     say_doubt(counts)
     if json:
-        print_json(counts.as_json() | {"position": result.position})
+        print_json(counts.as_json() | {"position": result.position, "lagEvents": lags})
     else:
         print_table(["what", "records"], rows_of(counts))
     say(f"Took over {name}: {counts.written:,} events, up to position {result.position}.")
+    behind = "; ".join(f"{view}: {events:,} events behind" for view, events in lags.items())
+    say(f"Views catch up while a service runs. {behind}.")
 
 
 class _RunMeter:

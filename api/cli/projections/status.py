@@ -31,6 +31,13 @@ def show_status(json: Json = False) -> None:
             for parked in each.live_version.parked:
                 say(f"{each.name}: ticket {parked.ticket_id} is parked at {parked.position}: ")
                 say(f"  {parked.error}")
+            for version in each.versions:
+                if version.complete and version.state == "stopped":
+                    say(
+                        f"{each.name}: version {version.version} is complete and not live. "
+                        f"To switch to it: ticketbook projections rebuild {each.name}. "
+                        f"To delete it: ticketbook projections cancel {each.name}."
+                    )
             for skipped in each.skipped:
                 say(f"{each.name}: position {skipped.position} is skipped: {skipped.reason}")
     if any(each.live_version.state == "down" or each.live_version.parked for each in statuses):
@@ -57,5 +64,7 @@ def _row(name: str, version: VersionStatus) -> tuple[object, ...]:
 def _build(version: VersionStatus) -> str:
     if version.build is None:
         return "-"
+    if version.complete:
+        return f"complete up to {version.position}, not live"
     limit = f", at most {version.build.rate} events/s" if version.build.rate else ""
     return f"{version.progress:.0%} of {version.build.target}{limit}"
