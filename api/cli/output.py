@@ -160,11 +160,13 @@ LINE: Final = Line()
 """There is one, as there is one terminal."""
 
 
-def say(text: str) -> None:
-    """Tell a person, on stderr, in a line of its own."""
+def say(text: str, *, unmasked: bool = False) -> None:
+    """Tell a person, on stderr, in a line of its own. Credentials are masked, unless they are the
+    message itself."""
     if LINE.end():
         text = text.removeprefix("\n")
-    print(printable(masked(text), keep="\n"), file=sys.stderr, flush=True)
+    shown_text = text if unmasked else masked(text)
+    print(printable(shown_text, keep="\n"), file=sys.stderr, flush=True)
 
 
 def print_line(text: str) -> None:

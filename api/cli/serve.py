@@ -93,5 +93,6 @@ def _greet(settings: Settings, service: Service, url: str) -> None:
             f"curl -i {url}/v1/tickets -H 'Authorization: Bearer {token}' "
             "-H 'Content-Type: application/json' "
             """-d '{"name": "Night shift", "system": "revolution_counter_1", """
-            """"features": ["get_all", "create_downtime_log"]}'\n"""
+            """"features": ["get_all", "create_downtime_log"]}'\n""",
+            unmasked=True,
         )
