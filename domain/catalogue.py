@@ -3,17 +3,17 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from hashlib import sha256
 from typing import Final
 
 from domain.errors import Fault, UnknownFeature, UnknownSystem
+from domain.spelling import nearest
 
 _LISTED: Final = 20
 """Most unknown features in one refusal: a refusal is stored under its idempotency key."""
 
-_SUGGESTED: Final = 10
-"""Most of them that get a suggestion: to find the nearest spelling takes long."""
+_SUGGESTED: Final = 3
+"""Most of them that get a suggestion: the one writer of a process looks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,5 +96,5 @@ def _short(name: str) -> str:
 
 
 def _nearest(name: str, names: Mapping[str, object]) -> str:
-    close = get_close_matches(name[:64], names, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    close = nearest(name, names)
+    return f" Did you mean {close!r}?" if close else ""

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Final
 
 from domain.catalogue import Catalogue
+from domain.spelling import nearest
 from domain.ticket.events import EVENT_TYPES
 from projections.audit.search import AuditFilter, AuditReader
 
 ACTIONS: Final = tuple(event_type.TOPIC for event_type in EVENT_TYPES)
 
 _SHOWN: Final = 64
-"""Most characters of a name in a message, and in the search for the nearest."""
+"""Most characters of a name in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class DoubtfulName:
     @property
     def detail(self) -> str:
         """A sentence, with the nearest name."""
-        close = get_close_matches(self.name[:_SHOWN], self.known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        close = nearest(self.name, self.known)
+        hint = f" Did you mean {close!r}?" if close else ""
         return (
             f"There is no {self.noun} {self.name[:_SHOWN]!r}, and there never was in what you "
             f"may see.{hint}"

@@ -107,6 +107,8 @@ def change_features(
     command: ChangeFeatures, ticket: Ticket | None, catalogue: Catalogue
 ) -> tuple[Event, ...]:
     ticket = _active(command, ticket)
+    if len(command.features) > len(ticket.features):  # a long list is not even looked through
+        _check_count(command.features)
     features = unique(command.features)
     if features == ticket.features:  # no check: the catalogue may no longer have them
         return ()
@@ -232,11 +234,12 @@ def _active(command: _TicketCommand, ticket: Ticket | None) -> Ticket:
 
 
 def _check_name(name: str) -> None:
+    if len(name) > NAME_LENGTH:  # before its characters: the writer looks at them for everybody
+        fault = f"The name has {len(name)} characters; at most {NAME_LENGTH} are allowed."
+        raise InvalidName(fault, (Fault("/name", InvalidName.code, fault),))
     kinds = {unicodedata.category(character) for character in name}
     if kinds <= {"Zs", "Cf"}:  # no visible character
         fault = "The name is empty."
-    elif len(name) > NAME_LENGTH:
-        fault = f"The name has {len(name)} characters; at most {NAME_LENGTH} are allowed."
     elif kinds & {"Cc", "Cs", "Zl", "Zp"} or any(c in _DIRECTIONS for c in name):
         fault = "The name holds control characters."
     else:

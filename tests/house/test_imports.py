@@ -89,7 +89,7 @@ def test_only_the_composition_root_chooses_a_store() -> None:
 
 
 ROOMS: dict[str, tuple[str | set[str], ...]] = {
-    "domain": ("errors", "value", "origin", "catalogue", "ticket", "log", "deciding"),
+    "domain": ("errors", "value", "origin", "spelling", "catalogue", "ticket", "log", "deciding"),
     "projections": ("running", "tickets", "audit", "versions"),
     "infrastructure": (
         "terminal",

@@ -5,9 +5,11 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
+import httpx
 import pytest
 from pydantic_core import to_json
 
+from api.http.request import callers
 from projections.audit.search import AuditFilter
 from tests.support.server import TICKET, Client, Served, new_id, refused
 from tests.support.store_cases import one_store
@@ -169,3 +171,47 @@ def test_a_command_with_a_parameter_that_nobody_knows_is_not_done(
         client.post(f"{path}/restore", params={"dry-run": "1"}),
     ):
         refused(answer, 400, "invalid-parameter", "/query/dry-run")
+
+
+@one_store
+def test_many_parameters_are_refused_before_anything_looks_at_them(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_at(*_: object) -> str:
+        raise AssertionError("a suggestion was looked for")
+
+    monkeypatch.setattr(callers, "nearest", looked_at)
+    query = "&".join(f"p{number}=1" for number in range(101))
+    strangers: dict[str, str] = {}
+    for headers in (strangers, dict(served.client().headers)):
+        answer = httpx.get(f"{served.url}/v1/tickets?{query}", headers=headers)
+        problem = refused(answer, 400, "invalid-parameter")
+        assert "100 parameters" in problem["detail"]
+
+
+@one_store
+def test_of_many_wrong_parameters_twenty_are_told(client: Client) -> None:
+    problem = client.get("/v1/tickets?" + "&".join(f"p{n}=1" for n in range(100))).json()
+    assert len(problem["errors"]) == 20
+
+
+@one_store
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/" + "x" * 4_096, "A path is limited to 4096 bytes"),
+        ("/v1/tickets?name=" + "x" * 32_768, "A query is limited to 32768 bytes"),
+    ],
+)
+def test_a_long_address_is_refused_before_the_caller_is_known(
+    served: Served, path: str, sentence: str
+) -> None:
+    problem = refused(httpx.get(served.url + path), 414, "address-too-long")
+    assert sentence in problem["detail"]
+
+
+@one_store
+def test_a_path_is_told_in_part_only(client: Client) -> None:
+    for answer in (client.get("/" + "x" * 4_000), client.put("/v1/tickets/" + "x" * 4_000)):
+        assert answer.status_code in (404, 405)
+        assert len(answer.content) < 600

@@ -59,6 +59,9 @@ _NO_ANSWER: Final = (
     "repeat it with the same Idempotency-Key."
 )
 
+_SHOWN: Final = 200
+"""Most characters of a path in an answer."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -136,13 +139,18 @@ async def _http(request: Request, error: Exception) -> Response:
     detail = str(error.detail)
     match code:
         case "not-found":
-            detail = f"There is nothing at {request.url.path}. The routes are listed at /docs."
+            detail = f"There is nothing at {_path(request)}. The routes are listed at /docs."
         case "method-not-allowed":
             headers["Allow"] = ", ".join(_methods(request))
-            detail = f"{request.method} is not possible at {request.url.path}."
+            detail = f"{request.method[:20]} is not possible at {_path(request)}."
         case "malformed-json":
             detail = f"The body is not JSON: {_unreadable(error.__cause__)}."
     return response(code, detail, headers=headers)
+
+
+def _path(request: Request) -> str:
+    path = request.url.path
+    return path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…"
 
 
 def _methods(request: Request) -> Sequence[str]:

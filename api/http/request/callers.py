@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Annotated, Any, Final, cast
 
 from anyio import to_thread
@@ -17,6 +16,7 @@ from api.use_cases.submission import Submitter
 from api.wire.json_text import escaped
 from domain.errors import Fault
 from domain.origin import Origin, milliseconds
+from domain.spelling import nearest
 from infrastructure.keys.claims import Caller
 from infrastructure.keys.credentials import CredentialError, bearer
 
@@ -102,15 +102,16 @@ def _refuse_wrong_parameters(request: Request) -> None:
     route = cast(APIRoute, request.scope["route"])
     known = _known(route.dependant)
     counts = Counter(name for name, _ in request.query_params.multi_items())
-    wrong = [
-        ("repeated-parameter", name, f"{name} takes one value, not {times}. Ask once for each.")
-        if name in known
-        else ("unknown-parameter", name, _unknown(name, known))
-        for name, times in counts.items()
-        if times > 1 or name not in known
-    ]
+    wrong = [(name, times) for name, times in counts.items() if times > 1 or name not in known]
     faults = [
-        Fault(f"/query/{escaped(name)}", code, detail) for code, name, detail in wrong[:MOST_FAULTS]
+        Fault(
+            f"/query/{escaped(name)}",
+            "repeated-parameter" if name in known else "unknown-parameter",
+            f"{name} takes one value, not {times}. Ask once for each."
+            if name in known
+            else _unknown(name, known),
+        )
+        for name, times in wrong[:MOST_FAULTS]
     ]
     if faults:
         raise Problem("invalid-parameter", faults[0].detail, faults)
@@ -123,9 +124,9 @@ def _known(dependant: Dependant) -> list[str]:
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name[:_SHOWN], known, n=1)
+    close = nearest(name, known)
     if close:
-        hint = f"Did you mean {close[0]!r}?"
+        hint = f"Did you mean {close!r}?"
     else:
         hint = f"It takes {', '.join(known)}." if known else "It takes none."
     return f"There is no query parameter {name[:_SHOWN]!r}. {hint}"
