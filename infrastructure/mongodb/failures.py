@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from bson.errors import BSONError
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
@@ -157,6 +158,11 @@ def answering() -> Iterator[None]:
         if ours is error:
             raise
         raise ours from error
+    except BSONError as error:
+        raise StoreCorrupt(
+            f"A document of the store cannot be read: {error}. Something else may have written "
+            "it: run ticketbook projections verify."
+        ) from error
 
 
 def _code(error: PyMongoError) -> int | None:

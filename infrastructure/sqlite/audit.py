@@ -11,6 +11,7 @@ from infrastructure.sqlite.audit_as_of import last_grant, last_positions
 from infrastructure.sqlite.audit_search import positions
 from infrastructure.sqlite.bulk import insert
 from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
+from infrastructure.sqlite.failures import reading_row
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.views import SQLiteView
 from projections.audit.as_of import PastReader, Then, ThenPage
@@ -27,8 +28,7 @@ _COLUMNS: Final = (
     "a.granted, a.revoked, a.hash"
 )
 
-_TEXT: Final = (str,)
-_TEXT_OR_NONE: Final = (str, type(None))
+_TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
 _TYPES: Final = (
     *((int,), _TEXT, (int,), _TEXT_OR_NONE, _TEXT_OR_NONE, _TEXT, _TEXT, _TEXT_OR_NONE, _TEXT),
     *(_TEXT_OR_NONE, (int,), (int,), _TEXT_OR_NONE, _TEXT_OR_NONE, _TEXT, _TEXT, (bytes,)),
@@ -270,6 +270,7 @@ def _held(content: TicketContent | None) -> str | None:
     return _JSON({"name": content.name, "features": content.features, "retired": content.retired})
 
 
+@reading_row("The audit entry at position")
 def _entry(row: Any) -> AuditEntry:
     return AuditEntry(
         position=row[0],

@@ -1,15 +1,31 @@
 """SQLite's errors as ours, with advice for the operator: one table for all statements."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from domain.errors import StoreCorrupt, StoreRefused, StoreUnavailable
 
 _NOT_ALLOWED: Final = frozenset({sqlite3.SQLITE_AUTH, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY})
 """Primary error codes of what the system does not allow this process."""
+
+UNREADABLE: Final = (
+    AttributeError,
+    LookupError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""The errors of reading a row that something else wrote."""
+
+_NO_TEXT: Final = "Could not decode to UTF-8"
+"""How SQLite's message about stored text begins that is none."""
+
+Row = TypeVar("Row")
 
 _PRIMARY: Final = 0xFF
 """The bits of an extended error code that hold its primary one."""
@@ -33,6 +49,8 @@ def answering(path: Path) -> Iterator[None]:
             "ticketbook projections verify."
         ) from error
     except sqlite3.OperationalError as error:
+        if str(error).startswith(_NO_TEXT):
+            raise StoreCorrupt(f"{path} holds text that is no UTF-8: {error}.") from error
         raise _refusal(path, error) from error
     except sqlite3.ProgrammingError as error:
         if "closed" not in str(error):
@@ -45,6 +63,26 @@ def answering(path: Path) -> Iterator[None]:
             f"{path} is not a SQLite database, or it is damaged: {error}. "
             "Restore it from a backup, or name another file in TICKETBOOK_STORE."
         ) from error
+
+
+def reading_row(what: str) -> Callable[[Callable[[Any], Row]], Callable[[Any], Row]]:
+    """Have a function that makes something of a stored row raise `StoreCorrupt` where it cannot.
+    The message names the row by its first column."""
+
+    def decorate(read: Callable[[Any], Row]) -> Callable[[Any], Row]:
+        @wraps(read)
+        def reading(row: Any) -> Row:
+            try:
+                return read(row)
+            except UNREADABLE as error:
+                raise StoreCorrupt(
+                    f"{what} {row[0]!r} was changed by something else (unusable: {error}). Repair "
+                    "it: ticketbook projections verify --repair."
+                ) from error
+
+        return reading
+
+    return decorate
 
 
 def _refusal(path: Path, error: sqlite3.OperationalError) -> StoreUnavailable:

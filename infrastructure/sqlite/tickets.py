@@ -8,6 +8,7 @@ from typing import Any, Final
 from domain.ticket.state import Ticket
 from infrastructure.sqlite.bulk import delete, insert
 from infrastructure.sqlite.database import SQLiteDatabase, marks, slices
+from infrastructure.sqlite.failures import reading_row
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.ticket_search import rows_of
 from infrastructure.sqlite.views import SQLiteView
@@ -222,6 +223,7 @@ def _content(ticket: Ticket) -> tuple[Any, ...]:
     )
 
 
+@reading_row("The row of ticket")
 def _ticket(row: Any) -> Ticket:
     return Ticket(
         id=row[0],

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, Generic
 
 from domain.errors import Fenced, StoreCorrupt
 from infrastructure.sqlite.database import SQLiteDatabase
+from infrastructure.sqlite.failures import UNREADABLE
 from infrastructure.sqlite.moments import from_milliseconds, to_milliseconds
 from projections.running.projection import Key, Parked, Row, ViewChange
 
@@ -236,7 +237,7 @@ class SQLiteView(ABC, Generic[Row]):
         """The row, or None if it is not exactly as this program stores it."""
         try:
             return self._row(row)
-        except (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError):
+        except (*UNREADABLE, StoreCorrupt):
             return None
 
     def mend(self, rows: Mapping[Key, Row | None], fence: int) -> None:

@@ -76,6 +76,7 @@ class Failing:
             except Exception as raised:
                 error = raised
                 self._errors.append(raised)
+        self._store.a_minute_passes()
         return armed.hits if failure else armed.calls, error
 
     def _stale(self, when: str) -> str | None:

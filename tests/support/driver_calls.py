@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 from unittest.mock import patch
 
+from pymongo import MongoClient
 from pymongo.synchronous import command_runner
 
 Send = Callable[[], Any]
@@ -36,6 +37,28 @@ class Listener:
     def sends(self, name: str, command: Mapping[str, Any], send: Send) -> Any:
         """The reply to a command to MongoDB. Greetings and heartbeats are not heard."""
         return send()
+
+
+class Transactions:
+    """The transactions of MongoDB that nobody ended, as whoever should have is dead or cut off.
+    MongoDB gives up on them after a minute."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[bytes, Mapping[str, Any]] = {}
+
+    def note(self, name: str, command: Mapping[str, Any]) -> None:
+        """A command was sent and answered."""
+        if name in ("commitTransaction", "abortTransaction"):
+            self._sessions.pop(bytes(command["lsid"]["id"]), None)
+        elif command.get("autocommit") is False:
+            self._sessions[bytes(command["lsid"]["id"])] = dict(command["lsid"])
+
+    def a_minute_passes(self, url: str) -> None:
+        """On the server at this address."""
+        if self._sessions:
+            with MongoClient[Any](url) as client:
+                client.admin.command("killSessions", list(self._sessions.values()))
+            self._sessions.clear()
 
 
 def written(sql: str) -> str | None:

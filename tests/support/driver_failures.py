@@ -8,8 +8,9 @@ from typing import Any, Final, Literal
 from pymongo import helpers_shared
 from pymongo.errors import AutoReconnect, NetworkTimeout
 
-Place = Literal["call", "write", "row"]
-"""Where an error may arise: in any call, in those that write, or while rows are read."""
+Place = Literal["call", "write", "report", "row"]
+"""Where an error may arise: in any call, in those that write, in those whose reply reports on each
+write, or while rows are read."""
 
 Strike = Callable[[Mapping[str, Any]], Any]
 """Raises the error, or makes a reply that holds it, in place of a call."""
@@ -120,7 +121,7 @@ def write_errors(*codes: int) -> Failure:
         ]
         return [{"ok": 1.0, "n": 0, "nModified": 0, "writeErrors": errors}], None, 0.0
 
-    return Failure(f"writeErrors {codes}", "write", strike)
+    return Failure(f"writeErrors {codes}", "report", strike)
 
 
 MONGODB: Final = (

@@ -21,11 +21,9 @@ from threading import Lock
 from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
-from pymongo import MongoClient
-
 from domain.errors import StoreUnavailable
 from infrastructure.log.group_commit import GroupCommit
-from tests.support.driver_calls import Listener, Send, listening, written
+from tests.support.driver_calls import Listener, Send, Transactions, listening, written
 from tests.support.snapshot import Snapshot, snapshot
 
 T = TypeVar("T")
@@ -69,8 +67,7 @@ class DyingStore(Listener):
         self.counting = True
         self.dead = False
         self.connections: list[sqlite3.Connection] = []
-        self.transactions: dict[bytes, Mapping[str, Any]] = {}
-        """The sessions whose transactions are open."""
+        self.transactions = Transactions()
         self._at = at
         self._lock = Lock()
 
@@ -116,10 +113,7 @@ class DyingStore(Listener):
         writes = name in _COMMANDS or (name == "aggregate" and _stores(command))
         self.write(name) if writes else self.read()
         answer = send()
-        if name in ("commitTransaction", "abortTransaction"):
-            self.transactions.pop(bytes(command["lsid"]["id"]), None)
-        elif command.get("autocommit") is False:
-            self.transactions[bytes(command["lsid"]["id"])] = dict(command["lsid"])
+        self.transactions.note(name, command)
         return answer
 
 
@@ -146,15 +140,13 @@ class Death:
         self.number = number
         self.never = not store.dead
         self.writes = list(store.writes)
-        self._sessions = list(store.transactions.values())
+        self._transactions = store.transactions
         self._urls = [url for url in urls if not url.startswith("sqlite:")]
 
     def a_minute_passes(self) -> None:
         """After that long MongoDB gives up on the transactions that the dead process left open."""
-        if self._sessions:
-            for url in self._urls:
-                with MongoClient[Any](url) as client:
-                    client.admin.command("killSessions", self._sessions)
+        for url in self._urls:
+            self._transactions.a_minute_passes(url)
 
     def __repr__(self) -> str:
         return f"death at write {self.number}, {self.writes[-1:]}"

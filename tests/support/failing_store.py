@@ -8,7 +8,7 @@ test chooses.
 The methods are those of the ports themselves: `METHODS` lists them from their signatures.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
@@ -29,8 +29,8 @@ from infrastructure.mongodb.log import PATIENCE, MongoDBLog
 from infrastructure.stores import AuditView, Notes, Stores, TicketsView, Watcher
 from projections.running.projection import Leases
 from projections.versions.registry import Versions
-from tests.support.driver_calls import Listener, Send, listening, written
-from tests.support.driver_failures import Failure
+from tests.support.driver_calls import Listener, Send, Transactions, listening, written
+from tests.support.driver_failures import Failure, Place
 from tests.support.view_rows import open_store
 
 PORTS: Final[Mapping[str, type]] = {
@@ -64,10 +64,12 @@ METHODS: Final = tuple(
 )
 """Every method of every port, like `log.commit`."""
 
-_ROWS: Final = frozenset({"find", "aggregate", "getMore", "distinct"})
-_WRITES: Final = frozenset({"insert", "update", "delete", "findAndModify", "bulkWrite"})
-_REPORTS: Final = frozenset({"insert", "update", "delete"})
-"""Commands whose reply has `writeErrors`."""
+_PLACES: Final[Mapping[str, tuple[Place, ...]]] = {
+    **dict.fromkeys(("find", "aggregate", "getMore"), ("row",)),
+    **dict.fromkeys(("insert", "update", "delete"), ("write", "report")),
+    **dict.fromkeys(("findAndModify", "bulkWrite"), ("write",)),
+}
+"""The places of MongoDB's commands, beside `call`."""
 
 _IMPATIENT: Final = 0.2
 """Seconds for which a command is tried again that fails for as long as the test wants."""
@@ -108,6 +110,7 @@ class FailingStore(Listener):
         self.patience = PATIENCE
         self._armed: Armed | None = None
         self._local = local()
+        self._transactions = Transactions()
 
     @contextmanager
     def failure(
@@ -128,7 +131,7 @@ class FailingStore(Listener):
             self._armed = None
 
     def connects(self) -> None:
-        self._strike("call", {})
+        self._strike({"call"}, {})
 
     def executes(self, connection: Any, sql: str) -> None:
         if sql == "COMMIT":
@@ -136,34 +139,33 @@ class FailingStore(Listener):
         else:
             writes = bool(written(sql))
             connection.changed = connection.in_transaction and (writes or connection.changed)
-        self._strike("write" if writes else "call", {})
+        self._strike({"call", "write"} if writes else {"call"}, {})
 
     def fetches(self, connection: Any) -> None:
-        self._strike("row", {})
+        self._strike({"row"}, {})
 
     def sends(self, name: str, command: Mapping[str, Any], send: Send) -> Any:
-        place = "write" if name in _WRITES else "call"
-        armed = self._armed
-        if armed and armed.failure and armed.failure.name.startswith("writeErrors"):
-            place = "write" if name in _REPORTS else "call"
-        struck = self._strike(place, command)
-        return send() if struck is None else struck
+        reply = self._strike({"call", *_PLACES.get(name, ())}, command)
+        if reply is None:
+            reply = send()
+            self._transactions.note(name, command)
+        return reply
+
+    def a_minute_passes(self) -> None:
+        """After that long MongoDB gives up on transactions whose end failed too."""
+        self._transactions.a_minute_passes(self.url)
 
     def watches(self) -> None:
         """Watching files is what a watcher on SQLite asks of the system."""
-        self._strike("call", {})
+        self._strike({"call"}, {})
 
-    def _strike(self, place: str, command: Mapping[str, Any]) -> Any:
+    def _strike(self, places: Collection[Place], command: Mapping[str, Any]) -> Any:
         armed = self._armed
         if armed is None or not self._is_inside(armed.method):
             return None
-        wanted = armed.failure.place if armed.failure else place
-        if wanted != place and not (wanted == "call" and place == "write"):
+        if armed.failure and armed.failure.place not in places:
             return None
-        if not armed.strikes():
-            return None
-        assert armed.failure
-        return armed.failure.strike(command)
+        return armed.failure.strike(command) if armed.strikes() and armed.failure else None
 
     def _is_inside(self, method: str) -> bool:
         if method in getattr(self._local, "methods", ()):

@@ -24,6 +24,7 @@ from domain.errors import (
     Overloaded,
     ProjectionBehind,
     Refusal,
+    StoreCorrupt,
     StoreUnavailable,
     TicketbookError,
     TicketNotParked,
@@ -62,6 +63,11 @@ _NO_ANSWER: Final = (
 _SHOWN: Final = 200
 """Most characters of a path in an answer."""
 
+_DAMAGED: Final = (
+    "Something that is stored cannot be read, and nothing was changed. What it is stands in the "
+    "service's log under"
+)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -88,6 +94,10 @@ async def _ours(request: Request, error: Exception) -> Response:
         request_id = request.state.correlation_id
         _log.error("store.unavailable", problem=str(error), request_id=request_id)
         return response("store-unavailable", _NO_ANSWER)
+    if isinstance(error, StoreCorrupt):
+        request_id = request.state.correlation_id
+        _log.error("store.damaged", problem=str(error), request_id=request_id)
+        return response("store-damaged", f"{_DAMAGED} {request_id}.")
     for kind in type(error).__mro__:
         if kind in _ERROR_CODES:
             headers = {"Retry-After": "1"} if kind is CommandInProgress else {}

@@ -194,6 +194,16 @@ OUTCOME_KINDS: Final = (
         "repeat it with the same Idempotency-Key.",
     ),
     Kind(
+        "store-damaged",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The store holds something unreadable",
+        "Something that is stored, and that this request needs, cannot be read. Nothing was "
+        "changed.",
+        "Tell the operator the id in the detail. Requests that do not need it are answered.",
+        "Something that is stored cannot be read, and nothing was changed. What it is stands in "
+        "the service's log under 0af7651916cd43dd8448eb211c80319c.",
+    ),
+    Kind(
         "signing-key-missing",
         HTTPStatus.SERVICE_UNAVAILABLE,
         "There is no key to sign with",

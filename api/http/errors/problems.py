@@ -127,7 +127,10 @@ CALLER: Final = (
 PAST: Final = ("log-ahead-of-clock",)
 """What every read may answer that names a time."""
 
-READ: Final = (*CALLER, "projection-behind", "store-unavailable")
+STORE: Final = ("store-unavailable", "store-damaged")
+"""What every route that asks the store may answer."""
+
+READ: Final = (*CALLER, "projection-behind", *STORE)
 """Problems that every read of a view may answer."""
 
 

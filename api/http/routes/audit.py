@@ -8,7 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.http.errors.problems import CALLER, PAST, READ, documented
+from api.http.errors.problems import CALLER, PAST, READ, STORE, documented
 from api.http.request import paging
 from api.http.request.audit_filter import Filtered, Organisation, allowed
 from api.http.request.callers import Auditing, organisation_of
@@ -80,7 +80,7 @@ class _Readers:
 @router.get(
     "/reads",
     response_model=JournalPage,
-    responses=documented(*CALLER, "overloaded", "store-unavailable", "platform-staff-only"),
+    responses=documented(*CALLER, "overloaded", *STORE, "platform-staff-only"),
 )
 async def audit_reads(
     call: Auditing,

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from api.export.export import AuditVersion, ExportSource, export
 from api.export.formats import FORMATS
 from api.export.heads import signed_head
-from api.http.errors.problems import CALLER, PAST, READ, Problem, documented
+from api.http.errors.problems import CALLER, PAST, READ, STORE, Problem, documented
 from api.http.request.audit_filter import Filtered, allowed
 from api.http.request.callers import Auditing
 from api.http.request.known_names import refuse_unknown_names
@@ -38,7 +38,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/head",
     response_model=HeadModel,
-    responses=documented(*CALLER, "overloaded", "signing-key-missing", "store-unavailable"),
+    responses=documented(*CALLER, "overloaded", "signing-key-missing", *STORE),
 )
 async def audit_head(call: Auditing) -> Response:
     """Where the log ends, signed. A head that is kept shows later if the log was rewritten."""

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.http.errors.problems import CALLER, Problem, documented
+from api.http.errors.problems import CALLER, STORE, Problem, documented
 from api.http.request import paging
 from api.http.request.bodies import BodyRoute
 from api.http.request.callers import Call, Operating
@@ -53,12 +53,12 @@ _STARTED: Final[dict[str, Any]] = {
     "response_model": JobModel,
     "responses": documented(
         *(*CALLER, *_BODY, "not-found", "operation-running", "version-unknown"),
-        "store-unavailable",
+        *STORE,
     ),
 }
 _CONTROLLED: Final[dict[str, Any]] = {
     "response_model": ProjectionModel,
-    "responses": documented(*CALLER, *_BODY, "not-found", "version-unknown", "store-unavailable"),
+    "responses": documented(*CALLER, *_BODY, "not-found", "version-unknown", *STORE),
 }
 
 
@@ -146,7 +146,7 @@ async def throttle(call: Operating, name: str, body: ThrottleBody) -> Response:
 @router.get(
     "/operations",
     response_model=JobPage,
-    responses=documented(*CALLER, "store-unavailable"),
+    responses=documented(*CALLER, *STORE),
 )
 async def list_operations(
     call: Operating, limit: paging.Limit = paging.DEFAULT_LIMIT, cursor: paging.Cursor = None
@@ -163,7 +163,7 @@ async def list_operations(
 @router.get(
     "/operations/{operation_id}",
     response_model=JobModel,
-    responses=documented(*CALLER, "not-found", "store-unavailable"),
+    responses=documented(*CALLER, "not-found", *STORE),
 )
 async def get_operation(
     call: Operating, operation_id: Annotated[str, Path(pattern=ID_PATTERN)]

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.http.errors.problems import CALLER, Problem, documented
+from api.http.errors.problems import CALLER, STORE, Problem, documented
 from api.http.request.bodies import BodyRoute
 from api.http.request.callers import Operating
 from api.http.request.reading import record
@@ -25,13 +25,13 @@ _PARKED: Final = (
     "not-found",
     "ticket-not-parked",
     "projection-taken-over",
-    "store-unavailable",
+    *STORE,
 )
 
 router = APIRouter(prefix="/v1/projections", tags=["Projections"], route_class=BodyRoute)
 
 
-@router.get("", response_model=ProjectionList, responses=documented(*CALLER, "store-unavailable"))
+@router.get("", response_model=ProjectionList, responses=documented(*CALLER, *STORE))
 async def list_projections(call: Operating) -> Response:
     """Every projection against the head of the log, read afresh."""
     every = await to_thread.run_sync(statuses, call.service)
@@ -41,7 +41,7 @@ async def list_projections(call: Operating) -> Response:
 @router.get(
     "/{name}",
     response_model=ProjectionModel,
-    responses=documented(*CALLER, "not-found", "store-unavailable"),
+    responses=documented(*CALLER, "not-found", *STORE),
 )
 async def get_projection(call: Operating, name: str) -> Response:
     """One projection."""

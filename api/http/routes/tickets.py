@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.http.errors.problems import CALLER, PAST, READ, Problem, documented
+from api.http.errors.problems import CALLER, PAST, READ, STORE, Problem, documented
 from api.http.request.bodies import BodyRoute
 from api.http.request.callers import Call, Reading, Writing
 from api.http.request.conditions import (
@@ -53,7 +53,7 @@ WRITE: Final = (
     "key-reused",
     "command-in-progress",
     "overloaded",
-    "store-unavailable",
+    *STORE,
 )
 """Problems that every command may answer."""
 
