@@ -64,7 +64,7 @@ def open_service(
     """
     with ExitStack() as stack:
         catalogue = CatalogueFile(settings.catalogue, time.monotonic)
-        tokens = _tokens(settings, clock) if callers else no_tokens(clock)
+        tokens = tokens_of(settings, clock) if callers else no_tokens(clock)
         stores = stack.enter_context(open_stores(settings))
         log = TicketLog(stores.log, TAIL if run_projections else 0)
         head = Progress(stores.log.head())
@@ -156,7 +156,8 @@ def open_history(settings: Settings) -> Iterator[History | None]:
         yield History(TicketLog(stores.log, tail=0), stores.notes) if stores else None
 
 
-def _tokens(settings: Settings, clock: Clock) -> Tokens:
+def tokens_of(settings: Settings, clock: Clock) -> Tokens:
+    """The check of callers' tokens. Raises `ConfigurationError` where nothing says how."""
     auth = auth_of(settings)
     if isinstance(auth, SharedSecret):
         return secret_tokens(auth.value, clock)

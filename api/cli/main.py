@@ -1,5 +1,6 @@
 """`ticketbook`: one command, a group per noun, each loaded when it is used."""
 
+import os
 import sys
 from functools import cache
 from importlib import import_module
@@ -10,19 +11,29 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from api.cli.outermost import DEBUG, run
-from api.cli.output import Exit, say
+from api.cli.output import Exit, print_line, say
 
 COMMANDS: Final = {
     "serve": ("api.cli.serve", "Serve the HTTP API until interrupted."),
     "token": ("api.cli.token", "Print a token signed with the configured secret."),
+    "tickets": ("api.cli.tickets.group", "Create, find and change tickets."),
     "projections": ("api.cli.projections.group", "The views made from the events."),
     "migrate": ("api.cli.migrate.group", "Take over the tickets of the old system."),
     "audit": ("api.cli.audit.group", "The audit log."),
     "catalogue": ("api.cli.catalogue", "The systems and their features."),
+    "completion": (
+        "api.cli.completion",
+        "Print the script that completes commands in a shell.",
+    ),
     "legacy": ("api.cli.legacy", "The old system's callers."),
 }
 """By name: the module whose `app` has the command or group, and its line of help. `--help` prints
 the lines without loading a module; a test holds that they are what the modules say."""
+
+
+_EXIT_CODES: Final = "\b\nExit codes:\n" + "\n".join(
+    f"{code.value:>3}  {code.meaning}" for code in Exit
+)
 
 
 class Commands(TyperGroup):
@@ -64,14 +75,32 @@ def _settings(cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 
 app = _settings(Commands)
 
+VARIABLE: Final = "_TICKETBOOK_COMPLETE"
+"""Set by a shell that asks for completions instead of running a command."""
 
-@app.callback()
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print_line(f"ticketbook {version('ticketbook')}")
+        raise typer.Exit
+
+
+@app.callback(epilog=_EXIT_CODES)
 def ticketbook(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version, and exit."
+        ),
+    ] = False,
     debug: Annotated[
         bool, typer.Option(DEBUG, help="Show the traceback of an error that nobody foresaw.")
     ] = False,
@@ -81,4 +110,8 @@ def ticketbook(
 
 def main() -> None:
     """The entry point of the installed command."""
+    if VARIABLE in os.environ:
+        from api.cli.completion import prepare
+
+        prepare()
     sys.exit(run(get_command(app)))

@@ -15,8 +15,11 @@ from infrastructure.configuration.settings import Settings, load_settings
 
 
 @contextmanager
-def open_for_command(*, make: bool = False, watch: bool = False) -> Iterator[Service]:
-    """The configured service, running nothing in the background. A missing store is an
+def open_for_command(
+    *, make: bool = False, watch: bool = False, run: bool = False
+) -> Iterator[Service]:
+    """The configured service, running nothing in the background but, with `run`, the views that no
+    other process keeps current. A missing store is an
     error, unless the command may make it: a slip is likelier than an empty store. A command that
     waits for views which other processes keep current must `watch` them."""
     log_for_people()
@@ -25,7 +28,7 @@ def open_for_command(*, make: bool = False, watch: bool = False) -> Iterator[Ser
         if not make:
             with open_history(settings) as history:
                 _there(history, settings)
-        with open_service(settings, run_projections=False, watch=watch, callers=False) as service:
+        with open_service(settings, run_projections=run, watch=watch, callers=False) as service:
             yield service
 
 

@@ -43,20 +43,24 @@ from infrastructure.terminal import masked, printable
 
 
 class Exit(IntEnum):
-    """The exit codes; a table in docs/operators.md explains them to operators."""
+    """The exit codes, each with what it means; `--help` and docs/operators.md list them."""
 
-    OK = 0
-    DIFFERENT = 1
-    """A check found something: differences, a parked ticket, a projection that is down."""
-    USAGE = 2
-    CONFIGURATION = 3
-    STORE = 4
-    """The store, or the old system's, does not answer, is damaged, or is not as it should be."""
-    TAKEN_OVER = 5
-    UNFORESEEN = 70
-    """A fault of the program. It says nothing about what a check would have found."""
-    INTERRUPTED = 130
-    """By the keyboard, or by a reader of stdout that went away."""
+    meaning: str
+
+    OK = 0, "done"
+    DIFFERENT = 1, "a check found something, or a view is behind"
+    USAGE = 2, "the command was written wrongly, or names something that is not there"
+    CONFIGURATION = 3, "a setting or a file is wrong"
+    STORE = 4, "the store does not answer or cannot be used, or the output cannot be written"
+    TAKEN_OVER = 5, "somebody else took over or cancelled it"
+    UNFORESEEN = 70, "a fault of the program; --debug shows where"
+    INTERRUPTED = 130, "interrupted, or the reader of the output went away"
+
+    def __new__(cls, code: int, meaning: str) -> "Exit":
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
 
 
 EXIT_CODES: Final[Mapping[type[TicketbookError], Exit]] = {

@@ -22,6 +22,16 @@ def wait_for_audit(service: Service) -> int:
     return head
 
 
+def wait_for_tickets(service: Service) -> None:
+    """Wait until the tickets view shows the whole log. Raises `ProjectionBehind`."""
+    position, progress = service.log.head(), service.tickets.live_version.progress
+    if not progress.wait(position, _WAIT_SECONDS):
+        raise ProjectionBehind(
+            f"The tickets view stands at position {progress.position}, not yet at {position}. "
+            "Try again in a moment, or look at ticketbook projections status."
+        )
+
+
 def wait_for_audit_of(service: Service, where: AuditFilter) -> None:
     """Wait until the audit log shows all that a search may find; raises like `wait_for_audit`. The
     changes of parked tickets are missing all the same: a message says so."""

@@ -14,6 +14,7 @@ WORD_LENGTH = 200
 
 _MOST_FIELDS = 50
 ID_PATTERN = "^[0-9a-f]{24}$"
+KEY_PATTERN = r"^[\x21-\x7e]{1,200}$"
 
 Time = Annotated[
     datetime,

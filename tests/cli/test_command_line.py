@@ -107,6 +107,12 @@ def test_an_error_begins_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -
         "migrate adopt verify",
         "catalogue show",
         "legacy usage",
+        "tickets create",
+        "tickets list",
+        "tickets show",
+        "tickets change",
+        "tickets retire",
+        "tickets restore",
     ],
 )
 def test_every_help_has_an_example(command: str) -> None:

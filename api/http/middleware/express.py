@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.errors.problems import Problem
 from api.http.request.callers import Call, service_of
-from api.http.request.conditions import KEY_PATTERN
 from api.http.routes.tickets import create_ticket, router
+from api.wire.fields import KEY_PATTERN
 from api.wire.json_text import read_json
 from api.wire.tickets import CreateTicketBody
 from domain.errors import TicketbookError

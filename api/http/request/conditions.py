@@ -2,13 +2,13 @@
 
 import re
 from hashlib import sha256
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import Header, Path
 
 from api.http.errors.problems import Problem
 from api.http.request.callers import Call
-from api.wire.fields import ID_PATTERN
+from api.wire.fields import ID_PATTERN, KEY_PATTERN
 from domain.deciding import Key
 from domain.errors import Fault, VersionConflict
 from domain.ticket.commands import Expected
@@ -22,8 +22,6 @@ _WEAK: Final = (
     'A weak tag, like W/"3", never matches: a proxy that compresses answers may have made it '
     "weak. Send the tag without W/ if you know that it did."
 )
-
-KEY_PATTERN: Final = r"^[\x21-\x7e]{1,200}$"
 
 TicketId = Annotated[str, Path(pattern=ID_PATTERN, description="24 hex digits")]
 

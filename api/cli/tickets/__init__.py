@@ -1,0 +1,1 @@
+"""The commands for tickets: through the same writer as HTTP, by the operator's account."""
