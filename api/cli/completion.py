@@ -30,10 +30,3 @@ def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.")]) -> N
     script = get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell.value)
     for line in script.splitlines():
         print_line(line)
-
-
-def prepare() -> None:
-    """Have typer answer the shells as the scripts expect it."""
-    from typer.completion import get_completion_inspect_parameters
-
-    get_completion_inspect_parameters()

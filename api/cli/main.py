@@ -1,12 +1,12 @@
 """`ticketbook`: one command, a group per noun, each loaded when it is used."""
 
-import os
 import sys
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, Final
 
 import typer
+from typer.completion import get_completion_inspect_parameters
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
@@ -110,8 +110,5 @@ def ticketbook(
 
 def main() -> None:
     """The entry point of the installed command."""
-    if VARIABLE in os.environ:
-        from api.cli.completion import prepare
-
-        prepare()
+    get_completion_inspect_parameters()  # has typer answer shells as its scripts expect it
     sys.exit(run(get_command(app)))
