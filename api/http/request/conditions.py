@@ -2,7 +2,7 @@
 
 import re
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Header, Path
 
