@@ -21,7 +21,8 @@ TicketbookError
 ├── StoreTooNew             the store was written by a newer version of this program
 ├── StoreTooOld             the store was written before the first release
 ├── StoreCorrupt            the store holds something this program cannot read
-│   └── EventUnreadable       one event, of one ticket
+│   ├── EventUnreadable       one event, of one ticket
+│   └── RowUnreadable         one row of a view, of one ticket
 ├── SourceUnusable          the old system's records cannot be read, or not be followed
 │   ├── SourceChanged         they are not the records that were verified, or backed up
 │   ├── FollowedTooLate       the old system no longer remembers the changes since then
@@ -202,6 +203,19 @@ class EventUnreadable(StoreCorrupt):
         super().__init__(detail)
         self.position = position
         self.ticket_id = ticket_id
+
+
+class RowUnreadable(StoreCorrupt):
+    """The row `key` of the view of a projection was changed by something else. `key` is a ticket's
+    id, or the position of an audit entry. Every other row can be read."""
+
+    def __init__(self, projection: str, key: object, cause: Exception) -> None:
+        super().__init__(
+            f"The row {key} of {projection} was changed by something else (missing or unusable: "
+            f"{type(cause).__name__}). Run: ticketbook projections verify {projection} --repair"
+        )
+        self.projection = projection
+        self.key = key
 
 
 class SourceUnusable(TicketbookError):

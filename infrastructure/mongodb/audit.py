@@ -9,7 +9,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from domain.errors import StoreCorrupt
+from domain.errors import RowUnreadable
 from domain.origin import MILLISECOND, milliseconds_up
 from infrastructure.mongodb.audit_as_of import (
     BY_FEATURE,
@@ -209,10 +209,7 @@ def _entry(document: Document) -> AuditEntry:
             hash=document["hash"].hex(),
         )
     except (AttributeError, KeyError, TypeError) as error:
-        raise StoreCorrupt(
-            f"The audit entry at position {document['_id']} was changed by something else "
-            f"(missing or unusable: {error}). Rebuild the projection audit."
-        ) from error
+        raise RowUnreadable(AUDIT.name, document["_id"], error) from error
 
 
 def _content(held: Document | None) -> TicketContent | None:

@@ -16,7 +16,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from domain.errors import StoreCorrupt
+from domain.errors import RowUnreadable
 from domain.ticket.state import Ticket
 from infrastructure.mongodb.client import Document
 from infrastructure.mongodb.exact import is_integer, same
@@ -174,7 +174,4 @@ def _ticket(document: Document) -> Ticket:
             position=document["position"],
         )
     except (KeyError, TypeError) as error:
-        raise StoreCorrupt(
-            f"Ticket {document['_id']} in the view of the tickets was changed by something else "
-            f"(missing or unusable: {error}). Rebuild the projection tickets."
-        ) from error
+        raise RowUnreadable(TICKETS.name, document["_id"], error) from error

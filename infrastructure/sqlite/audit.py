@@ -270,7 +270,7 @@ def _held(content: TicketContent | None) -> str | None:
     return _JSON({"name": content.name, "features": content.features, "retired": content.retired})
 
 
-@reading_row("The audit entry at position")
+@reading_row(AUDIT.name)
 def _entry(row: Any) -> AuditEntry:
     return AuditEntry(
         position=row[0],

@@ -7,7 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from domain.errors import StoreCorrupt, StoreRefused, StoreUnavailable
+from domain.errors import RowUnreadable, StoreCorrupt, StoreRefused, StoreUnavailable
 
 _NOT_ALLOWED: Final = frozenset({sqlite3.SQLITE_AUTH, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY})
 """Primary error codes of what the system does not allow this process."""
@@ -65,9 +65,9 @@ def answering(path: Path) -> Iterator[None]:
         ) from error
 
 
-def reading_row(what: str) -> Callable[[Callable[[Any], Row]], Callable[[Any], Row]]:
-    """Have a function that makes something of a stored row raise `StoreCorrupt` where it cannot.
-    The message names the row by its first column."""
+def reading_row(projection: str) -> Callable[[Callable[[Any], Row]], Callable[[Any], Row]]:
+    """Have a function that makes something of a stored row raise `RowUnreadable` where it cannot.
+    A row's key is its first column."""
 
     def decorate(read: Callable[[Any], Row]) -> Callable[[Any], Row]:
         @wraps(read)
@@ -75,10 +75,7 @@ def reading_row(what: str) -> Callable[[Callable[[Any], Row]], Callable[[Any], R
             try:
                 return read(row)
             except UNREADABLE as error:
-                raise StoreCorrupt(
-                    f"{what} {row[0]!r} was changed by something else (unusable: {error}). Repair "
-                    "it: ticketbook projections verify --repair."
-                ) from error
+                raise RowUnreadable(projection, row[0], error) from error
 
         return reading
 

@@ -223,7 +223,7 @@ def _content(ticket: Ticket) -> tuple[Any, ...]:
     )
 
 
-@reading_row("The row of ticket")
+@reading_row(TICKETS.name)
 def _ticket(row: Any) -> Ticket:
     return Ticket(
         id=row[0],

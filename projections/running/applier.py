@@ -1,5 +1,6 @@
 """Applying events to a view, batch by batch, while the lease of the view is held."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ class Prepared(Generic[Row]):
     events: Sequence[Recorded]
     step: ViewStep[Row]
     rows: dict[str, Row | None]
+
+
+_log = logging.getLogger(__name__)
 
 
 class Applier(Generic[Row]):
@@ -190,6 +194,14 @@ class Applier(Generic[Row]):
 
     def _note(self, change: ViewChange[Row], rows: dict[str, Row | None]) -> None:
         self.position = change.upto
+        for parked in change.parked:
+            _log.error(
+                "ticket.parked projection=%s ticket=%s position=%s error=%r",
+                self._projection.name,
+                parked.ticket_id,
+                parked.position,
+                parked.error,
+            )
         self._parked.update((parked.ticket_id, parked) for parked in change.parked)
         for ticket_id in change.released:
             self._parked.pop(ticket_id, None)

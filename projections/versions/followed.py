@@ -1,6 +1,6 @@
 """A projection as one process follows it: its versions, their runners, and the live one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 from domain.errors import StoreRefused
 from domain.log.ports import Clock, EventLog
 from projections.running.progress import Progress
-from projections.running.projection import Leases, Projected, Projection, View
+from projections.running.projection import Leases, Parked, Projected, Projection, View
 from projections.running.runner import Runner
 from projections.running.runners import Runners
 from projections.versions.registry import Registry, Versions
@@ -70,6 +70,7 @@ class LiveProjection(Generic[V]):
         self._read_at = 0.0
         self.unpublished: str | None = None
         self._publish_at = 0.0
+        self._parked: tuple[float, Mapping[str, Parked]] = (-FRESH, {})
         if runners:
             self._publish()
         self._refresh()
@@ -96,6 +97,14 @@ class LiveProjection(Generic[V]):
     def followed(self) -> dict[int, Followed[V]]:
         """Every version that follows the log, by its number."""
         return dict(self._followed)
+
+    def parked(self) -> Mapping[str, Parked]:
+        """The parked tickets of the live version, as they were at most `FRESH` seconds ago."""
+        at, parked = self._parked
+        if monotonic() - at > FRESH:
+            at, parked = monotonic(), self.view.parked()
+            self._parked = at, parked
+        return parked
 
     def projected(self, version: int) -> Projected[Any]:
         """A version together with its log, leases and clock."""

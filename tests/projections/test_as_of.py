@@ -297,7 +297,7 @@ def test_one_event_that_can_not_be_read_hides_no_other_ticket(store_url: str) ->
         refused(staff.get("/v1/tickets", params={"position": 61}), 503, "projection-behind")
         assert staff.get(one, params={"position": 60}).json() == was
         assert staff.get(one, params={"version": version}).json() == was
-        refused(staff.get(one, params={"version": version + 1}), 503, "store-damaged")
+        refused(staff.get(one, params={"version": version + 1}), 503, "ticket-unreadable")
 
         skipped = f"/v1/projections/audit/parked/{ticket_id}/skip"
         assert staff.post(skipped, json={"reason": "damaged"}).status_code == 200

@@ -16,6 +16,7 @@ from api.http.errors.problems import MOST_FAULTS, Problem, response
 from api.wire.json_text import escaped
 from domain.errors import (
     CommandInProgress,
+    EventUnreadable,
     Fault,
     Fenced,
     JobRunning,
@@ -24,6 +25,7 @@ from domain.errors import (
     Overloaded,
     ProjectionBehind,
     Refusal,
+    RowUnreadable,
     StoreCorrupt,
     StoreUnavailable,
     TicketbookError,
@@ -54,6 +56,9 @@ _ERROR_CODES: Final[dict[type[TicketbookError], str]] = {
 
 _FEATURE_LISTS: Final = (("features",), ("grant",), ("revoke",))
 """The fields of a body that list features."""
+
+_SILENT: Final = "store-unavailable"
+"""The code for a store that does not answer."""
 
 _NO_ANSWER: Final = (
     "The store does not answer. Try again; a command may or may not have been stored: "
@@ -90,19 +95,37 @@ async def _ours(request: Request, error: Exception) -> Response:
         return response(
             error.code, error.detail, error.faults, version=error.version, headers=headers
         )
-    if isinstance(error, StoreUnavailable):  # its own words may tell where the store is
+    if isinstance(error, StoreUnavailable | StoreCorrupt):  # its words may tell where the store is
         request_id = request.state.correlation_id
-        _log.error("store.unavailable", problem=str(error), request_id=request_id)
-        return response("store-unavailable", _NO_ANSWER)
-    if isinstance(error, StoreCorrupt):
-        request_id = request.state.correlation_id
-        _log.error("store.damaged", problem=str(error), request_id=request_id)
-        return response("store-damaged", f"{_DAMAGED} {request_id}.")
+        event = "store.damaged" if isinstance(error, StoreCorrupt) else "store.unavailable"
+        _log.error(event, problem=str(error), request_id=request_id)
+        code, detail = _of_store(error, request_id)
+        return response(code, detail, headers={"Retry-After": "1" if code == _SILENT else "60"})
     for kind in type(error).__mro__:
         if kind in _ERROR_CODES:
             headers = {"Retry-After": "1"} if kind is CommandInProgress else {}
             return response(_ERROR_CODES[kind], str(error), headers=headers)
     raise error  # `Envelope` logs it: its words may hold another organisation's data
+
+
+def _of_store(error: StoreUnavailable | StoreCorrupt, request_id: str) -> tuple[str, str]:
+    """The code and the sentence for a store that does not answer, or not in full."""
+    match error:
+        case EventUnreadable():
+            return "ticket-unreadable", (
+                f"The event at position {error.position}, of ticket {error.ticket_id}, cannot be "
+                "read: a newer version of the service wrote it, or it is damaged. "
+                "Nothing was stored."
+            )
+        case RowUnreadable():
+            return "row-unreadable", (
+                f"The row {error.key} of {error.projection} is damaged, and with it this answer "
+                "would not be complete. What the log holds is not touched."
+            )
+        case StoreCorrupt():
+            return "store-damaged", f"{_DAMAGED} {request_id}."
+        case _:
+            return _SILENT, _NO_ANSWER
 
 
 async def _validation(_: Request, error: Exception) -> Response:

@@ -204,6 +204,26 @@ OUTCOME_KINDS: Final = (
         "the service's log under 0af7651916cd43dd8448eb211c80319c.",
     ),
     Kind(
+        "ticket-unreadable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "An event of the ticket cannot be read",
+        "A stored event of this ticket cannot be read: a newer version of the service wrote it, or "
+        "it is damaged. Other tickets are not affected.",
+        "Tell the operator: the service's log names the event.",
+        f"The event at position 17, of ticket {_ID}, cannot be read: a newer version of the "
+        "service wrote it, or it is damaged. Nothing was stored.",
+    ),
+    Kind(
+        "row-unreadable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "A row of the view is damaged",
+        "Something else changed a row of the view, so the answer would not be complete. The log, "
+        "from which views are computed, is not affected.",
+        "Tell the operator, who repairs the row: `ticketbook projections verify --repair`.",
+        f"The row {_ID} of tickets is damaged, and with it this answer would not be complete. "
+        "What the log holds is not touched.",
+    ),
+    Kind(
         "signing-key-missing",
         HTTPStatus.SERVICE_UNAVAILABLE,
         "There is no key to sign with",

@@ -127,7 +127,7 @@ CALLER: Final = (
 PAST: Final = ("log-ahead-of-clock",)
 """What every read may answer that names a time."""
 
-STORE: Final = ("store-unavailable", "store-damaged")
+STORE: Final = ("store-unavailable", "store-damaged", "row-unreadable", "ticket-unreadable")
 """What every route that asks the store may answer."""
 
 READ: Final = (*CALLER, "projection-behind", *STORE)

@@ -26,6 +26,7 @@ _MEANINGS: Final = {
     "X-Request-ID": "The request's id: the one that was sent, else a new one",
     "ETag": 'The ticket\'s version, like `"3"`; send it as `If-Match`',
     "Event-Position": "Position of the event; send it as `Min-Event-Position` to read it for sure",
+    "Parked-At": "The ticket is parked there: what happened to it since does not show",
     "Idempotent-Replayed": "`true` when this is the answer of the first command with this key",
     "Location": "Address of what was made",
     "Link": 'The next page: `<address>; rel="next"`; absent on the last page',
@@ -37,6 +38,7 @@ _EXAMPLES: Final = {
     "X-Request-ID": "0af7651916cd43dd8448eb211c80319c",
     "ETag": '"3"',
     "Event-Position": "42",
+    "Parked-At": "41",
     "Idempotent-Replayed": "true",
     "Location": "/v1/tickets/6b0417f93d8b903e28dcca9b",
     "Link": '</v1/audit?limit=10&cursor=NzAxM2RhNTA4>; rel="next"',
@@ -71,6 +73,8 @@ def headers(route: str, status: str) -> dict[str, Any]:
     if route == "GET /v1/tickets/{ticket_id}":
         if status in ("304", "410"):
             always += ["ETag", "Event-Position"]
+        if status in ("200", "304", "410"):
+            sometimes.append("Parked-At")
         if status == "200":
             sometimes += ["ETag", "Event-Position"]  # not those of the past
     if status in ("201", "202") and route in (*_COMMANDS, *_STARTS):

@@ -40,6 +40,7 @@ from domain.ticket.commands import (
     RetireTicket,
 )
 from domain.ticket.state import Ticket
+from projections.running.projection import Parked
 from projections.tickets.search import TicketReader
 
 router = APIRouter(prefix="/v1/tickets", tags=["Tickets"], route_class=BodyRoute)
@@ -116,25 +117,33 @@ async def get_ticket(
     position: MinEventPosition = None,
 ) -> Response:
     """The ticket as it is now; or as it was at a moment, a position or a version, also if it was
-    retired then. A question about the past is recorded."""
+    retired then. A question about the past is recorded.
+
+    `Parked-At` names a position of the log from which on the answer lacks what happened to the
+    ticket: it is parked, and waits for an operator.
+    """
     if at is not None or at_position is not None or version is not None:
         return await ticket_then(call, ticket_id, at=at, position=at_position, version=version)
 
-    def find(view: TicketReader) -> Ticket | None:
+    def find(view: TicketReader) -> tuple[Ticket | None, Parked | None]:
         ticket = view.get(ticket_id)
-        return ticket if ticket and call.caller.org_id in (None, ticket.org_id) else None
+        if ticket is None or call.caller.org_id not in (None, ticket.org_id):
+            return None, None
+        return ticket, call.service.tickets.parked().get(ticket_id)
 
-    ticket = await read(
+    ticket, parked = await read(
         call,
         call.service.tickets,
         position,
         find,
         ticket_id=ticket_id,
-        shows=lambda ticket: ticket.position if ticket else 0,
+        shows=lambda answer: answer[0].position if answer[0] else 0,
     )
     if ticket is None:
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
     headers = {"ETag": etag(ticket.version), "Event-Position": str(ticket.position)}
+    if parked is not None:  # what happened to it since does not show
+        headers["Parked-At"] = str(parked.position)
     if ticket.retired:
         raise Problem(
             "ticket-gone",
