@@ -80,7 +80,7 @@ def create_ticket(
 ) -> tuple[Event, ...]:
     if ticket is not None:
         raise TicketExists(f"There is already a ticket {command.ticket_id}.")
-    _check_name(command.name)
+    check_name(command.name)
     _check_count(command.features)
     catalogue.check(command.system, command.features)
     created = TicketCreated(
@@ -99,7 +99,7 @@ def rename_ticket(
     ticket = _active(command, ticket)
     if command.name == ticket.name:  # no check: an imported name may break the rules
         return ()
-    _check_name(command.name)
+    check_name(command.name)
     return (TicketRenamed(command.origin, command.name),)
 
 
@@ -186,8 +186,11 @@ def import_ticket(command: ImportTicket, stream: Stream) -> tuple[Event, ...]:
 
 def quarantine_record(command: QuarantineRecord, stream: Stream) -> tuple[Event, ...]:
     quarantined = command.quarantined
-    is_in_quarantine = stream.quarantined and stream.record == quarantined.source.digest
-    return () if is_in_quarantine or _overtaken(command, stream) else (quarantined,)
+    digest = quarantined.source.digest
+    is_in_quarantine = stream.quarantined and stream.record == digest
+    is_completed = stream.changed_here and stream.holds(digest)  # migrating again does not undo it
+    is_settled = is_in_quarantine or is_completed or _overtaken(command, stream)
+    return () if is_settled else (quarantined,)
 
 
 def remove_record(command: RemoveRecord, stream: Stream) -> tuple[Event, ...]:
@@ -233,7 +236,8 @@ def _active(command: _TicketCommand, ticket: Ticket | None) -> Ticket:
     return ticket
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise `InvalidName` for a name that no ticket may get here."""
     if len(name) > NAME_LENGTH:  # before its characters: the writer looks at them for everybody
         fault = f"The name has {len(name)} characters; at most {NAME_LENGTH} are allowed."
         raise InvalidName(fault, (Fault("/name", InvalidName.code, fault),))

@@ -22,8 +22,9 @@ from domain.ticket.events import (
 from domain.ticket.state import Ticket, fold
 from domain.ticket.stream import is_change
 from infrastructure.migration.chunks import chunks
+from infrastructure.migration.dismissals import Dismissals
 from infrastructure.migration.expected import ExpectedTicket, NoTicket, expect
-from infrastructure.migration.imported_events import every_event, took_over
+from infrastructure.migration.imported_events import every_event, is_completed, took_over
 from infrastructure.migration.mismatches import (
     Accounted,
     Mismatch,
@@ -32,6 +33,7 @@ from infrastructure.migration.mismatches import (
     differences,
     kept_out,
     left_out,
+    repaired_as_recorded,
     repaired_fields,
     replaced,
 )
@@ -46,7 +48,8 @@ _RECORDS: Final = 1_000
 class MigrationCheck:
     """One comparison. Ask for the mismatches of `records` first, then for the others.
 
-    `shared` says that records of other systems came into the collection from elsewhere.
+    `shared` says that records of other systems came into the collection from elsewhere; with
+    `repairs`, tickets that were repaired as recorded are listed too.
     `accounted` says where the records are, so far.
     """
 
@@ -58,6 +61,8 @@ class MigrationCheck:
         catalogue: Catalogue,
         targets: Targets,
         shared: bool = False,
+        dismissals: Dismissals | None = None,
+        repairs: bool = False,
     ) -> None:
         self._log = log
         self._collection = collection
@@ -67,6 +72,8 @@ class MigrationCheck:
         }
         self._targets = targets
         self._shared = shared
+        self._dismissals = dismissals
+        self._repairs = repairs
         self._odd: dict[str, bytes] = {}
         self._digest = sha256()
         self.accounted = Accounted()
@@ -139,6 +146,12 @@ class MigrationCheck:
         ticket = fold(history)
         if isinstance(expected, NoTicket):
             target = Target("", "", f"its record can be no ticket: {expected.because}")
+            if is_completed(last, digest, history):
+                self.accounted.changed_here += 1
+                completed = (
+                    f"the record can be no ticket ({expected.because}), and was completed here"
+                )
+                return target, [Mismatch("completed", expected.id, completed)]
             return target, self._in_quarantine(expected, record, digest, last)
         fields = expected.fields
         target = Target(fields["orgId"], fields["system"])
@@ -192,6 +205,7 @@ class MigrationCheck:
             return [Mismatch("content", expected.id, None, "retired", False, True)]
         elif last.repairs or last.unknown_features:
             self.accounted.repaired += 1
+            return [repaired_as_recorded(expected.id, last)] if self._repairs else []
         else:
             self.accounted.equal += 1
         return []
@@ -204,7 +218,11 @@ class MigrationCheck:
         if not _holds(last, record):
             return [Mismatch("content", expected.id, None, "record", _as_json(record), last.record)]
         self.accounted.quarantined += 1
-        return []
+        dismissal = self._dismissals.find(digest) if self._dismissals else None
+        if dismissal is None:
+            return []
+        why = f"its record is in quarantine, and {dismissal.actor} dismissed it: {dismissal.reason}"
+        return [Mismatch("dismissed", expected.id, why)]
 
     def _surplus(self, ticket_id: str, history: Sequence[Recorded]) -> Iterator[Mismatch]:
         last = max(i for i, recorded in enumerate(history) if not is_change(recorded.event))

@@ -1,10 +1,10 @@
 """The events that took records over, in the log."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from domain.log.ports import EventLog
-from domain.ticket.events import LegacyRecordQuarantined, Recorded, TicketImported
+from domain.ticket.events import Event, LegacyRecordQuarantined, Recorded, TicketImported
 from domain.ticket.stream import is_change
 
 _EVENTS: Final = 1_000
@@ -28,6 +28,13 @@ def took_over(recorded: Recorded, collection: str, system: str | None = None) ->
     if isinstance(event, TicketImported | LegacyRecordQuarantined):
         return event.source.collection == collection
     return False
+
+
+def is_completed(last: Event | None, digest: str, history: Sequence[Recorded]) -> bool:
+    """Whether a record that can be no ticket was taken over all the same, as `last`, with a change
+    made here that makes it one."""
+    is_taken = isinstance(last, TicketImported) and last.source.digest == digest
+    return is_taken and is_change(history[-1].event)
 
 
 def first_change(log: EventLog, collection: str) -> Recorded | None:

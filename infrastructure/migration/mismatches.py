@@ -15,7 +15,8 @@ _REPLACED: Final = "the record's updatedAt was later than a change made here, an
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """`kind` is missing, extra, content, or one of a reference. `explained` says why the source or
+    """`kind` is missing, extra, content, repaired, completed, dismissed, or one of a reference.
+    `explained` says why the source or
     a change made here accounts for it; None when nothing does."""
 
     kind: str
@@ -113,6 +114,12 @@ def as_ticket(ticket: Ticket) -> dict[str, Any]:
         "updatedAt": ticket.updated_at,
         "__v": ticket.revision,
     }
+
+
+def repaired_as_recorded(ticket_id: str, taken: TicketImported) -> Mismatch:
+    """What was repaired, and which features were left out, exactly as it must be."""
+    left_out = [f"unknown feature {name!r}" for name in taken.unknown_features]
+    return Mismatch("repaired", ticket_id, "; ".join([*taken.repairs, *left_out]))
 
 
 def repaired_fields(repairs: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.errors import NotInQuarantine
 from domain.origin import Origin
-from domain.ticket.commands import ImportTicket
+from domain.ticket.commands import ImportTicket, QuarantineRecord, RenameTicket
 from domain.ticket.events import LegacyRecordQuarantined
 from domain.ticket.stream import stream_of
 from infrastructure.log.ticket_log import TicketLog
@@ -16,10 +16,12 @@ from infrastructure.migration.bson import id_of
 from infrastructure.migration.changes import SourceChange
 from infrastructure.migration.chunks import chunks
 from infrastructure.migration.destination import Destination
+from infrastructure.migration.dismissals import Dismissal, Dismissals
 from infrastructure.migration.record_text import as_bytes
 from infrastructure.migration.records import Translation
 from infrastructure.migration.restoring import Records
 from infrastructure.migration.source import TICKETS, DatabaseSource, open_source
+from infrastructure.stores import Notes
 
 _EVENTS: Final = 500
 """Events that are read together: each may hold a record of many megabytes."""
@@ -73,8 +75,9 @@ def _record(name: str, event: LegacyRecordQuarantined) -> QuarantinedRecord:
 
 @dataclass(frozen=True, slots=True)
 class RetryOptions:
-    """Which records are tried: all when `ids` is empty. They are read again in `source`, or taken
-    as they were kept when that is None. Those of `ticket_1` belong to `system`."""
+    """Which records are tried: all that nobody dismissed when `ids` is empty. They are read again
+    in `source`, or taken as they were kept when that is None. Those of `ticket_1` belong to
+    `system`."""
 
     ids: Sequence[str]
     source: str | None
@@ -110,7 +113,7 @@ def preview_retry(
     destination: Destination, options: RetryOptions, show: Callable[[Verdict], None]
 ) -> RetryResult:
     """Show what each record would become. Nothing is changed. Raises like `retry`."""
-    records = find_records(destination.log, options.ids)
+    records = _to_retry(destination, options.ids)
     origin = destination.origin()()
     for translation, wanted in _by_collection(destination, options, records):
         with _to_try(wanted, options.source, translation, origin) as (tried, _):
@@ -127,7 +130,7 @@ def retry(destination: Destination, options: RetryOptions) -> RetryResult:
     """Take the records over that can be tickets by now. Raises `NotInQuarantine`, `UnknownSystem`,
     `SourceUnusable`, `StoreUnavailable`."""
     read_at = destination.log.head()
-    records = find_records(destination.log, options.ids)
+    records = _to_retry(destination, options.ids)
     origin = destination.origin()()
     for translation, wanted in _by_collection(destination, options, records):
         with _to_try(wanted, options.source, translation, origin) as (tried, collection):
@@ -136,6 +139,64 @@ def retry(destination: Destination, options: RetryOptions) -> RetryResult:
                 changes = [SourceChange(id_of(record), record) for record in batch]
                 importer.take(changes, read_at)
     return _result(destination, records)
+
+
+def complete(destination: Destination, record_id: str, name: str, system: str) -> str | None:
+    """Make a ticket of a record in quarantine that lacks nothing but a usable name. Returns why it
+    stays there instead; None once it is a ticket. Raises `NotInQuarantine`, `UnknownSystem`, and
+    the `Refusal` of a name that no ticket may have."""
+    commands = _completed(destination, record_id, name, system)
+    if not isinstance(commands, tuple):
+        return commands.quarantined.reason
+    destination.writer.execute(*commands)
+    destination.record("migration.record_completed", {"id": record_id, "name": name})
+    return None
+
+
+def preview_completion(
+    destination: Destination, record_id: str, name: str, system: str
+) -> str | None:
+    """Why the record would stay in quarantine; None if it would be a ticket. Changes nothing."""
+    commands = _completed(destination, record_id, name, system)
+    return None if isinstance(commands, tuple) else commands.quarantined.reason
+
+
+def _completed(
+    destination: Destination, record_id: str, name: str, system: str
+) -> tuple[ImportTicket, RenameTicket] | QuarantineRecord:
+    read_at = destination.log.head()
+    (record,) = find_records(destination.log, [record_id])
+    options = RetryOptions((record_id,), None, system)
+    ((translation, _),) = _by_collection(destination, options, [record])
+    return translation.completed(record.bytes, name, destination.origin()(), read_at)
+
+
+def dismiss(destination: Destination, record_id: str, reason: str) -> QuarantinedRecord:
+    """Leave a record in quarantine for good, as it stands: `retry` passes over it unless it is
+    named, and `verify` says why it is there. Raises `NotInQuarantine`."""
+    (record,) = find_records(destination.log, [record_id])
+    details = {"id": record_id, "digest": record.digest, "reason": reason}
+    destination.record("migration.record_dismissed", details)
+    dismissal = Dismissal(destination.actor, destination.now(), reason)
+    Dismissals(destination.notes, record.collection).keep(record.digest, dismissal)
+    return record
+
+
+def without_dismissed(
+    notes: Notes, records: Sequence[QuarantinedRecord]
+) -> list[QuarantinedRecord]:
+    """The records that nobody dismissed."""
+    return [record for record in records if dismissal_of(notes, record) is None]
+
+
+def dismissal_of(notes: Notes, record: QuarantinedRecord) -> Dismissal | None:
+    return Dismissals(notes, record.collection).find(record.digest)
+
+
+def _to_retry(destination: Destination, ids: Sequence[str]) -> list[QuarantinedRecord]:
+    """The records with these ids; or all but the dismissed ones. Raises `NotInQuarantine`."""
+    records = find_records(destination.log, ids)
+    return records if ids else without_dismissed(destination.notes, records)
 
 
 def _result(destination: Destination, records: Sequence[QuarantinedRecord]) -> RetryResult:

@@ -6,7 +6,7 @@ meaning is mended, and the command says so; a record without one is kept whole.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import filterfalse
@@ -20,9 +20,9 @@ from bson.errors import BSONError
 
 from domain.catalogue import Catalogue
 from domain.origin import Origin
-from domain.ticket.commands import ImportTicket, QuarantineRecord
+from domain.ticket.commands import ImportTicket, QuarantineRecord, RenameTicket
 from domain.ticket.events import LegacyRecordQuarantined, SourceRecord, TicketImported
-from domain.ticket.handlers import unique
+from domain.ticket.handlers import check_name, unique
 from infrastructure.migration.bson import fields_of
 from infrastructure.migration.moments import moment_of
 from infrastructure.migration.record_text import as_text
@@ -82,6 +82,29 @@ class Translation:
         except Unusable as unusable:
             return self.quarantine(record, unusable.reason, origin, read_at)
         return ImportTicket(stream_id(fields["_id"]), imported, read_at)
+
+    def completed(
+        self, record: bytes, name: str, origin: Origin, read_at: int
+    ) -> tuple[ImportTicket, RenameTicket] | QuarantineRecord:
+        """The commands for a record without a usable name, which gets one here: it is taken over
+        without a name, and renamed. A record that has another fault stays in quarantine. Raises
+        `InvalidName`."""
+        check_name(name)
+        try:
+            fields = bson.decode(record, _NAIVE) | {"name": name}
+            imported = self._imported(fields, sha256(record).hexdigest(), origin)
+            _check_size(fields)
+        except (BSONError, Unusable):
+            command = self.command(record, origin, read_at)
+            assert isinstance(command, QuarantineRecord)
+            return command
+        repairs = (*imported.repairs, "name was not usable: given here")
+        nameless = replace(imported, name="", repairs=repairs)
+        ticket_id = stream_id(fields["_id"])
+        return (
+            ImportTicket(ticket_id, nameless, read_at),
+            RenameTicket(ticket_id, origin, None, None, name),
+        )
 
     def quarantine(
         self, record: bytes, reason: str, origin: Origin, read_at: int | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from domain.errors import SourceUnusable
 from infrastructure.migration.check import MigrationCheck
 from infrastructure.migration.destination import Destination
+from infrastructure.migration.dismissals import Dismissals
 from infrastructure.migration.expected import read_again
 from infrastructure.migration.mismatches import Accounted, Mismatch
 from infrastructure.migration.notices import Notify, NoUsers, Started
@@ -32,9 +33,11 @@ def verify(
     show: Callable[[Mismatch], None],
     notify: Notify,
     tell: Callable[[int], None],
+    repairs: bool = False,
 ) -> VerifyResult:
-    """Show every mismatch, and note as proof for `retire` that none was unexplained. `tell` gets
-    how many records were compared. Raises `UnknownSystem`, `SourceUnusable`, `StoreUnavailable`."""
+    """Show every mismatch, and with `repairs` every ticket that was repaired as recorded; note as
+    proof for `retire` that none was unexplained. `tell` gets how many records were compared. Raises
+    `UnknownSystem`, `SourceUnusable`, `StoreUnavailable`."""
     translation = destination.translation(system)
     proofs = Proofs(destination.notes, source.name, TICKETS)
     total, position = source.count(TICKETS), destination.log.head()
@@ -42,7 +45,9 @@ def verify(
     shared = Provenance(destination.notes, source.name, translation).is_shared()
     with open_targets() as targets:
         check = MigrationCheck(
-            destination.log, TICKETS, system, translation.catalogue, targets, shared
+            *(destination.log, TICKETS, system, translation.catalogue, targets, shared),
+            dismissals=Dismissals(destination.notes, TICKETS),
+            repairs=repairs,
         )
         records = _counted(tickets(read_again(source, TICKETS), source.name), source.name, tell)
         result = show_all(_mismatches(check, records, source, notify), check, show)

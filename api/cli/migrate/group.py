@@ -7,6 +7,7 @@ from api.cli.migrate.backup import backup
 from api.cli.migrate.cutover import retire, rollback
 from api.cli.migrate.follow import follow
 from api.cli.migrate.plan import plan
+from api.cli.migrate.report import report, status
 from api.cli.migrate.run import run
 from api.cli.migrate.verify import verify
 from api.cli.output import example
@@ -28,6 +29,8 @@ app.command(
     epilog=example("ticketbook migrate backup --source mongodb://127.0.0.1/old --to backup-1")
 )(backup)
 app.command(epilog=example("ticketbook migrate run --source mongodb://127.0.0.1/old"))(run)
+app.command(epilog=example("ticketbook migrate report --json"))(report)
+app.command(epilog=example("ticketbook migrate status --source mongodb://127.0.0.1/old"))(status)
 app.command(epilog=example("ticketbook migrate verify --source mongodb://127.0.0.1/old"))(verify)
 app.command(
     epilog=example("ticketbook migrate follow --source mongodb://127.0.0.1/old --until-idle")

@@ -13,14 +13,17 @@ from api.cli.migrate.options import (
     refusing_unknown_system,
 )
 from api.cli.opening import open_for_command, read_only
-from api.cli.options import DryRun, Json
+from api.cli.options import DryRun, Json, Reason
 from api.cli.output import Exit, example, print_json, print_table, say
+from domain.errors import Refusal
 from domain.origin import iso
 from infrastructure.migration import quarantine as use_case
+from infrastructure.migration.dismissals import Dismissal
 from infrastructure.migration.quarantine import (
     QuarantinedRecord,
     RetryOptions,
     Verdict,
+    dismissal_of,
     find_records,
 )
 
@@ -34,6 +37,9 @@ RetrySource = Annotated[
         help="Read the records there again. Default: as they were kept.",
     ),
 ]
+Name = Annotated[
+    str | None, typer.Option("--name", help="The name for a record that has no usable one.")
+]
 Ids = Annotated[list[str] | None, typer.Argument(help="Default: all.")]
 
 
@@ -43,15 +49,27 @@ def group() -> None:
 
 
 @app.command("list", epilog=example("ticketbook migrate quarantine list --json"))
-def list_records(json: Json = False) -> None:
-    """Print every record in quarantine, with its reason."""
+def list_records(
+    dismissed: Annotated[
+        bool, typer.Option("--dismissed", help="Those that somebody dismissed, and why.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Print every record in quarantine that nobody dismissed, with its reason."""
     with read_only() as history:
         records = find_records(history.log, ())
+        dismissals = [(record, dismissal_of(history.notes, record)) for record in records]
+    rows = [
+        _row(record) | (_dismissal(dismissal) if dismissal else {})
+        for record, dismissal in dismissals
+        if (dismissal is not None) is dismissed
+    ]
     if json:
-        print_json([_row(record) for record in records])
+        print_json(rows)
     else:
-        rows = [tuple(_row(record).values()) for record in records]
-        print_table(["id", "collection", "since", "reason"], rows)
+        columns = ["id", "collection", "since", "reason"]
+        columns += ["dismissed by", "at", "why"] if dismissed else []
+        print_table(columns, [tuple(row.values()) for row in rows])
 
 
 @app.command("show", epilog=example("ticketbook migrate quarantine show 6480f1afd7db31e6c1a4a5bb"))
@@ -69,14 +87,20 @@ def retry(
     ids: Ids = None,
     source: RetrySource = None,
     system: SystemOption = SYSTEM,
+    name: Name = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Try to make tickets of records in quarantine, after a correction.
 
     With --source, as they stand there now; without, as they were kept, which helps once the
-    catalogue was corrected. Exits with 1 when some of them can still be no tickets.
+    catalogue was corrected. With --name, one record that lacks nothing but a usable name becomes a
+    ticket of that name: a change made here, which migrating again does not undo. Exits with 1 when
+    some of them can still be no tickets.
     """
+    if name is not None:
+        _complete(ids or [], source, system, name, dry_run, json)
+        return
     options = RetryOptions(ids=ids or (), source=source, system=system)
     with open_for_command() as service, refusing_unknown_system():
         if dry_run:
@@ -89,6 +113,59 @@ def retry(
     say(f"{len(tickets):,} became tickets, {len(quarantined):,} are still in quarantine.")
     if quarantined and not dry_run:
         raise typer.Exit(Exit.DIFFERENT)
+
+
+@app.command(
+    "dismiss",
+    epilog=example("ticketbook migrate quarantine dismiss 6480f1afd7db31e6c1a4a5bb --reason test"),
+)
+def dismiss(
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="As listed.")],
+    reason: Reason,
+    dry_run: DryRun = False,
+) -> None:
+    """Leave a record in quarantine for good, with a reason. It stays whole; retry passes over it
+    unless it is named. A record that changes in its source needs another dismissal."""
+    with open_for_command() as service:
+        if dry_run:
+            find_records(service.log, [record_id])
+            say(f"Would dismiss {record_id}.")
+            return
+        use_case.dismiss(destination(service), record_id, reason)
+    say(f"{record_id} is dismissed. It stays in quarantine, whole.")
+
+
+def _complete(
+    ids: list[str], source: str | None, system: str, name: str, dry_run: bool, json: bool
+) -> None:
+    """Make a ticket of one record, with this name."""
+    if len(ids) != 1 or source is not None:
+        raise typer.BadParameter("--name goes with one ID, and not with --source.")
+    (record_id,) = ids
+    with open_for_command() as service, refusing_unknown_system():
+        complete = use_case.preview_completion if dry_run else use_case.complete
+        try:
+            reason = complete(destination(service), record_id, name, system)
+        except Refusal as refusal:
+            raise typer.BadParameter(refusal.detail, param_hint="--name") from None
+    if dry_run or reason:
+        _say_verdict(Verdict(record_id, reason))
+    if dry_run:
+        return
+    if json:
+        done, left = ([record_id], []) if reason is None else ([], [record_id])
+        print_json({"tickets": done, "quarantined": left})
+    if reason is not None:
+        raise typer.Exit(Exit.DIFFERENT)
+    say(f"{record_id} became a ticket with the name {name!r}.")
+
+
+def _dismissal(dismissal: Dismissal) -> dict[str, Any]:
+    return {
+        "dismissedBy": dismissal.actor,
+        "dismissedAt": dismissal.at,
+        "dismissedBecause": dismissal.reason,
+    }
 
 
 def _say_verdict(verdict: Verdict) -> None:
