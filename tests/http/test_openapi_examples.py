@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from api import composition
 from api.http.app import ROUTERS
 from api.http.openapi.document import EXAMPLES, routes_of, scopes_of
+from api.http.openapi.ticket_examples import TICKET_ID
 from api.use_cases import freshness
 from domain.ticket.events import Recorded
 from domain.ticket.state import Ticket
@@ -268,6 +269,48 @@ def finished(operator: Client, started: httpx.Response) -> None:
     until(lambda: operator.get(address).json()["state"] != "running", seconds=120)
     ended = operator.get(address).json()
     assert ended["state"] == "done", ended
+
+
+def test_problems_are_what_the_document_shows_for_their_route(
+    running: Served, document: Document
+) -> None:
+    required, one = scopes_of(ROUTERS), running.client()
+    for route, operation in operations(document).items():
+        if route not in required:
+            continue
+        method, path = route.split(" ")
+        shown = {
+            code: example["value"]
+            for response in operation["responses"].values()
+            for code, example in response.get("content", {})
+            .get("application/problem+json", {})
+            .get("examples", {})
+            .items()
+        }
+        others = running.client(scope=" ".join(one for one in SCOPES if one != required[route]))
+        same(others.request(method, filled(path)), shown["scope-missing"])
+        (fault,) = shown["invalid-parameter"]["errors"]
+        address = f"{filled(path)}?{fault['pointer'].removeprefix('/query/')}=1"
+        body = EXAMPLES[route].body
+        same(one.request(method, address, json=body), shown["invalid-parameter"])
+        if "invalid-body" in shown:
+            changed = {**(body or {}), "colour": "blue"}
+            answer = one.request(method, filled(path), json=changed, headers={"If-Match": "*"})
+            same(answer, shown["invalid-body"])
+    missing = [
+        ("GET /v1/systems/{system}", "/v1/systems/workforce"),
+        ("GET /v1/operations/{operation_id}", f"/v1/operations/{TICKET_ID}"),
+        ("GET /v1/projections/{name}", "/v1/projections/ticket"),
+    ]
+    for route, address in missing:
+        responses = operations(document)[route]["responses"]
+        examples = responses["404"]["content"]["application/problem+json"]["examples"]
+        same(one.get(address), examples["not-found"]["value"])
+
+
+def same(answer: httpx.Response, shown: Document) -> None:
+    """The problem was answered as the document shows it, word for word."""
+    assert answer.json() == shown, answer.request.url
 
 
 def test_refusals_have_the_headers_that_the_document_names(

@@ -13,6 +13,7 @@ from api.http.errors import problems
 from api.http.openapi.audit_examples import AUDIT_EXAMPLES
 from api.http.openapi.example import Example
 from api.http.openapi.headers import headers
+from api.http.openapi.problem_examples import true_of
 from api.http.openapi.projection_examples import PROJECTION_EXAMPLES
 from api.http.openapi.ticket_examples import TICKET_EXAMPLES
 from api.http.request.callers import SECURITY, Requires
@@ -45,7 +46,7 @@ _CONDITIONAL: Final = ("PATCH", "DELETE")
 def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     """Complete the OpenAPI document of `app`, once all the routes of `routers` are there."""
     generate: Callable[[], dict[str, Any]] = app.openapi
-    scopes = scopes_of(routers)
+    scopes, declared = scopes_of(routers), routes_of(routers)
 
     @cache
     def openapi() -> dict[str, Any]:
@@ -60,6 +61,8 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
             for method, operation in operations.items():
                 route = f"{method.upper()} {path}"
                 _complete(route, operation, scopes.get(route))
+                if route in scopes:
+                    _tell_problems(route, operation, declared[route], scopes[route])
         return _with_published_names(document)
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to change it
@@ -116,6 +119,17 @@ def _complete(route: str, operation: dict[str, Any], scope: str | None) -> None:
             media_type = "text/plain" if route == "GET /metrics" else "application/json"
             media_type = "application/x-ndjson" if route == "GET /v1/audit/export" else media_type
             response["content"][media_type]["example"] = example.answer
+
+
+def _tell_problems(route: str, operation: dict[str, Any], declared: APIRoute, scope: str) -> None:
+    """Make the examples of problems true of the route."""
+    for response in operation["responses"].values():
+        content = response.get("content", {}).get(problems.MEDIA_TYPE)
+        if content:
+            examples = content["examples"]
+            general = {code: shown["value"] for code, shown in examples.items()}
+            for code, value in true_of(route, declared, scope, general).items():
+                examples[code] = {**examples[code], "value": value}
 
 
 def _complete_parameter(route: str, parameter: dict[str, Any], example: Example) -> None:

@@ -100,7 +100,7 @@ def _refuse_wrong_parameters(request: Request) -> None:
     """Refuse unknown and repeated parameters: to ignore a misspelt filter would show more than the
     caller asked for."""
     route = cast(APIRoute, request.scope["route"])
-    known = _known(route.dependant)
+    known = known_parameters(route.dependant)
     counts = Counter(name for name, _ in request.query_params.multi_items())
     wrong = [(name, times) for name, times in counts.items() if times > 1 or name not in known]
     faults = [
@@ -109,7 +109,7 @@ def _refuse_wrong_parameters(request: Request) -> None:
             "repeated-parameter" if name in known else "unknown-parameter",
             f"{name} takes one value, not {times}. Ask once for each."
             if name in known
-            else _unknown(name, known),
+            else unknown_parameter(name, known),
         )
         for name, times in wrong[:MOST_FAULTS]
     ]
@@ -117,13 +117,14 @@ def _refuse_wrong_parameters(request: Request) -> None:
         raise Problem("invalid-parameter", faults[0].detail, faults)
 
 
-def _known(dependant: Dependant) -> list[str]:
+def known_parameters(dependant: Dependant) -> list[str]:
     """The query parameters of a route, and of what it depends on."""
-    inner = [name for dependency in dependant.dependencies for name in _known(dependency)]
+    inner = [name for dependency in dependant.dependencies for name in known_parameters(dependency)]
     return [*(parameter.alias for parameter in dependant.query_params), *inner]
 
 
-def _unknown(name: str, known: Sequence[str]) -> str:
+def unknown_parameter(name: str, known: Sequence[str]) -> str:
+    """The sentence about a query parameter that a route does not take."""
     close = nearest(name, known)
     if close:
         hint = f"Did you mean {close!r}?"
