@@ -39,9 +39,9 @@ from api.use_cases.service import Service
 from api.use_cases.submission import Submitter
 
 ROUTERS: Final = (
-    tickets.router,
+    ticket_batch.router,  # before those of one ticket: its address looks like an id
     ticket_list.router,
-    ticket_batch.router,
+    tickets.router,
     history.router,
     systems.router,
     audit.router,

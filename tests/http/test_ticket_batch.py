@@ -152,6 +152,15 @@ def test_a_thousand_tickets_are_one_request_and_one_more_is_refused(
     refused(too_many, 422, "invalid-body", "/items")
 
 
+def test_another_method_at_the_address_is_not_allowed(client: Client) -> None:
+    for method in ("GET", "PATCH", "DELETE", "PUT"):
+        answer = client.request(method, "/v1/tickets/batch", headers={"If-Match": "*"})
+        refused(answer, 405, "method-not-allowed")
+        assert answer.headers["Allow"] == "POST"
+    elsewhere = client.put(f"/v1/tickets/{new_id()}")
+    assert elsewhere.headers["Allow"] == "DELETE, GET, HEAD, PATCH"
+
+
 def test_tickets_of_another_organisation_are_not_there_and_staff_create_none(
     served: Served,
 ) -> None:

@@ -81,6 +81,9 @@ def _name_one_time(query: MutableMapping[str, Any]) -> None:
     for name in ("position", "version"):
         if "at" in query or (name == "version" and "position" in query):
             query.pop(name, None)
+    if "nameContains" in query or query.get("retired") == "true":  # they ask about the present
+        query.pop("at", None)
+        query.pop("position", None)
 
 
 def _stay_in_the_past(query: MutableMapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi.routing import APIRoute
 
 from api.http.openapi.ticket_examples import TICKET_ID
+from api.http.request.bodies import unexpected_body
 from api.http.request.callers import known_parameters, unknown_parameter
 from domain.errors import REFUSALS
 
@@ -34,8 +35,12 @@ def true_of(
     if "invalid-parameter" in documents:
         documents["invalid-parameter"] |= _misspelt(known_parameters(declared.dependant))
     if "invalid-body" in documents:
-        documents["invalid-body"] |= _one_fault(
-            "/colour", "extra-forbidden", "Extra inputs are not permitted", shown="/colour: "
+        documents["invalid-body"] |= (
+            _one_fault("", "unexpected-body", unexpected_body(declared))
+            if declared.body_field is None
+            else _one_fault(
+                "/colour", "extra-forbidden", "Extra inputs are not permitted", shown="/colour: "
+            )
         )
     if name == "/v1/tickets/batch":
         for code in documents.keys() & REFUSALS.keys():

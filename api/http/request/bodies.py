@@ -29,10 +29,7 @@ class BodyRoute(APIRoute):
 
     def _without_body(self, handle: _Handler) -> _Handler:
         """Refuse a body that nobody would read: somebody meant something by it."""
-        takes_reason = any(field.alias == "reason" for field in self.dependant.query_params)
-        detail = "This route takes no body." + (
-            " Send the reason in the query: ?reason=…" if takes_reason else ""
-        )
+        detail = unexpected_body(self)
 
         async def refuse_body(request: Request) -> Response:
             if await request.body() not in (b"", b"{}"):
@@ -40,6 +37,13 @@ class BodyRoute(APIRoute):
             return await handle(request)
 
         return refuse_body
+
+
+def unexpected_body(route: APIRoute) -> str:
+    """The sentence about a body that nobody would read."""
+    takes_reason = any(field.alias == "reason" for field in route.dependant.query_params)
+    hint = " Send the reason in the query: ?reason=…" if takes_reason else ""
+    return f"This route takes no body.{hint}"
 
 
 class _StrictRequest(Request):

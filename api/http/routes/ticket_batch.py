@@ -7,6 +7,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from api.http.errors.problems import KINDS, Problem, ProblemModel, document, documented
 from api.http.request.bodies import BodyRoute
@@ -19,7 +21,26 @@ from domain.deciding import Outcome, SubmissionList
 from domain.errors import Refusal
 from domain.ticket.commands import Command
 
-router = APIRouter(prefix="/v1/tickets", tags=["Tickets"], route_class=BodyRoute)
+
+class OnlyHere(BodyRoute):
+    """A route whose address is no id of a ticket: another method there is not allowed, whatever
+    the routes of one ticket take."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        return (Match.FULL if match is Match.PARTIAL else match), child_scope
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises `Problem`."""
+        methods = self.methods or set[str]()
+        if scope["method"] not in methods:
+            detail = f"{scope['method'][:20]} is not possible at {scope['path']}."
+            allowed = {"Allow": ", ".join(sorted(methods))}
+            raise Problem("method-not-allowed", detail, headers=allowed)
+        await super().handle(scope, receive, send)
+
+
+router = APIRouter(prefix="/v1/tickets", tags=["Tickets"], route_class=OnlyHere)
 
 
 class BatchItemResult(BaseModel):
