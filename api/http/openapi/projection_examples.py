@@ -30,7 +30,7 @@ _BUILDING: Final = {
     "position": 2,
     "lagEvents": 2,
     "lagSeconds": 12.5,
-    "build": {"target": 4, "progress": 0.5, "paused": True, "rate": 1000},
+    "build": {"target": 4, "progress": 0.5, "paused": True, "rate": 1000, "complete": False},
 }
 _CONTROLLED: Final = _PROJECTION | {"versions": [_LIVE, _BUILDING]}
 _SKIPPED: Final = _PROJECTION | {
@@ -116,14 +116,20 @@ PROJECTION_EXAMPLES: Final = {
                 _BUILDING
                 | {
                     "state": "building",
-                    "build": {"target": 4, "progress": 0.5, "paused": False, "rate": 1000},
+                    "build": {
+                        "target": 4,
+                        "progress": 0.5,
+                        "paused": False,
+                        "rate": 1000,
+                        "complete": False,
+                    },
                 },
             ]
         },
         parameters=_NAME,
     ),
     "POST /v1/projections/{name}/throttle": Example(
-        body={"rate": 1000}, answer=_CONTROLLED, parameters=_NAME
+        body={"rate": 1000, "complete": False}, answer=_CONTROLLED, parameters=_NAME
     ),
     "POST /v1/projections/{name}/parked/{ticket_id}/retry": Example(
         answer=_PROJECTION, parameters=_PARKED
