@@ -1,6 +1,7 @@
 """Listings that say how much there is beside what they print."""
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -28,6 +29,12 @@ class Listing(Generic[Item]):
     def print_json(self, body: Callable[[Item], Any], noun: str) -> None:
         """An item is what is printed."""
         print_json([body(item) for item in self.items])
+        self._say_rest(len(self.items), len(self.items) + len(self.ahead), noun)
+
+    def print_lines(self, lines: Iterable[bytes], noun: str) -> None:
+        """Bytes as they are, made of the items: each is what is printed."""
+        sys.stdout.buffer.writelines(lines)
+        sys.stdout.buffer.flush()
         self._say_rest(len(self.items), len(self.items) + len(self.ahead), noun)
 
     def print_table(

@@ -13,6 +13,7 @@ from api.cli.opening import open_for_command
 from api.cli.options import All, Json, Limit, hexadecimal
 from api.cli.output import example
 from api.cli.waiting import wait_for_audit_of
+from api.export.readable import COLUMNS, USUAL, readable_csv
 from api.use_cases.known_names import filtered_names
 from api.wire.audit import audit_entry_json
 from api.wire.fields import iso
@@ -34,6 +35,13 @@ class Order(StrEnum):
     OLDEST = "oldest"
 
 
+Csv = Annotated[bool, typer.Option("--csv", help="A table for spreadsheets.")]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="NAME,…", help=f"With --csv: of {', '.join(COLUMNS)}."),
+]
+
+
 @app.command("search", epilog=example("ticketbook audit search --feature delete_machine --limit 5"))
 @filtered
 def search(
@@ -42,9 +50,16 @@ def search(
     oldest_first: Annotated[bool, typer.Option("--oldest-first", hidden=True)] = False,
     limit: Limit = 50,
     everything: All = False,
+    csv: Csv = False,
+    columns: Columns = None,
     json: Json = False,
 ) -> None:
-    """Print the entries that match every option given, once the audit log shows the whole log."""
+    """Print the entries that match every option given, once the audit log shows the whole log.
+
+    With --csv as a table for spreadsheets, of chosen columns: it proves nothing, `audit export`
+    does.
+    """
+    chosen = _columns(csv, columns, json)
     newest_first = order is Order.NEWEST and not oldest_first
     filters = filter_json(where)
     with open_for_command(watch=True) as service:
@@ -62,9 +77,11 @@ def search(
         listing = read_listing(page, None if everything else limit)
     if json:
         listing.print_json(audit_entry_json, "entries")
+    elif csv:
+        listing.print_lines(readable_csv(listing.items, chosen), "entries")
     else:
-        columns = ["position", "time", "actor", "action", "ticket", "change", "reason"]
-        listing.print_table(columns, lambda entry: [_entry_row(entry)], "entries", filters)
+        titles = ["position", "time", "actor", "action", "ticket", "change", "reason"]
+        listing.print_table(titles, lambda entry: [_entry_row(entry)], "entries", filters)
 
 
 @app.command("reads", epilog=example("ticketbook audit reads --limit 20 --json"))
@@ -92,6 +109,23 @@ def reads(
         listing.print_table(
             columns, lambda numbered: [_journal_row(*numbered)], "entries", {"org": org}
         )
+
+
+def _columns(csv: bool, columns: str | None, json: bool) -> Sequence[str]:
+    """The columns to print, in the order in which they were named."""
+    if csv and json:
+        raise typer.BadParameter("Say --csv or --json, not both.")
+    if columns is None:
+        return USUAL
+    if not csv:
+        raise typer.BadParameter("--columns goes with --csv.")
+    names = [name.strip() for name in columns.split(",")]
+    if unknown := [name for name in names if name not in COLUMNS]:
+        raise typer.BadParameter(
+            f"There is no column {unknown[0]!r}. There are {', '.join(COLUMNS)}.",
+            param_hint="--columns",
+        )
+    return names
 
 
 def _journal_row(number: int, entry: JournalEntry) -> tuple[object, ...]:
