@@ -8,13 +8,12 @@ from typing import Annotated, Final
 
 import typer
 
-from api.cli.output import Exit, example, reporting, say
-from api.cli.token import EVERYTHING, EXAMPLE_ORG, new_token
+from api.cli.greeting import greet
+from api.cli.output import Exit, example, reporting
 from api.composition import open_service
-from api.use_cases.service import Service
 from domain.errors import ConfigurationError
 from infrastructure.configuration.addresses import is_loopback
-from infrastructure.configuration.settings import Settings, load_settings
+from infrastructure.configuration.settings import load_settings
 from infrastructure.logging import configure_logging
 
 _BACKLOG: Final = 2_048
@@ -27,6 +26,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     json_logs: Annotated[bool, typer.Option(help="Log JSON lines, also on a terminal.")] = False,
+    access_log: Annotated[bool, typer.Option(help="Log a line for each request.")] = False,
 ) -> None:
     """Serve the HTTP API until interrupted."""
     from api.http.server import run  # no other command should wait for a web framework to load
@@ -41,9 +41,9 @@ def serve(
                 "Set TICKETBOOK_AUTH_SECRET (openssl rand -hex 32) or TICKETBOOK_OIDC_ISSUER."
             )
         with open_service(settings) as service, _listening(host, port) as listener:
-            _greet(settings, service, f"http://{_host_in_url(host)}:{listener.getsockname()[1]}")
+            greet(settings, service, f"http://{_host_in_url(host)}:{listener.getsockname()[1]}")
             _collect_rarely()
-            run(service, listener)
+            run(service, listener, access_log=access_log)
 
 
 def _collect_rarely() -> None:
@@ -81,18 +81,3 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _host_in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _greet(settings: Settings, service: Service, url: str) -> None:
-    say(f"Ticketbook serves {url}")
-    say(f"API documentation: {url}/docs")
-    if settings.auth is None:
-        token = new_token(settings, "you", EXAMPLE_ORG, EVERYTHING, hours=12, clock=service.clock)
-        say("Try it (the token is good for 12 hours):\n")
-        say(
-            f"curl -i {url}/v1/tickets -H 'Authorization: Bearer {token}' "
-            "-H 'Content-Type: application/json' "
-            """-d '{"name": "Night shift", "system": "revolution_counter_1", """
-            """"features": ["get_all", "create_downtime_log"]}'\n""",
-            unmasked=True,
-        )

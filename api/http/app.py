@@ -55,7 +55,9 @@ ROUTERS: Final = (
 """The routes that the OpenAPI document lists, in its order."""
 
 
-def create_app(service: Service, limits: ConnectionLimits | None = None) -> FastAPI:
+def create_app(
+    service: Service, limits: ConnectionLimits | None = None, *, access_log: bool = False
+) -> FastAPI:
     """The application. The service must stay open for as long as it serves. `limits` are those of
     its connections."""
     app = FastAPIOffline(  # its documentation page loads nothing from elsewhere
@@ -75,7 +77,9 @@ def create_app(service: Service, limits: ConnectionLimits | None = None) -> Fast
     app.state.connections = Connections(limits or ConnectionLimits(), registry)
     app.add_middleware(Express)
     shapes = {routes.PREFIX: routes.refusals(service.settings)} if service.legacy else {}
-    app.add_middleware(Envelope, registry=registry, shapes=shapes)  # around the others
+    app.add_middleware(
+        Envelope, registry=registry, shapes=shapes, access_log=access_log
+    )  # around the others
     if service.settings.cors_origins:  # around that: a page must be able to read its refusals
         app.add_middleware(CrossOrigin, origins=service.settings.cors_origins)
     app.add_middleware(HeadAsGet, beside=(sockets.PATH,))  # added last: around everything

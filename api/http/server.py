@@ -12,9 +12,9 @@ from api.http.limits import BODY_BYTES, HEAD_BYTES
 from api.use_cases.service import Service
 
 
-def run(service: Service, listener: socket.socket) -> None:
-    """Answer requests until a signal ends the process."""
-    app = create_app(service)
+def run(service: Service, listener: socket.socket, *, access_log: bool = False) -> None:
+    """Answer requests until a signal ends the process. With `access_log`, log a line for each."""
+    app = create_app(service, access_log=access_log)
     app.state.connections.begin()
     _Server(configuration(app)).run(sockets=[listener])
 

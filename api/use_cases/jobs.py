@@ -1,5 +1,6 @@
 """Jobs run in this process while it serves; any process can read their records."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +24,9 @@ _PATIENCE: Final = 10.0
 
 class _Stopped(Exception):
     """The process ends."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class JobRunner:
@@ -56,6 +60,9 @@ class JobRunner:
                 "See /v1/operations, and wait for its end."
             )
         self._records.keep(operation)
+        _log.info(
+            "job.started kind=%s projection=%s by=%r id=%s", kind, projection, by, operation.id
+        )
         running = RunningJob(operation, self._stop)
         thread = Thread(
             target=self._run, args=(running, work), name=f"{kind}-{projection}", daemon=True
@@ -103,6 +110,14 @@ class JobRunner:
         finally:
             ended.set()
             living.join()
+        _log.info(
+            "job.ended kind=%s projection=%s state=%s id=%s error=%r",
+            last.kind,
+            last.projection,
+            last.state,
+            last.id,
+            last.error,
+        )
         with suppress(StoreUnavailable):  # then it is seen to be interrupted
             self._records.keep(replace(last, finished_at=milliseconds(self._clock())))
             self._leases.release(_lease(last), last.id)

@@ -1,13 +1,12 @@
 """The clock and the log: what the log recorded ahead of the clock, and the questions that this
 leaves without a true answer."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, Final, Protocol
-
-import structlog
 
 from domain.errors import ClockAhead, LogAhead
 from domain.log.ports import Clock
@@ -25,7 +24,7 @@ NOTE: Final = "log.ahead"
 _MOST_GAPS: Final = 100
 """Most gaps that are kept; the oldest go first."""
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class _Notes(Protocol):
@@ -144,10 +143,10 @@ class LogTimes:
         )
         if joined != [widened]:
             _log.error(
-                "log.ahead_of_clock",
-                since=iso(widened.since),
-                until=iso(widened.until),
-                advice="questions about times in between are refused; set the clocks right",
+                "log.ahead_of_clock since=%s until=%s: questions about times in between are "
+                "refused; set the clocks of all machines right",
+                iso(widened.since),
+                iso(widened.until),
             )
             others = [each for each in gaps if each not in joined]
             value = [

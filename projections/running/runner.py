@@ -1,5 +1,6 @@
 """Leading one view, in one process at a time."""
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -22,6 +23,8 @@ HEARTBEAT: Final = 1.0
 
 _STANDBY: Final = 0.1
 """Seconds between two tries to take the lease."""
+
+_log = logging.getLogger(__name__)
 
 
 class Runner(Generic[Row]):
@@ -77,6 +80,7 @@ class Runner(Generic[Row]):
             self.due = monotonic() + HEARTBEAT
             if self.applier is None:
                 self.applier = Applier(self.projected, fence)
+                _log.info("projection.taken_over view=%s fence=%s", self._name, fence)
                 self.advance()
 
     def advance(self) -> None:
@@ -94,11 +98,15 @@ class Runner(Generic[Row]):
         except Fenced:  # another process leads now, or an operator is at work
             self.leave()
         except TicketbookError as error:
-            self.problem = str(error)
-            self.leave()
+            self._stand_by(str(error))
         except Exception as error:
-            self.problem = f"{type(error).__name__}: {error}"
-            self.leave()
+            self._stand_by(f"{type(error).__name__}: {error}")
+
+    def _stand_by(self, problem: str) -> None:
+        if self.problem is None:
+            _log.error("projection.standing_by view=%s problem=%r", self._name, problem)
+        self.problem = problem
+        self.leave()
 
     def leave(self) -> None:
         """Lead no more, until the lease is taken again in a moment."""

@@ -1,5 +1,6 @@
 """A projection as one process follows it: its versions, their runners, and the live one."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
@@ -20,6 +21,8 @@ FRESH: Final = 2.0
 """Seconds for which this process trusts the registry as it last read it. A version that was live
 before a switch stays current while it is kept, so readers lose nothing. It must only not be deleted
 before every process has read the registry again."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,10 @@ class LiveProjection(Generic[V]):
             if read_at < self._read_at:
                 return  # another thread has read a newer one
             self._follow(registry)
-            self._live = self._followed[registry.live]
+            live, before = self._followed[registry.live], getattr(self, "_live", None)
+            if self._runners and before and before.view.name != live.view.name:
+                _log.info("projection.switched from=%s to=%s", before.view.name, live.view.name)
+            self._live = live
             self._read_at = read_at
 
     def _follow(self, registry: Registry) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,12 +119,38 @@ def test_the_readme_names_the_targets_that_everybody_needs() -> None:
         assert f"make {target}" in README
 
 
-def test_the_curl_that_serve_prints_creates_a_ticket(tmp_path: Path) -> None:
+def test_the_curl_that_serve_prints_on_a_terminal_creates_a_ticket(tmp_path: Path) -> None:
+    terminal, stderr = os.openpty()
+    with os.fdopen(terminal, "rb", buffering=0) as screen, _serve(tmp_path, stderr):
+        os.close(stderr)
+        shown = b""
+        while not (curl := re.search(rb"^(curl .*}')\r?\n", shown, re.MULTILINE)):
+            shown += screen.read(1_000)
+        done = subprocess.run(
+            ["bash", "-c", curl[1].decode()], capture_output=True, text=True, timeout=60
+        )
+    assert done.stdout.startswith("HTTP/1.1 201 Created")
+
+
+def test_a_start_says_on_what_and_for_whom_and_no_token_where_stderr_is_no_terminal(
+    tmp_path: Path,
+) -> None:
     with _serve(tmp_path) as server:
         assert server.stderr
-        curl = next(line for line in server.stderr if line.startswith("curl "))
-        done = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, timeout=60)
-    assert done.stdout.startswith("HTTP/1.1 201 Created")
+        lines: list[str] = []
+        while not lines or not lines[-1].startswith("Make a token"):
+            lines.append(next(server.stderr))
+    start = "".join(lines)
+    for words in (
+        "Ticketbook serves http://127.0.0.1:",
+        f"Version: {version('ticketbook')}",
+        "Store: SQLite, var/ticketbook.db, at position 0",
+        "Catalogue: ",
+        "Callers: tokens signed with the secret that was made beside the store",
+        "Old callers: not answered",
+    ):
+        assert words in start
+    assert "eyJ" not in start and "Bearer" not in start
 
 
 def test_no_session_is_left_out() -> None:
@@ -203,11 +230,11 @@ def _commands(path: str, command: Any) -> Iterator[str]:
 
 
 @contextmanager
-def _serve(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+def _serve(folder: Path, stderr: int = subprocess.PIPE) -> Iterator["subprocess.Popen[str]"]:
     server = subprocess.Popen(
         [Path(sys.executable).with_name("ticketbook"), "serve", "--port", "0"],
         cwd=folder,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
     try:

@@ -34,8 +34,14 @@ class Envelope:
     """
 
     def __init__(
-        self, app: ASGIApp, registry: CollectorRegistry, shapes: Mapping[str, Shape]
+        self,
+        app: ASGIApp,
+        registry: CollectorRegistry,
+        shapes: Mapping[str, Shape],
+        *,
+        access_log: bool = False,
     ) -> None:
+        self._access_log = access_log
         self._app = app
         self._shapes = tuple(shapes.items())
         self._requests = Counter(
@@ -68,7 +74,17 @@ class Envelope:
                 status = message["status"]
                 message["headers"].extend(echoed)
                 route = getattr(scope.get("route"), "path", None)
-                self._measure(scope["method"], route, status, perf_counter() - started)
+                seconds = perf_counter() - started
+                self._measure(scope["method"], route, status, seconds)
+                if self._access_log:  # without the query: it may hold names
+                    _log.info(
+                        "request",
+                        method=scope["method"],
+                        path=scope["path"],
+                        status=status,
+                        seconds=round(seconds, 4),
+                        request_id=request_id,
+                    )
             await send(message)
 
         excess = excess_of(scope)
