@@ -11,13 +11,14 @@ from bson import ObjectId
 from eventsourcing.persistence import StoredEvent
 
 from domain.errors import ChainBroken, EventTooLarge
-from domain.log.chain import Link, is_number
+from domain.log.chain import Head, Link, head_of, is_number
 from infrastructure.log.ordered_log import Chained, StoredAnswer
 from infrastructure.mongodb.client import Document
 
-COMMIT_BYTES: Final = 8 * 1024 * 1024
-"""Most bytes of events and answers in one document. A larger commit takes several documents, in one
-transaction: MongoDB documents have at most 16 MB."""
+COMMIT_BYTES: Final = 256 * 1024
+"""Bytes of events and answers after which a commit goes on in another document, in one transaction.
+MongoDB reads a document whole, so that finding one event costs as much as its document is large;
+and no document may have more than 16 MB."""
 
 _LARGEST: Final = 16 * 1024 * 1024
 """Most bytes of a MongoDB document."""
@@ -96,3 +97,12 @@ def notification(event: Document) -> Chained:
         id=event["position"],
         hash=event["hash"],
     )
+
+
+def end_of(commit: Document) -> Head:
+    """The end of the log, given its last commit."""
+    first, ending = commit["_id"], commit.get("ending") or {}
+    position = ending.get("position")
+    if not is_number(position) or position < first:
+        return head_of(first, None)
+    return head_of(position, ending.get("hash"))

@@ -34,8 +34,9 @@ def is_stored(
         ids = list({event.originator_id for event in events})
         keys = [answer.key for answer in answers]
         others = {"by": {"$ne": by}}
-        of_ids = {"$filter": {"input": "$events", "cond": among(ids)}}
-        places = {"$map": {"input": of_ids, "in": {name: f"$$this.{name}" for name in _PLACE}}}
+        places = {
+            "$map": {"input": events_of(ids), "in": {name: f"$$this.{name}" for name in _PLACE}}
+        }
         streams = commits.find({"events.id": {"$in": ids}, **others}, {"events": places})
         stored_places = {(e["id"], e["version"]) for commit in streams for e in commit["events"]}
         answered = commits.find_one({"answers.key": {"$in": keys}, **others}, {"_id": 1})
@@ -46,6 +47,12 @@ def is_stored(
     return False
 
 
-def among(ids: Sequence[Any]) -> Document:
-    """An expression: true for an event of one of these streams."""
-    return {"$in": ["$$this.id", {"$literal": ids}]}
+def events_of(ids: Sequence[Any]) -> Document:
+    """An expression: the events of these streams in a commit.
+
+    A commit has few of them as a rule, so they are looked for together first: each event is then
+    compared with these few, and not with all `ids`.
+    """
+    few = {"$setIntersection": ["$events.id", {"$literal": list(ids)}]}
+    mine = {"$filter": {"input": "$events", "cond": {"$in": ["$$this.id", "$$few"]}}}
+    return {"$let": {"vars": {"few": few}, "in": mine}}

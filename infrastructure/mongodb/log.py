@@ -24,7 +24,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from domain.errors import ChainBroken, HeadMoved, StoreCorrupt, StoreUnavailable
-from domain.log.chain import EMPTY, Head, Link, head_of, is_number
+from domain.log.chain import EMPTY, Head, Link, is_number
 from infrastructure.log.ordered_log import (
     Chained,
     StoredAnswer,
@@ -32,8 +32,8 @@ from infrastructure.log.ordered_log import (
     check_batch,
 )
 from infrastructure.mongodb.client import DURABLE, SETTLED, Document
-from infrastructure.mongodb.commits import documents_of, links, notification
-from infrastructure.mongodb.conflicts import among, is_stored
+from infrastructure.mongodb.commits import documents_of, end_of, links, notification
+from infrastructure.mongodb.conflicts import events_of, is_stored
 from infrastructure.mongodb.failures import answering, explained, is_duplicate, is_transient
 
 PATIENCE: Final = 30.0
@@ -94,19 +94,29 @@ class MongoDBLog:
         ending = {"ending": {"$let": {"vars": {"event": event}, "in": fields}}}
         with answering():
             last = self._commits.find_one(_POSITIONED, ending, sort=[("_id", -1)])
-        self._end = end = _end(last) if last else EMPTY
+        self._end = end = end_of(last) if last else EMPTY
         return end
 
     def read(
         self, after: int, limit: int, *, upto: int | None = None, topics: Sequence[str] = ()
     ) -> list[Chained]:
+        if not topics and (upto is None or upto > after + limit):
+            # they lie in commits that begin up to there: the server need not send others
+            if events := self._read(after, limit, after + limit, topics):
+                return events
+            if self.head() <= after:
+                return []  # else they lie beyond a gap
+        return self._read(after, limit, upto, frozenset(topics))
+
+    def _read(
+        self, after: int, limit: int, upto: int | None, topics: Collection[str]
+    ) -> list[Chained]:
         events: list[Chained] = []
-        wanted = frozenset(topics)
         with _reading():
             for event in self._events(after, upto, limit):
                 if len(events) == limit or (upto is not None and event["position"] > upto):
                     break
-                if event["position"] > after and (not wanted or event["topic"] in wanted):
+                if event["position"] > after and (not topics or event["topic"] in topics):
                     events.append(notification(event))
         return events
 
@@ -152,7 +162,7 @@ class MongoDBLog:
 
     def streams(self, originator_ids: Collection[Any]) -> list[Chained]:
         ids = list(originator_ids)
-        return self._select({"id": {"$in": ids}}, among(ids))
+        return self._select({"id": {"$in": ids}}, events_of(ids))
 
     def stream(
         self, originator_id: Any, *, gt: int | None = None, lte: int | None = None
@@ -160,9 +170,10 @@ class MongoDBLog:
         """The events of one stream with `gt < version <= lte`, by version."""
         bounds = {name: value for name, value in (("$gt", gt), ("$lte", lte)) if value is not None}
         tests = [{name: ["$$this.version", value]} for name, value in bounds.items()]
+        mine = {"$and": [{"$eq": ["$$this.id", {"$literal": originator_id}]}, *tests]}
         events = self._select(
             {"id": originator_id, **({"version": bounds} if bounds else {})},
-            {"$and": [{"$eq": ["$$this.id", {"$literal": originator_id}]}, *tests]},
+            {"$filter": {"input": "$events", "cond": mine}},
         )
         return sorted(events, key=lambda notification: notification.originator_version)
 
@@ -232,12 +243,12 @@ class MongoDBLog:
         with self._client.start_session() as session:
             session.with_transaction(insert, read_concern=SETTLED, write_concern=DURABLE)
 
-    def _select(self, where: Document, condition: Document) -> list[Chained]:
-        """The events that match, by position; `condition` is `where` as an expression."""
+    def _select(self, where: Document, matching: Document) -> list[Chained]:
+        """The events that match, by position; `matching` gives those of a commit."""
         with _reading():
             commits = self._commits.find(
                 {"events": {"$elemMatch": where}},
-                {"events": {"$filter": {"input": "$events", "cond": condition}}},
+                {"events": matching},
                 sort=[("_id", 1)],
                 hint="streams",
             )
@@ -281,12 +292,3 @@ def _reading() -> Iterator[None]:
                 "A commit of the log cannot be read any more. Run ticketbook audit verify, which "
                 "names its position, and restore it from a backup."
             ) from error
-
-
-def _end(commit: Document) -> Head:
-    """The end of the log, given its last commit."""
-    first, ending = commit["_id"], commit.get("ending") or {}
-    position = ending.get("position")
-    if not is_number(position) or position < first:
-        return head_of(first, None)
-    return head_of(position, ending.get("hash"))

@@ -13,6 +13,7 @@ from rich.console import Console
 from tests.bench.append import append_to_mongodb, append_to_sqlite
 from tests.bench.audit import page_mongodb, page_sqlite
 from tests.bench.export import export_from_mongodb, export_from_sqlite
+from tests.bench.keepup import keep_up_on_mongodb, keep_up_on_sqlite
 from tests.bench.migrate import migrate
 from tests.bench.online import use_while_rebuilding
 from tests.bench.over_http import create_ticket, read_back
@@ -42,6 +43,10 @@ MEASUREMENTS: Final[Mapping[str, tuple[Measurement, ...]]] = {
     "rebuild": (
         lambda uri, folder, plan: rebuild_on_mongodb(uri, plan),
         lambda uri, folder, plan: rebuild_on_sqlite(folder, plan),
+    ),
+    "keepup": (
+        lambda uri, folder, plan: keep_up_on_mongodb(uri, plan),
+        lambda uri, folder, plan: keep_up_on_sqlite(folder, plan),
     ),
     "online": (lambda uri, folder, plan: use_while_rebuilding(uri, plan),),
     "migrate": (migrate,),
