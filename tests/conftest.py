@@ -1,6 +1,7 @@
 """The stores every test may use: SQLite in a temporary folder, and a real MongoDB."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +25,9 @@ from tests.support.server import Client, Served, serving
 pytest_plugins = ["tests.support.processor_time"]
 
 keep_files_in_memory()
+
+# a shell that starts the tests in the background has them ignore Ctrl-C, and their children too
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
