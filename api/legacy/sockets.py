@@ -7,6 +7,7 @@ attributes that are used instead.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from random import getrandbits
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from typing import Any, Final
 from starlette.requests import cookie_parser
 from starlette.types import Receive, Scope, Send
 
+from api.legacy.bounds import EVENTS_AT_ONCE, bound_clients
 from api.legacy.polls import Polls
 from api.legacy.refusals import NOT_FOUND, LegacyRefusal, explain
 from api.legacy.routes import COOKIE
@@ -57,6 +59,7 @@ def application(tickets: LegacyTickets, settings: Settings) -> Polls:
     )
     _greet(server)
     _end_what_nobody_joins(server, polls)
+    bound_clients(server, polls)
     server.on("connect", conversations.connect)
     server.on("disconnect", conversations.disconnect)
     server.on("*", conversations.event)
@@ -108,6 +111,7 @@ class _Conversations:
         self._tickets = tickets
         self._polls = polls
         self._refused = refused
+        self._running = Counter[str]()
 
     async def connect(self, sid: str, environ: Any, auth: Any = None, *_more: Any) -> Any:
         """Refuse a client without a known user. An event called `connect` is no connection."""
@@ -129,6 +133,17 @@ class _Conversations:
 
     async def event(self, name: Any, sid: str, *sent: Any) -> Any:
         """The ticket, the tickets, or `{"error": …}`: python-socketio acknowledges with it."""
+        if self._running[sid] >= EVENTS_AT_ONCE:
+            return {"error": f"Wait for answers: {EVENTS_AT_ONCE} events run already"}
+        self._running[sid] += 1
+        try:
+            return await self._answered(name, sid, sent)
+        finally:
+            self._running[sid] -= 1
+            if not self._running[sid]:
+                del self._running[sid]
+
+    async def _answered(self, name: Any, sid: str, sent: tuple[Any, ...]) -> Any:
         system, _, operation = str(name).rpartition("/")
         correlation_id = _correlation_id()
         try:

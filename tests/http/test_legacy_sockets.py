@@ -15,6 +15,7 @@ import socketio
 from bson import ObjectId
 from pymongo.database import Database
 
+from api.legacy import sockets
 from api.legacy.sockets import JOIN_SECONDS
 from infrastructure.configuration.settings import BUNDLED
 from infrastructure.mongodb.client import Document
@@ -323,3 +324,64 @@ def _engine_session(backend: OldBackend) -> str:
     path = "/socket.io/?EIO=4&transport=polling"
     opened = json.loads(backend.client.get(path).text.removeprefix("0"))
     return f"{path}&sid={opened['sid']}"
+
+
+def _joined(backend: OldBackend) -> str:
+    session = _engine_session(backend)
+    hello = "40" + json.dumps({"token": old_token("ada")})
+    assert backend.client.post(session, content=hello).is_success
+    backend.client.get(session)
+    return session
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [
+        ['451-["x"]', "b" + "A" * 900_000, '451-["x"]', "bAAAA", '421["x"]'],
+        ['454-["x"]', *["b" + "A" * 100_000] * 4, '421["x"]'],
+    ],
+    ids=["one after the other", "four"],
+)
+def test_a_few_attachments_are_taken(backend: OldBackend, packets: list[str]) -> None:
+    session = _joined(backend)
+    for packet in packets:
+        assert backend.client.post(session, content=packet).is_success
+    assert '431[{"error":"Not found"}]' in backend.client.get(session).text
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [['455-["x"]'], ['4599999-["x"]'], ['453-["x"]', *["b" + "A" * 900_000] * 3]],
+    ids=["five", "many", "large"],
+)
+def test_too_many_or_too_large_attachments_end_the_session(
+    backend: OldBackend, packets: list[str]
+) -> None:
+    session = _joined(backend)
+    for packet in packets:
+        backend.client.post(session, content=packet)
+    assert _is_gone(backend, session)
+
+
+def test_a_client_that_fetches_no_answer_is_sent_away(backend: OldBackend) -> None:
+    session = _joined(backend)
+    sixteen = "\x1e".join(['421["x"]'] * 16)
+
+    answers = [backend.client.post(session, content=sixteen) for _ in range(12)]
+
+    assert not answers[-1].is_success
+    assert _is_gone(backend, session)
+
+
+def test_a_client_waits_for_answers_before_it_may_ask_for_more(
+    backend: OldBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "EVENTS_AT_ONCE", 2)
+    session = _joined(backend)
+
+    backend.client.post(session, content="\x1e".join([f'421["{LIST}"]'] * 5))
+
+    heard = ""
+    while heard.count("431[") < 5:
+        heard += backend.client.get(session).text
+    assert heard.count("Wait for answers: 2 events run already") == 3

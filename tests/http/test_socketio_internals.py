@@ -39,3 +39,15 @@ def test_the_handler_of_new_sessions_can_be_wrapped(server: socketio.AsyncServer
 
     server.eio.on("connect", other)
     assert server.eio.handlers["connect"] is other
+
+
+def test_the_handler_of_packets_can_be_wrapped_and_looked_behind(
+    server: socketio.AsyncServer,
+) -> None:
+    received = server.eio.handlers["message"]
+    assert iscoroutinefunction(received)
+    assert list(signature(received).parameters) == ["eio_sid", "data"]
+    assert server._binary_packet == {}
+    assert server.eio.sockets == {}
+    packet = server.packet_class(encoded_packet='52-["a",{"_placeholder":true,"num":0}]')
+    assert (packet.attachment_count, packet.attachments) == (2, [])
