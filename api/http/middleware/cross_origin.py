@@ -31,6 +31,7 @@ EXPOSED: Final = (
     "Idempotent-Replayed",
     "Link",
     "Location",
+    "Parked-At",
     "Retry-After",
     "WWW-Authenticate",
     "X-Request-ID",
