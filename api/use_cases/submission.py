@@ -5,7 +5,7 @@ from typing import Final
 
 from api.use_cases.service import Service
 from domain.deciding import Outcome, SubmissionList, Submitted
-from domain.errors import CommandInProgress
+from domain.errors import CommandInProgress, Overloaded
 
 RUNNING_SECONDS: Final = 5.0
 """Seconds for which a command waits for an earlier one with its idempotency key."""
@@ -13,6 +13,9 @@ RUNNING_SECONDS: Final = 5.0
 LISTS: Final = 4
 """Lists that wait for the log at once. Each is a thousand commands, and single commands share its
 commit: with more of them everybody would wait long."""
+
+WAITING_LISTS: Final = 32
+"""Lists that may wait for those. Each holds a thousand commands in memory."""
 
 
 class Submitter:
@@ -26,12 +29,22 @@ class Submitter:
         self._writer = service.writer
         self._running: dict[str, asyncio.Future[Outcome]] = {}
         self._lists = asyncio.Semaphore(LISTS)
+        self._waiting_lists = 0
 
     async def submit_list(self, submissions: SubmissionList) -> Outcome:
-        """The outcome of a list, after at most `LISTS` others. Raises the `Refusal` of a list that
-        is accepted or refused as one."""
-        async with self._lists:
+        """The outcome of a list. Raises the `Refusal` of a list that is accepted or refused as one,
+        and `Overloaded` when `WAITING_LISTS` others wait for those at the log."""
+        if self._lists.locked() and self._waiting_lists >= WAITING_LISTS:
+            raise Overloaded("Too many batches are waiting; nothing was stored. Try later.")
+        self._waiting_lists += 1
+        try:
+            await self._lists.acquire()
+        finally:
+            self._waiting_lists -= 1
+        try:
             return await self.submit(submissions)
+        finally:
+            self._lists.release()
 
     async def submit(self, submission: Submitted) -> Outcome:
         """The outcome of the submission. Raises its `Refusal`.
