@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from api.cli.options import Json
-from api.cli.output import example, print_json, print_table, reporting, say
+from api.cli.output import counted, example, print_json, print_table, reporting, say
 from infrastructure.configuration.catalogue_file import CatalogueFile
 from infrastructure.configuration.settings import load_settings
 
@@ -22,7 +22,7 @@ def check(file: File = None) -> None:
     catalogue = _load(file)
     features = sum(len(system.features) for system in catalogue.current().systems.values())
     systems = len(catalogue.current().systems)
-    say(f"{catalogue.path} is good: {systems} systems, {features} features.")
+    say(f"{catalogue.path} is good: {counted(systems, 'system')}, {counted(features, 'feature')}.")
 
 
 @app.command("show", epilog=example("ticketbook catalogue show --json"))

@@ -173,6 +173,22 @@ def say(text: str, *, unmasked: bool = False) -> None:
     print(printable(shown_text, keep="\n"), file=sys.stderr, flush=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """The number with its noun, in the plural unless it is one: 1 row, 1,204 rows."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def is_or_are(number: int) -> str:
+    """The verb for so many."""
+    return "is" if number == 1 else "are"
+
+
+def was_or_were(number: int) -> str:
+    """The same, of the past."""
+    return "was" if number == 1 else "were"
+
+
 def print_line(text: str) -> None:
     """Data on stdout, in a line of its own; control characters are escaped."""
     print(printable(text))

@@ -1,5 +1,6 @@
 """Fields that many requests and answers share."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -26,6 +27,14 @@ Reason = Annotated[
     StrictStr | None,
     Field(max_length=REASON_LENGTH, description="Why; kept with the change for ever"),
 ]
+
+
+def camel_case(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields under the names that JSON has for them; inner names may be data, and stay."""
+    return {
+        name[:1] + name.title().replace("_", "")[1:] if "_" in name else name: value
+        for name, value in fields.items()
+    }
 
 
 class Request(BaseModel):

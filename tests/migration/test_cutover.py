@@ -88,7 +88,7 @@ def test_the_collection_is_removed_and_comes_back_to_the_byte(
 
     code, out, err = run("migrate", "rollback", "--source", source, "--json", store=taken_over)
     assert code == 0, err
-    assert json.loads(out)["put_back"] is True
+    assert json.loads(out)["putBack"] is True
     assert content(old) == before
     done = json.loads(run("audit", "reads", "--json", store=taken_over)[1])
     recorded = [one["action"] for one in done if one["action"].startswith("migration.")]

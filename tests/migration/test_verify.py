@@ -103,7 +103,7 @@ def test_the_sample_from_dumps_is_accounted_for_and_its_bad_references_are_liste
     assert code == 0, err
     assert found.pop() == {
         "kind": "summary",
-        **{"records": 1200, "equal": 1152, "repaired": 42, "changed_here": 0, "quarantined": 6},
+        **{"records": 1200, "equal": 1152, "repaired": 42, "changedHere": 0, "quarantined": 6},
         **{"gone": 0, "listed": REFERENCES, "unexplained": 0},
     }
     check_sample(found)

@@ -10,7 +10,18 @@ import typer
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
 from api.cli.options import Json
-from api.cli.output import Exit, example, log_for_people, print_json, print_line, reporting, say
+from api.cli.output import (
+    Exit,
+    counted,
+    example,
+    is_or_are,
+    log_for_people,
+    print_json,
+    print_line,
+    reporting,
+    say,
+    was_or_were,
+)
 from api.cli.progress import Meter
 from api.cli.waiting import wait_for_audit
 from api.export.check import ExportReport, check_export
@@ -53,7 +64,9 @@ def verify_log(
         heads = _heads(service, head or [], key)
         record(service, "audit.verified", {})
         reached = check_chain(service.log, heads, Meter().position)
-        say(f"\n{reached.position} events are what was hashed.")
+        say(
+            f"\n{counted(reached.position, 'event')} {is_or_are(reached.position)} what was hashed."
+        )
         comparison = _compared(service) if view else _UNCOMPARED
     if json:
         print_json(
@@ -85,7 +98,7 @@ def _verify_export(export: Path, key: Path | None, head: list[Path] | None, json
                 report = check_export(lines, public, Meter().lines)
         except OSError as error:
             raise ConfigurationError(f"{export} cannot be read: {error.strerror}.") from error
-    say(f"\n{report.entries} entries are what was signed.")
+    say(f"\n{counted(report.entries, 'entry')} {is_or_are(report.entries)} what was signed.")
     if json:
         print_json(
             {
@@ -108,7 +121,8 @@ def _summary(report: ExportReport) -> str:
     filters = ", ".join(f"{name}={value}" for name, value in report.filter.items())
     return (
         f"{f'only: {filters}' if filters else 'all entries'}; exported {report.exported_at}; "
-        f"{report.parked} tickets were parked, {report.skipped} events skipped"
+        f"{counted(report.parked, 'ticket')} {was_or_were(report.parked)} parked, "
+        f"{counted(report.skipped, 'event')} skipped"
     )
 
 
@@ -149,5 +163,5 @@ def _compared(service: Service) -> _Comparison:
     for position, skip in sorted(skipped.items()):
         say(f"skipped, not compared: position {position}; {skip.actor} said: {skip.reason}")
     if not report.mismatches:
-        say(f"{report.rows} audit entries are what the events say.")
+        say(f"{counted(report.rows, 'audit entry')} {is_or_are(report.rows)} what the events say.")
     return _Comparison(report.mismatches, report.parked, sorted(skipped), behind)

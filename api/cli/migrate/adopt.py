@@ -10,7 +10,8 @@ from api.cli.migrate.printing import conclude, line_of, print_mismatch, rows_of
 from api.cli.migrate.verify import Summary
 from api.cli.opening import open_for_command, read_only_if_any
 from api.cli.options import DryRun, Json
-from api.cli.output import LINE, example, print_json, print_table, say
+from api.cli.output import LINE, counted, example, print_json, print_table, say
+from api.wire.fields import camel_case
 from domain.errors import ConfigurationError
 from infrastructure.clock import now
 from infrastructure.configuration.addresses import MongoDBStore
@@ -54,7 +55,7 @@ def adopt(context: typer.Context, dry_run: DryRun = False, json: Json = False) -
         return
     say(f"\nAdopted {GENERAL}: {line_of(result.counts)}. The collection is kept as {result.kept}.")
     if json:
-        print_json(result.as_json())
+        print_json(camel_case(result.as_json()))
 
 
 @app.command(epilog=example("ticketbook migrate adopt rollback"))
@@ -82,7 +83,7 @@ def plan(json: Json = False) -> None:
     if counts is None:
         _say_preview(None)
     elif json:
-        print_json(counts.as_json())
+        print_json(camel_case(counts.as_json()))
     else:
         print_table(["what", "documents"], rows_of(counts))
 
@@ -119,8 +120,8 @@ def _say_preview(documents: int | None) -> None:
     if documents is None:
         say(f"There is no collection {GENERAL} to adopt.")
     else:
-        say(f"Would adopt {documents:,} documents. See ticketbook migrate adopt plan.")
+        say(f"Would adopt {counted(documents, 'document')}. See ticketbook migrate adopt plan.")
 
 
 def _tell(number: int, counts: Counts) -> None:
-    LINE.show(f"{number:,} documents; {line_of(counts)}")
+    LINE.show(f"{counted(number, 'document')}; {line_of(counts)}")

@@ -8,7 +8,8 @@ import typer
 from api.cli.migrate.options import SourceOption, destination, interruptible
 from api.cli.opening import open_for_command
 from api.cli.options import DryRun, Json
-from api.cli.output import Exit, print_json, say
+from api.cli.output import Exit, counted, print_json, say
+from api.wire.fields import camel_case
 from infrastructure.migration import retire as retiring
 from infrastructure.migration import rollback as rolling_back
 from infrastructure.migration.restoring import TableDigest
@@ -59,13 +60,19 @@ def rollback(
         result = rolling_back.rollback(destination(service), database, confirm)
     backup = result.plan.backup
     if result.put_back:
-        say(f"Put {backup.content.records:,} records of {TICKETS} back from {backup.folder}.")
+        say(
+            f"Put {counted(backup.content.records, 'record')} of {TICKETS} back "
+            f"from {backup.folder}."
+        )
         if result.plan.replaces:
             say(f"What stood there instead is kept as {result.plan.kept_as}.")
     else:
-        say(f"{TICKETS} is as it was: its {backup.content.records:,} records are those backed up.")
+        say(
+            f"{TICKETS} is as it was, with the {counted(backup.content.records, 'record')} "
+            "of the backup."
+        )
     if json:
-        print_json({**result.details, "put_back": result.put_back})
+        print_json(camel_case({**result.details, "put_back": result.put_back}))
 
 
 def retire(
@@ -80,7 +87,7 @@ def retire(
     """
 
     def confirm(plan: RetirePlan) -> None:
-        question = f"This removes {plan.backup.content.records:,} records"
+        question = f"This removes {counted(plan.backup.content.records, 'record')}"
         _confirm(question, yes_remove, "--yes-remove", "removed")
 
     with (
@@ -94,12 +101,17 @@ def retire(
         if dry_run:
             plan = retiring.preview_retire(destination(service), database)
             if not plan.gone:
-                say(f"Would remove {TICKETS} with {plan.backup.content.records:,} records.")
+                say(
+                    f"Would remove {TICKETS} with {counted(plan.backup.content.records, 'record')}."
+                )
                 return
         result = retiring.retire(destination(service), database, confirm)
     backup = result.backup
     if result.removed:
-        say(f"Removed {TICKETS} with {backup.content.records:,} records; kept in {backup.folder}.")
+        say(
+            f"Removed {TICKETS} with {counted(backup.content.records, 'record')}; "
+            f"kept in {backup.folder}."
+        )
     else:
         say(f"{TICKETS} is gone already; its records are kept in {backup.folder}.")
     if json:
@@ -111,13 +123,18 @@ def _say_plan(plan: RollbackPlan) -> None:
     if plan.present == plan.backup.content:
         say(f"{TICKETS} is as it was: nothing to do.")
         return
-    say(f"Would put {plan.backup.content.records:,} records back from {plan.backup.folder}.")
+    say(
+        f"Would put {counted(plan.backup.content.records, 'record')} back "
+        f"from {plan.backup.folder}."
+    )
     if plan.present:
         say(f"{_differing(plan.present)}, and would be kept as {plan.kept_as}.")
 
 
 def _differing(present: TableDigest) -> str:
-    return f"{TICKETS} holds {present.records:,} records, which are not those of the backup"
+    return (
+        f"{TICKETS} holds {counted(present.records, 'record')}, which are not those of the backup"
+    )
 
 
 def _confirm(question: str, name: str | None, option: str, done: str) -> None:

@@ -17,7 +17,8 @@ from api.cli.migrate.options import (
 from api.cli.migrate.printing import line_of, say_notice
 from api.cli.opening import open_for_command
 from api.cli.options import DryRun, Json
-from api.cli.output import LINE, print_json, say
+from api.cli.output import LINE, counted, print_json, say
+from api.wire.fields import camel_case
 from infrastructure.migration import follow as use_case
 from infrastructure.migration.follow import FollowOptions, FollowProgress
 from infrastructure.migration.source import database_of, open_source
@@ -62,7 +63,7 @@ def follow(
         counts = use_case.follow(destination(service), database, options, say_notice, _Line().tell)
     say(f"\nCaught up with {database.name}. {line_of(counts)}.")
     if json:
-        print_json(counts.as_changes_json())
+        print_json(camel_case(counts.as_changes_json()))
 
 
 class _Line:
@@ -76,7 +77,9 @@ class _Line:
             self._show(progress.trouble)
             LINE.end()
         elif progress.comparing is not None:
-            self._show(f"comparing: {progress.comparing:,} records; {line_of(progress.counts)}")
+            self._show(
+                f"comparing: {counted(progress.comparing, 'record')}; {line_of(progress.counts)}"
+            )
         else:
             self._show(f"lag {progress.lag:.1f} s; {line_of(progress.counts)}")
 

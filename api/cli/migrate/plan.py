@@ -13,6 +13,7 @@ from api.cli.migrate.printing import rows_of, say_doubt
 from api.cli.migrate.reading_meter import ReadingMeter
 from api.cli.options import Json
 from api.cli.output import print_json, print_table
+from api.wire.fields import camel_case
 from infrastructure.clock import now
 from infrastructure.migration import plan as use_case
 from infrastructure.migration.source import open_source
@@ -41,7 +42,7 @@ def plan(
     meter.end()
     say_doubt(planned.counts)
     if json:
-        print_json(planned.counts.as_json() | {"references": dict(planned.references)})
+        print_json(camel_case(planned.counts.as_json()) | {"references": dict(planned.references)})
     else:
         rows = rows_of(planned.counts)
         rows += [(f"  {kind}", number) for kind, number in planned.references.most_common()]

@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import typer
 
-from api.cli.output import Exit, print_json, say
+from api.cli.output import Exit, counted, print_json, say
+from api.wire.fields import camel_case
 from infrastructure.migration.counts import Counts
 from infrastructure.migration.mismatches import Mismatch
 from infrastructure.migration.notices import Notice, NoUsers, OtherSources, Started
@@ -73,9 +74,9 @@ def conclude(result: VerifyResult, json: bool) -> None:
     accounted, listed, unexplained = result.accounted, result.listed, result.unexplained
     if json:
         numbers = {"listed": listed, "unexplained": unexplained}
-        print_json({"kind": "summary"} | asdict(accounted) | numbers, indent=None)
+        print_json({"kind": "summary"} | camel_case(asdict(accounted)) | numbers, indent=None)
     say(
-        f"{accounted.records:,} records: {accounted.equal:,} equal tickets, "
+        f"{counted(accounted.records, 'record')}: {accounted.equal:,} equal tickets, "
         f"{accounted.repaired:,} with exactly the recorded repairs, "
         f"{accounted.changed_here:,} changed here since, "
         f"{accounted.quarantined:,} in quarantine. {accounted.gone:,} are gone on both sides."

@@ -9,7 +9,7 @@ from api.cli.listing import read_listing
 from api.cli.migrate.options import SourceOption, view_if_any
 from api.cli.opening import read_only
 from api.cli.options import All, Json, Limit
-from api.cli.output import print_json, print_table, say
+from api.cli.output import counted, print_json, print_table, say
 from infrastructure.migration import report as reporting
 from infrastructure.migration import status as use_case
 from infrastructure.migration.report import RepairedTicket
@@ -55,7 +55,7 @@ def report(
     repaired = len(reported.repaired)
     columns = ["ticket", "name", "position", "repairs", "features left out"]
     listing.print_table(columns, lambda one: [_row(one)], "tickets", {"ticket": ticket})
-    say(f"{reported.imported:,} tickets were imported, {repaired:,} of them with repairs.")
+    say(f"{counted(reported.imported, 'ticket')} were imported, {repaired:,} of them with repairs.")
     for repair, number in reported.repairs.most_common():
         say(f"  {number:,}: {repair}")
     for feature, number in reported.unknown_features.most_common():
@@ -79,17 +79,17 @@ def _rows(reported: MigrationStatus) -> list[tuple[str, str]]:
     backup, verified = reported.backup, reported.verified
     retired = "ticket_1 is gone" if reported.retired else "no"
     return [
-        ("source", f"{reported.source}, about {reported.records:,} records"),
+        ("source", f"{reported.source}, about {counted(reported.records, 'record')}"),
         (
             "backup",
-            f"{backup.at}, {backup.content.records:,} records in {backup.folder}"
+            f"{backup.at}, {counted(backup.content.records, 'record')} in {backup.folder}"
             if backup
             else "no",
         ),
         ("run", f"first record taken over {reported.began}" if reported.began else "no"),
         (
             "verify",
-            f"{verified.at}, {verified.content.records:,} records, up to position "
+            f"{verified.at}, {counted(verified.content.records, 'record')}, up to position "
             f"{verified.position}"
             if verified
             else "no",

@@ -16,8 +16,9 @@ from api.cli.migrate.options import (
 from api.cli.migrate.printing import rows_of, say_doubt, say_notice
 from api.cli.opening import open_for_command
 from api.cli.options import DryRun, Json
-from api.cli.output import Exit, print_json, print_table, say
+from api.cli.output import Exit, counted, print_json, print_table, say
 from api.cli.progress import Meter
+from api.wire.fields import camel_case
 from infrastructure.migration import run as use_case
 from infrastructure.migration.counts import Counts
 from infrastructure.migration.notices import Notice, Started
@@ -48,7 +49,10 @@ def run(
     if dry_run:
         with view_if_any() as view, open_source(source) as opened, refusing_unknown_system():
             total = use_case.preview_run(view, opened, options)
-            say(f"Would take over {total:,} records. What of each: ticketbook migrate plan.")
+            say(
+                f"Would take over {counted(total, 'record')}. "
+                "What of each: ticketbook migrate plan."
+            )
         return
     progress = _RunMeter()
     with (
@@ -69,11 +73,13 @@ def run(
     counts = result.counts
     say_doubt(counts)
     if json:
-        print_json(counts.as_json() | {"position": result.position, "lagEvents": lags})
+        print_json(camel_case(counts.as_json()) | {"position": result.position, "lagEvents": lags})
     else:
         print_table(["what", "records"], rows_of(counts))
-    say(f"Took over {name}: {counts.written:,} events, up to position {result.position}.")
-    behind = "; ".join(f"{view}: {events:,} events behind" for view, events in lags.items())
+    say(f"Took over {name}: {counted(counts.written, 'event')}, up to position {result.position}.")
+    behind = "; ".join(
+        f"{view}: {counted(events, 'event')} behind" for view, events in lags.items()
+    )
     say(f"Views catch up while a service runs. {behind}.")
 
 
@@ -96,8 +102,9 @@ class _RunMeter:
 
     def how_to_go_on(self) -> str:
         return (
-            f"\nInterrupted after {self._done:,} of about {self._total:,} records. Nothing is "
-            "lost: run the same command again to go on; what is there already is skipped."
+            f"\nInterrupted after {self._done:,} of about {counted(self._total, 'record')}. "
+            "Nothing is lost: run the same command again to go on; what is there already is "
+            "skipped."
         )
 
     def end(self) -> None:

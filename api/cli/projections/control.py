@@ -7,7 +7,7 @@ import typer
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
 from api.cli.options import DryRun
-from api.cli.output import say
+from api.cli.output import counted, say
 from api.cli.projections.arguments import Name, named
 from api.cli.projections.monitor import CommandMonitor
 from api.use_cases.projections import prepare_cancel
@@ -56,6 +56,9 @@ def _change(name: str, action: str, dry_run: bool, **changes: Any) -> None:
         stopped = any(version.state == "stopped" for version in status(projection).versions)
     limit = f"at most {building.rate} events/s" if building.rate else "no limit"
     state = "paused" if building.paused else "running"
-    say(f"{name}: version {building.version} of {building.target} events: {state}, {limit}.")
+    say(
+        f"{name}: version {building.version} of {counted(building.target, 'event')}: "
+        f"{state}, {limit}."
+    )
     if stopped:
         say(f"Nobody is building it: ticketbook projections rebuild {name} goes on with it.")

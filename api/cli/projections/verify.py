@@ -7,7 +7,7 @@ import typer
 from api.cli.journaling import record
 from api.cli.opening import open_for_command
 from api.cli.options import DryRun, Json
-from api.cli.output import Exit, print_json, print_line, say
+from api.cli.output import Exit, counted, print_json, print_line, say
 from api.cli.progress import Meter
 from api.cli.projections.arguments import Names, chosen, where
 from api.cli.projections.monitor import CommandMonitor
@@ -83,8 +83,9 @@ def _tell(name: str, report: RepairReport, repairing: bool, dry_run: bool) -> No
         print_line(f"{difference.kind}: {where(difference)}")
     for ticket_id in first.parked:
         say(f"parked, compared up to there: ticket {ticket_id}")
-    outcome = f"{len(first.mismatches)} differences" if first.mismatches else "no difference"
-    say(f"{name}: {first.rows} rows compared up to position {first.position}: {outcome}.")
+    outcome = counted(len(first.mismatches), "difference") if first.mismatches else "no difference"
+    rows = counted(first.rows, "row")
+    say(f"{name}: {rows} compared up to position {first.position}: {outcome}.")
     if repairing and dry_run:
         say(f"Would repair {len(first.mismatches) - unreadable(first)}.")
     elif repairing:
