@@ -32,7 +32,7 @@ OF_ONE_COMMAND: Final = {
     *("--host", "--json-logs", "--port"),  # serve
     *("--export", "--head", "--key", "--view", "--no-view", "--oldest-first"),  # audit
     *("--gone", "--no-backup", "--source", "--to", "--until-idle"),  # migrate
-    *("--dismissed", "--repairs", "--yes-remove", "--yes-replace"),
+    *("--columns", "--csv", "--dismissed", "--repairs", "--yes-remove", "--yes-replace"),
 }
 """Options that have nothing beside them over HTTP."""
 
