@@ -72,6 +72,7 @@ def create_app(
     app.state.service = service
     app.state.submitter = Submitter(service)
     app.state.verifying = CapacityLimiter(VERIFYING)
+    app.state.fetching = CapacityLimiter(VERIFYING)
     app.state.looking = CapacityLimiter(health.LOOKING)
     app.state.registry = registry
     app.state.connections = Connections(limits or ConnectionLimits(), registry)

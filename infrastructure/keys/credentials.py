@@ -74,7 +74,8 @@ KeyOf = Callable[[str], VerifyingKey]
 class Tokens:
     """Verifies the tokens of one issuer, and remembers the good ones.
 
-    `problem` says what keeps new tokens from being verified, if anything does; it may block too.
+    `waits` is True for a token whose key must be asked for first, and never blocks. `problem` says
+    what keeps new tokens from being verified, if anything does; it may block too.
     Safe from any thread. `known` never blocks. `verify` may block for seconds while the issuer's
     keys are fetched: on an event loop call `known` first, and run `verify` in a thread.
     """
@@ -87,7 +88,9 @@ class Tokens:
         clock: "Clock",
         names: ClaimNames = OUR_NAMES,
         problem: Callable[[], str | None] = lambda: None,
+        waits: Callable[[str], bool] = lambda _token: False,
     ) -> None:
+        self.waits = waits
         self.names = names
         self._key_of = key_of
         self.problem = problem

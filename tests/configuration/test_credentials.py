@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from threading import Event
 from typing import Any
 
 import jwt
@@ -30,6 +31,7 @@ from infrastructure.keys.credentials import (
 )
 from infrastructure.keys.issuer_keys import issuer_tokens
 from tests.support.issuer import AUDIENCE, EC_KEY, RSA_KEY, Issuer, serving_issuer
+from tests.support.server import until
 
 SECRET = "correct-horse-battery-staple-0123456789"
 ORG = "64b7f0c2a1d3e4f5a6b7c8d9"
@@ -546,3 +548,67 @@ def test_an_issuer_that_is_gone_is_asked_once_in_ten_seconds(now: Now) -> None:
         assert len(issuer.requests) == 2
     now.wait(seconds=10)
     assert refused(lambda: tokens.verify(token)).code == "issuer-unavailable"
+
+
+@pytest.fixture
+def hanging(issuer: Issuer) -> Iterator[Event]:
+    """An issuer that answers nobody until the event is set."""
+    go_on, answer = Event(), issuer.answer
+
+    def hang(path: str) -> object:
+        go_on.wait(30)
+        return answer(path)
+
+    issuer.answer = hang  # type: ignore[method-assign]  # this one issuer hangs
+    yield go_on
+    go_on.set()
+
+
+def test_tokens_of_a_known_key_do_not_wait_for_an_issuer_that_hangs(
+    issuer: Issuer, issued: Tokens, now: Now, request: pytest.FixtureRequest
+) -> None:
+    issued.verify(issuer.token(RSA_KEY, "r", "RS256"))
+    go_on: Event = request.getfixturevalue("hanging")
+    now.wait(seconds=60)
+    made_up = issuer.token(RSA_KEY, "made up", "RS256")
+    with ThreadPoolExecutor(4) as pool:
+        strangers = [pool.submit(issued.verify, made_up) for _ in range(4)]
+        until(lambda: len(issuer.requests) == 3)
+
+        assert issued.waits(made_up)
+        for number in range(20):
+            token = issuer.token(RSA_KEY, "r", "RS256", sub=f"user {number}")
+            assert not issued.waits(token)
+            assert issued.verify(token).subject == f"user {number}"
+        now.wait(seconds=241)  # the keys are no longer fresh, and still usable
+        assert issued.verify(issuer.token(RSA_KEY, "r", "RS256", sub="bo")).subject == "bo"
+        assert not any(stranger.done() for stranger in strangers)
+        go_on.set()
+        for stranger in strangers:
+            assert refused(stranger.result).code == "token-invalid"
+
+
+def test_an_issuer_that_cannot_be_reached_is_a_problem_before_any_token_comes(
+    issuer: Issuer, issued: Tokens, now: Now
+) -> None:
+    issuer.status = 500
+    assert "does not hand out its keys" in (issued.problem() or "")
+    now.wait(seconds=10)
+    issuer.status = 200
+
+    assert issued.problem() is None
+    requests = len(issuer.requests)
+    assert issued.problem() is None
+    assert len(issuer.requests) == requests
+
+
+def test_a_token_that_is_none_waits_for_no_issuer(issued: Tokens) -> None:
+    for token in ("", "x.y.z", "no token"):
+        assert not issued.waits(token)
+
+
+def test_tokens_of_a_secret_have_no_issuer_to_wait_for(now: Now) -> None:
+    tokens = secret_tokens(SECRET, now)
+
+    assert tokens.problem() is None
+    assert not tokens.waits(signed(claims(now)))

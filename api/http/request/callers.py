@@ -65,7 +65,9 @@ async def recognise(request: Request) -> Caller:
     tokens = service_of(request).tokens
     caller = tokens.known(token)
     if caller is None:
-        limiter = request.app.state.verifying
+        # strangers with made-up names of keys must not keep callers with known ones waiting
+        state = request.app.state
+        limiter = state.fetching if tokens.waits(token) else state.verifying
         caller = await to_thread.run_sync(
             tokens.verify, token, limiter=limiter, abandon_on_cancel=True
         )
