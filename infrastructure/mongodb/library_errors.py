@@ -9,7 +9,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, 
 
 from domain.errors import EventTooLarge, Overloaded, StoreUnavailable, VersionConflict
 from infrastructure.log.ordered_log import StreamTaken
-from infrastructure.mongodb.failures import answering
+from infrastructure.mongodb.failures import Conflicting, answering
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def translating_errors() -> Iterator[None]:
     try:
         with answering():
             yield
-    except (VersionConflict, StreamTaken, DuplicateKeyError, BulkWriteError) as error:
+    except (VersionConflict, StreamTaken, Conflicting, DuplicateKeyError, BulkWriteError) as error:
         raise IntegrityError(str(error)) from error
     except (StoreUnavailable, Overloaded) as error:
         raise OperationalError(str(error)) from error
