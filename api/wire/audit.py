@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from api.wire.fields import Time, iso
+from domain.ticket.events import TicketImported
 from projections.audit.projection import AuditEntry, TicketContent
 
 
@@ -43,6 +44,12 @@ class AuditEntryModel(BaseModel):
     granted: list[str]
     revoked: list[str]
     hash: str = Field(pattern="^[0-9a-f]{64}$", description="In the chain over the log")
+    repairs: list[str] = Field(
+        default=[], description="Of an import: the corrections that were made to the old record"
+    )
+    unknownFeatures: list[str] = Field(
+        default=[], description="Of an import: features of the record that its system does not have"
+    )
 
 
 class AuditPage(BaseModel):
@@ -61,7 +68,11 @@ class HeadModel(BaseModel):
     )
 
 
-def audit_entry_json(entry: AuditEntry) -> dict[str, Any]:
+def audit_entry_json(entry: AuditEntry, imported: TicketImported | None = None) -> dict[str, Any]:
+    """The entry. With the import that it came of, it says what was repaired."""
+    repaired = {}
+    if imported:
+        repaired = {"repairs": imported.repairs, "unknownFeatures": imported.unknown_features}
     return {
         "position": entry.position,
         "ticketId": entry.ticket_id,
@@ -80,6 +91,7 @@ def audit_entry_json(entry: AuditEntry) -> dict[str, Any]:
         "granted": entry.granted,
         "revoked": entry.revoked,
         "hash": entry.hash,
+        **repaired,
     }
 
 

@@ -8,10 +8,12 @@ import bson
 import pytest
 from bson import ObjectId
 
+from api.composition import open_service
+from infrastructure.configuration.settings import load_settings
 from tests.support.command import run as run_anywhere
 from tests.support.migrating import DIRTY, DUMPS, migrate, migrated
 from tests.support.old_records import CLEAN, FOREMAN, without
-from tests.support.server import SECRET
+from tests.support.server import SECRET, environment
 
 SYSTEM = "revolution_counter_1"
 
@@ -52,6 +54,14 @@ def test_every_repair_and_every_feature_left_out_can_be_read_by_kind_and_by_tick
     code, out, err = migrate("report", "--ticket", one, store=target)
     assert code == 0
     assert one in out and "orgId was text" in out and "1: orgId was text" in err
+
+    with open_service(load_settings(environment(target))) as service:
+        assert service.audit.live_version.progress.wait(done["position"], 60)
+    search = ("audit", "search", "--ticket", one, "--json")
+    code, out, _ = run_anywhere(*search, store=target, TICKETBOOK_AUTH_SECRET=SECRET)
+    assert code == 0
+    (entry,) = json.loads(out)
+    assert (entry["repairs"], entry["unknownFeatures"]) == (["orgId was text"], [])
 
     code, listed = lines("--source", str(DUMPS), "--repairs", store=target)
     assert code == 0

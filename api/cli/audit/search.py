@@ -14,6 +14,7 @@ from api.cli.options import All, Json, Limit, hexadecimal
 from api.cli.output import example
 from api.cli.waiting import wait_for_audit_of
 from api.export.readable import COLUMNS, USUAL, readable_csv
+from api.use_cases.imported import imports_behind
 from api.use_cases.known_names import filtered_names
 from api.wire.audit import audit_entry_json
 from api.wire.fields import iso
@@ -75,8 +76,11 @@ def search(
             return read.entries, read.beyond
 
         listing = read_listing(page, None if everything else limit)
+        imports = imports_behind(service.log, listing.items) if json else {}
     if json:
-        listing.print_json(audit_entry_json, "entries")
+        listing.print_json(
+            lambda entry: audit_entry_json(entry, imports.get(entry.position)), "entries"
+        )
     elif csv:
         listing.print_lines(readable_csv(listing.items, chosen), "entries")
     else:

@@ -12,11 +12,12 @@ from api.http.errors.problems import CALLER, PAST, READ, STORE, documented
 from api.http.request import paging
 from api.http.request.audit_filter import Filtered, Organisation, allowed
 from api.http.request.callers import Auditing, organisation_of
+from api.http.request.entries import entry_items
 from api.http.request.known_names import refuse_unknown_names
 from api.http.request.reading import MinEventPosition, journaled, read, record
 from api.use_cases.known_names import filtered_names
 from api.use_cases.positions import refuse_gaps
-from api.wire.audit import AuditPage, audit_entry_json
+from api.wire.audit import AuditPage
 from api.wire.journal import JournalPage, journal_entry_json
 from infrastructure.journal.entries import JournalEntry
 from projections.audit.search import AuditFilter, AuditReader, EntryPage
@@ -66,7 +67,7 @@ async def search_audit(
         "audit.searched",
         lambda: read(call, call.service.audit, position, find, ticket_id=where.ticket_id),
     )
-    items = [audit_entry_json(entry) for entry in page.entries]
+    items = await entry_items(call, page.entries)
     return paging.page(call.request, items, paging.cursor_at(page.beyond, question), {})
 
 

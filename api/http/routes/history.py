@@ -9,8 +9,9 @@ from api.http.errors.problems import READ, Problem, documented
 from api.http.request import paging
 from api.http.request.callers import Reading
 from api.http.request.conditions import TicketId
+from api.http.request.entries import entry_items
 from api.http.request.reading import MinEventPosition, journaled, read
-from api.wire.audit import AuditPage, audit_entry_json
+from api.wire.audit import AuditPage
 from projections.audit.projection import AuditEntry
 from projections.audit.search import AuditFilter, AuditReader
 
@@ -43,7 +44,7 @@ async def ticket_history(
     )
     if not entries and beyond is None:
         raise Problem("ticket-not-found", f"There is no ticket {ticket_id}.")
-    items = [audit_entry_json(entry) for entry in entries[:limit]]
+    items = await entry_items(call, entries[:limit])
     more = None
     if len(entries) > limit:
         more = paging.cursor_after(str(entries[limit - 1].position), where)
