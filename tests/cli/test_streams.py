@@ -4,11 +4,15 @@ ever a traceback."""
 
 import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from time import sleep
 from typing import Any, Final
 
+import httpx
 import pytest
 import typer
 
@@ -68,6 +72,9 @@ COMMANDS: Final = (
     "migrate plan --source OLD",
     "migrate backup --source OLD --to NEW",
     "migrate run --source OLD --no-backup",
+    "migrate status --source OLD",
+    "migrate report",
+    f"migrate quarantine dismiss {TICKET} --reason none",
     "migrate verify --source OLD",
     "migrate follow --source OLD",
     "migrate rollback --source OLD",
@@ -216,3 +223,23 @@ def _commands(path: str, command: Any) -> Iterator[str]:
         return
     for name in command.list_commands(None):
         yield from _commands(f"{path} {name}", command.get_command(None, name))
+
+
+@pytest.mark.parametrize("streams", [">&- 2>&-", "2>/dev/full"])
+def test_a_service_answers_though_nobody_can_be_told(tmp_path: Path, streams: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = clean_environment(f"sqlite:///{tmp_path}/store.db", {})
+    script = f"exec {COMMAND} serve --port {port} {streams}"
+    service = subprocess.Popen(["bash", "-c", script], env=environment)
+    try:
+        answered = 0
+        while service.poll() is None and not answered:
+            sleep(0.1)
+            with suppress(httpx.TransportError):
+                answered = httpx.get(f"http://127.0.0.1:{port}/healthz").status_code
+        assert answered == 200
+    finally:
+        service.terminate()
+        code = service.wait(timeout=60)
+    assert code == 0

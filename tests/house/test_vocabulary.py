@@ -29,7 +29,7 @@ ROWS: Final = [
 ]
 OF_ONE_COMMAND: Final = {
     *("--check", "--hours", "--scope", "--sub"),  # token
-    *("--host", "--json-logs", "--port"),  # serve
+    *("--access-log", "--host", "--json-logs", "--port"),  # serve
     *("--export", "--head", "--key", "--view", "--no-view", "--oldest-first"),  # audit
     *("--gone", "--no-backup", "--source", "--to", "--until-idle"),  # migrate
     *("--columns", "--csv", "--dismissed", "--repairs", "--yes-remove", "--yes-replace"),
@@ -148,6 +148,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         "migrate plan --source OLD",
         "migrate backup --source OLD --to OLD/backup",
         "migrate run --source OLD --no-backup",
+        "migrate status --source OLD",
+        "migrate report",
         "migrate verify --source OLD",
         "migrate quarantine list",
         "migrate quarantine retry",
