@@ -20,6 +20,7 @@ from tests.bench.over_http import create_ticket, read_back
 from tests.bench.plan import FULL, QUICK, Plan
 from tests.bench.rebuild import rebuild_on_mongodb, rebuild_on_sqlite
 from tests.bench.start import start
+from tests.bench.strangers import serve_beside_strangers
 from tests.bench.table import Part, show
 from tests.support.mongod import ReplicaSet
 
@@ -50,6 +51,7 @@ MEASUREMENTS: Final[Mapping[str, tuple[Measurement, ...]]] = {
     ),
     "online": (lambda uri, folder, plan: use_while_rebuilding(uri, plan),),
     "migrate": (migrate,),
+    "strangers": (lambda uri, folder, plan: serve_beside_strangers(folder, plan),),
     "start": (lambda uri, folder, plan: start(folder, plan),),
 }
 

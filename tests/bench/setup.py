@@ -20,14 +20,15 @@ def free_port() -> int:
 @contextmanager
 def server(
     command: Sequence[str], port: int, environment: Mapping[str, str], user: str | None = None
-) -> Iterator[None]:
-    """Run a server until the block ends; it is ready once `port` takes connections."""
+) -> Iterator[int]:
+    """The id of a server's process, which runs until the block ends; it is ready once `port` takes
+    connections."""
     with subprocess.Popen(
         command, env=environment, user=user, stdout=subprocess.DEVNULL
     ) as process:
         try:
             _await_port(port, process)
-            yield
+            yield process.pid
         finally:
             process.terminate()
             try:
