@@ -214,14 +214,14 @@ def test_a_client_that_takes_nothing_of_its_answers_is_cut(guarded: Served) -> N
 def test_one_connection_too_many_is_503_and_the_log_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    limits = ConnectionLimits(connections=3)
+    limits = ConnectionLimits(connections=8)
     with serving_within(limits, f"sqlite:///{tmp_path / 'ticketbook.db'}") as served:
-        kept = [Stranger(served.url) for _ in range(3)]
+        kept = [Stranger(served.url) for _ in range(8)]
         until(lambda: served.connections.problem is not None)
-        answers = [refusal(Stranger(served.url).heard()) for _ in range(3)]
+        answers = [refusal(Stranger(served.url).heard()) for _ in range(8)]
         assert {answer["code"] for answer in answers} == {"overloaded"}
         assert capsys.readouterr().out.count("connections.full") == 1
-        assert served.connections.problem and "3 connections are open" in served.connections.problem
+        assert served.connections.problem and "8 connections are open" in served.connections.problem
         for stranger in kept:
             stranger.send(REQUEST + b"Connection: close\r\n\r\n")
             assert stranger.heard().startswith(b"HTTP/1.1 200 ")

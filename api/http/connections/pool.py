@@ -14,7 +14,8 @@ _AGAIN_SECONDS: Final = 60.0
 """Seconds between two lines in the log about the same shortage."""
 
 _LINGERING: Final = 16
-"""Most connections above the bound that wait until their refusal is read."""
+"""Most connections above the bound that wait until their refusal is read; where few are let in, an
+eighth of those."""
 
 _log = structlog.get_logger(__name__)
 
@@ -82,7 +83,7 @@ class Connections:
         if now - self._reported >= _AGAIN_SECONDS:
             self._reported = now
             _log.error("connections.full", most=self._most, refused=self._refused)
-        return sockets - self._most <= _LINGERING
+        return sockets - self._most <= min(_LINGERING, self._most // 8)
 
     def ended(self, reason: str) -> None:
         """Count a connection that the service ends."""
