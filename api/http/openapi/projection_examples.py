@@ -129,7 +129,7 @@ PROJECTION_EXAMPLES: Final = {
         parameters=_NAME,
     ),
     "POST /v1/projections/{name}/throttle": Example(
-        body={"rate": 1000, "complete": False}, answer=_CONTROLLED, parameters=_NAME
+        body={"rate": 1000}, answer=_CONTROLLED, parameters=_NAME
     ),
     "POST /v1/projections/{name}/parked/{ticket_id}/retry": Example(
         answer=_PROJECTION, parameters=_PARKED
