@@ -7,10 +7,10 @@ from typing import Any
 
 from api.legacy.refusals import LegacyRefusal
 from api.wire.fields import iso
-from api.wire.json_text import is_deep
 from domain.origin import Origin
 from domain.ticket.commands import ChangeFeatures, Command, CreateTicket, RenameTicket
 from domain.ticket.state import Ticket
+from infrastructure.json_text import is_deep
 from infrastructure.legacy_access.users import object_id
 
 

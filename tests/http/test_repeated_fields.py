@@ -8,7 +8,7 @@ import pytest
 from api.http.app import ROUTERS
 from api.http.openapi.document import routes_of
 from api.http.request.bodies import BodyRoute
-from api.wire.json_text import read_json
+from infrastructure.json_text import read_json
 from tests.support.server import TICKET, Client, refused
 from tests.support.store_cases import one_store
 

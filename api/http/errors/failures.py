@@ -13,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api.http.errors.problems import MOST_FAULTS, Problem, response
-from api.wire.json_text import escaped
 from domain.errors import (
     CommandInProgress,
     EventUnreadable,
@@ -32,6 +31,7 @@ from domain.errors import (
     TicketNotParked,
     VersionUnknown,
 )
+from infrastructure.json_text import escaped
 
 _STATUS_CODES: Final = {
     404: "not-found",

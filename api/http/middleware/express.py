@@ -16,9 +16,9 @@ from api.http.errors.problems import Problem
 from api.http.request.callers import Call, service_of
 from api.http.routes.tickets import create_ticket, router
 from api.wire.fields import KEY_PATTERN
-from api.wire.json_text import read_json
 from api.wire.tickets import CreateTicketBody
 from domain.errors import TicketbookError
+from infrastructure.json_text import read_json
 
 _SCOPE: Final = "tickets:write"
 _KEY: Final = re.compile(KEY_PATTERN)

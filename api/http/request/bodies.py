@@ -7,8 +7,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from api.http.errors.problems import Problem
-from api.wire.json_text import FieldsRepeated, NotJSON, read_json
 from domain.errors import Fault
+from infrastructure.json_text import SYNTAX, FieldsRepeated, NotJSON, read_json
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -52,6 +52,8 @@ class _StrictRequest(Request):
         try:
             return read_json(await self.body())
         except NotJSON as error:
-            raise Problem("malformed-json", f"The body is not JSON: {error}.") from None
+            reason = str(error)
+            why = reason.removeprefix(SYNTAX) if reason.startswith(SYNTAX) else f"it {reason}"
+            raise Problem("malformed-json", f"The body is not JSON: {why}.") from None
         except FieldsRepeated as error:
-            raise Problem("invalid-body", str(error), error.faults) from None
+            raise Problem("invalid-body", error.faults[0].detail, error.faults) from None

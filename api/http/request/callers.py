@@ -13,10 +13,10 @@ from fastapi.routing import APIRoute
 from api.http.errors.problems import MOST_FAULTS, Problem
 from api.use_cases.service import Service
 from api.use_cases.submission import Submitter
-from api.wire.json_text import escaped
 from domain.errors import Fault
 from domain.origin import Origin, milliseconds
 from domain.spelling import nearest
+from infrastructure.json_text import escaped
 from infrastructure.keys.claims import Caller
 from infrastructure.keys.credentials import CredentialError, bearer
 
