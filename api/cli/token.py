@@ -18,7 +18,14 @@ from api.cli.output import (
 )
 from domain.errors import ConfigurationError
 from infrastructure.clock import now
-from infrastructure.configuration.settings import Settings, SharedSecret, load_settings
+from infrastructure.configuration.addresses import SQLiteStore
+from infrastructure.configuration.settings import (
+    AUTH_SECRET,
+    STORE,
+    Settings,
+    SharedSecret,
+    load_settings,
+)
 from infrastructure.keys.claims import SCOPES
 from infrastructure.keys.credentials import LONGEST_TOKEN, CredentialError, issue_token
 from infrastructure.keys.secret_file import auth_of
@@ -65,11 +72,23 @@ def token(
     if sub is None or org is None or scope is None:
         raise typer.BadParameter("it is missing.", param_hint=f"'{missing[0]}'")
     with reporting():
-        signed = new_token(load_settings(), sub, org, scope, hours=hours, clock=now)
+        settings = load_settings()
+        _refuse_without_store(settings)
+        signed = new_token(settings, sub, org, scope, hours=hours, clock=now)
     if json:
         print_json({"token": signed})
     else:
         print_line(signed)
+
+
+def _refuse_without_store(settings: Settings) -> None:
+    """A secret that is made where there is no store signs tokens that no service takes."""
+    store = settings.store
+    if settings.auth is None and isinstance(store, SQLiteStore) and not store.path.exists():
+        raise ConfigurationError(
+            f"There is neither {AUTH_SECRET.name} nor a store at {store.path}: no service would "
+            f"take the token. Name your store in {STORE.name}, or start ticketbook serve first."
+        )
 
 
 def _check(text: str, *, json: bool) -> None:

@@ -1,4 +1,5 @@
-"""Files that the service makes for itself, readable by their owner only: a secret, a key."""
+"""Files with a secret or a key: one rule for all of them, whoever made them. Nobody but their owner
+may read them."""
 
 import os
 import secrets
@@ -12,7 +13,7 @@ from domain.errors import ConfigurationError
 _FOR_OTHERS: Final = 0o077
 """The permission bits of everybody but the owner."""
 
-_LARGEST: Final = 1_000
+_LARGEST: Final = 10_000
 """Most characters that are read."""
 
 
@@ -22,6 +23,11 @@ def read_or_make(path: Path, make: Callable[[], str]) -> str:
     `ConfigurationError` when others may read the file."""
     if not path.exists():
         _write(path, make())
+    return read_private(path)
+
+
+def read_private(path: Path) -> str:
+    """The text of the file. Raises `OSError`, and `ConfigurationError` when others may read it."""
     with path.open(encoding="ascii", errors="replace") as file:
         if os.fstat(file.fileno()).st_mode & _FOR_OTHERS:
             raise ConfigurationError(f"Others may read {path}. Run: chmod 600 {path}")

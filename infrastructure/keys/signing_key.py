@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from domain.errors import ConfigurationError
 from infrastructure.configuration.addresses import SQLiteStore
 from infrastructure.configuration.settings import SIGNING_KEY, Settings
-from infrastructure.keys.private_file import read_or_make
+from infrastructure.keys.private_file import read_or_make, read_private
 
 _MAKE_ONE = "openssl genpkey -algorithm ed25519 -out"
 
@@ -60,6 +60,16 @@ class SigningKey:
         return b64encode(self._key.sign(text.encode())).decode()
 
 
+def signing_key_path(settings: Settings) -> Path | None:
+    """The file of the key; None where nothing says which it is."""
+    if settings.signing_key:
+        return settings.signing_key
+    if isinstance(settings.store, SQLiteStore):
+        path = settings.store.path
+        return path.with_name(f"{path.name}.signing.pem")
+    return None
+
+
 def signing_key_of(settings: Settings) -> SigningKey:
     """The key as configured, or the one beside the SQLite file, which is made at the first call.
 
@@ -98,7 +108,7 @@ def read_public_key(path: Path) -> PublicKey:
 
 def _read(path: Path) -> SigningKey:
     try:
-        return _parse(path.read_bytes(), path)
+        return _parse(read_private(path).encode(), path)
     except OSError as error:
         raise ConfigurationError(
             f"The signing key {path} cannot be read: {error.strerror}. Correct "

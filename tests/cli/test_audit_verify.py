@@ -108,6 +108,7 @@ def test_without_a_usable_key_it_is_said_what_to_do(
     tmp_path: Path, key: str | None, said: str
 ) -> None:
     sqlite = load_settings({"TICKETBOOK_STORE": f"sqlite:///{tmp_path}/store.db"})
+    (tmp_path / "public.pem").touch(mode=0o600)
     (tmp_path / "public.pem").write_text(signing_key_of(sqlite).public.pem)
     environment = {"TICKETBOOK_STORE": "mongodb://db/tickets", "TICKETBOOK_AUTH_SECRET": SECRET}
     if key:

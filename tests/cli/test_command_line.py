@@ -565,7 +565,9 @@ def test_a_stopped_service_gives_its_leases_up(tmp_path: Path, stop: signal.Sign
 def test_a_token_for_an_unknown_scope_suggests_the_right_one(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/store.db"
     code, out, err = run(
-        *("token", "--sub", "ada", "--org", ORG, "--scope", "ticket:read"), store=store
+        *("token", "--sub", "ada", "--org", ORG, "--scope", "ticket:read"),
+        store=store,
+        TICKETBOOK_AUTH_SECRET="s" * 32,
     )
     assert (code, out) == (3, "")
     assert "tickets:read" in err

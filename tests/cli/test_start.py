@@ -56,7 +56,7 @@ def heavy(program: str, *arguments: str, store: str) -> set[str]:
     """The heavy packages that the program loaded."""
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
-        env={"TICKETBOOK_STORE": store},
+        env={"TICKETBOOK_STORE": store, "TICKETBOOK_AUTH_SECRET": "s" * 32},
         capture_output=True,
         text=True,
     )

@@ -64,6 +64,7 @@ def signing_key() -> Path:
     atexit.register(folder.cleanup)
     path = Path(folder.name) / "signing.pem"
     key = Ed25519PrivateKey.generate()
+    path.touch(mode=0o600)
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return path
 

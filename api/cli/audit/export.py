@@ -16,8 +16,8 @@ from api.cli.waiting import wait_for_audit_of
 from api.export.export import ExportSource, export
 from api.export.formats import FORMATS
 from api.use_cases.known_names import filtered_names
+from api.use_cases.signing import signing_key
 from domain.origin import milliseconds
-from infrastructure.keys.signing_key import signing_key_of
 from projections.audit.search import AuditFilter
 
 app = typer.Typer()
@@ -44,7 +44,7 @@ def export_entries(
         source = ExportSource(
             view=service.audit.view,
             log=service.log,
-            key=signing_key_of(service.settings),
+            key=signing_key(service),
             where=where,
             style=FORMATS[style.value],
             began=milliseconds(service.clock()),

@@ -7,6 +7,7 @@ from api.cli.opening import open_for_command
 from api.cli.options import Json
 from api.cli.output import example, log_for_people, print_json, print_line, print_table, reporting
 from api.export.heads import signed_head
+from api.use_cases.signing import signing_key
 from infrastructure.configuration.settings import load_settings
 from infrastructure.keys.signing_key import signing_key_of
 
@@ -18,7 +19,7 @@ def head(json: Json = False) -> None:
     """Print where the log ends, signed. Keep it elsewhere: it shows later whether the log was
     rewritten."""
     with open_for_command() as service:
-        key = signing_key_of(service.settings)
+        key = signing_key(service)
         record(service, "audit.head_read", {})
         signed = signed_head(service.log.ending(), service.clock(), key)
     if json:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Annotated, Any, Literal
 
+import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Query
 from pydantic_core import to_json
@@ -20,10 +21,13 @@ from api.http.request.reading import MinEventPosition, journaled, read, record
 from api.use_cases.known_names import filtered_names
 from api.use_cases.positions import refuse_gaps
 from api.use_cases.service import Service
+from api.use_cases.signing import signing_key
 from api.wire.audit import HeadModel
 from domain.errors import ConfigurationError
 from domain.origin import milliseconds
-from infrastructure.keys.signing_key import SigningKey, signing_key_of
+from infrastructure.keys.signing_key import SigningKey
+
+_log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/v1/audit", tags=["Audit"])
 
@@ -95,9 +99,11 @@ async def export_audit(
 
 def _key(service: Service) -> SigningKey:
     try:
-        return signing_key_of(service.settings)
+        return signing_key(service)
     except ConfigurationError as error:
+        _log.error("signing_key.unusable", problem=str(error))
         raise Problem(
             "signing-key-missing",
-            "This service has no key to sign with. Its operator must set TICKETBOOK_SIGNING_KEY.",
+            "This service has no key to sign with, or cannot use it: its log says why. Its "
+            "operator must set TICKETBOOK_SIGNING_KEY.",
         ) from error
