@@ -251,7 +251,9 @@ def _serving(folder: Path) -> Iterator[str]:
     """A service started in the folder as the README does, with `ticketbook` in its `.venv`."""
     with _serve(folder) as server:
         assert server.stderr
-        url = server.stderr.readline().split()[-1]
+        url = next(
+            line.split()[-1] for line in server.stderr if line.startswith("Ticketbook serves ")
+        )
         (folder / ".venv").symlink_to(Path(sys.executable).parent.parent)
         yield url
 
