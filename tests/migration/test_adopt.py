@@ -76,7 +76,7 @@ def test_documents_become_tickets_and_readers_find_them_as_they_were(
         "quarantined": 1,
         "removed": 0,
         "unchanged": 0,
-        "changed_here": 0,
+        "changedHere": 0,
         "replaced": 0,
         "kept": kept(tickets),
     }

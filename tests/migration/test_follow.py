@@ -58,7 +58,7 @@ def test_following_takes_over_what_is_there_and_then_what_changes(
         "quarantined": 0,
         "removed": 0,
         "unchanged": 0,
-        "changed_here": 0,
+        "changedHere": 0,
         "replaced": 0,
     }
     changing = OldSystem(old, seed=3)
@@ -69,7 +69,7 @@ def test_following_takes_over_what_is_there_and_then_what_changes(
     check_equal(old, store_url)
     check_once(store_url)
     assert follow(source, store_url) == dict.fromkeys(
-        ("imported", "quarantined", "removed", "unchanged", "changed_here", "replaced"), 0
+        ("imported", "quarantined", "removed", "unchanged", "changedHere", "replaced"), 0
     )
     assert content(old) == before
 

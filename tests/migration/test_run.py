@@ -154,7 +154,7 @@ def test_every_kind_of_record_in_dumps_is_planned_and_taken_over(
     planned = migrated("plan", "--source", source, store=target)
     assert not (tmp_path / "new.db").exists()
     assert {name: planned[name] for name in PLANNED} == PLANNED
-    assert sum(planned["unknown_features"].values()) == 12
+    assert sum(planned["unknownFeatures"].values()) == 12
     assert planned["references"] == {
         "dangling-reference": len(DIRTY["user points at no ticket"]),
         "wrong-organisation": len(DIRTY["user and ticket of different organisations"]),
@@ -292,8 +292,8 @@ def test_features_are_those_of_the_system_that_is_named_and_a_wrong_one_stays_un
     code, out, warned = migrate("run", *wrong, "--no-backup", store=target)
     assert "--system revolution_counter_1 meant?" in warned
     done = json.loads(out)
-    assert done["unknown_features"] == json.loads(planned)["unknown_features"]
-    assert done["unknown_features"]["create_yarn"] > 100
+    assert done["unknownFeatures"] == json.loads(planned)["unknownFeatures"]
+    assert done["unknownFeatures"]["create_yarn"] > 100
     (recorded,) = histories(target)[str(sample("ticket_1")[0]["_id"])]
     assert isinstance(recorded.event, TicketImported)
     assert recorded.event.system == "workforce_2"
