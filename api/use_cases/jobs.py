@@ -118,14 +118,14 @@ class JobRunner:
             last.id,
             last.error,
         )
-        with suppress(StoreUnavailable):  # then it is seen to be interrupted
+        with suppress(TicketbookError):  # then it is seen to be interrupted
             self._records.keep(replace(last, finished_at=milliseconds(self._clock())))
             self._leases.release(_lease(last), last.id)
 
     def _keep_alive(self, running: "RunningJob", ended: Event) -> None:
         """Say again and again how far it has come, and that it lives."""
         while not ended.wait(_HEARTBEAT):
-            with suppress(StoreUnavailable):
+            with suppress(TicketbookError):
                 self._leases.acquire(_lease(running.operation), running.operation.id, LEASE_SECONDS)
                 self._records.keep(running.operation)
 

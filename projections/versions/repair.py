@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Final
 
-from domain.errors import Fenced, StoreUnavailable, TicketNotParked
+from domain.errors import Fenced, TicketbookError, TicketNotParked
 from projections.running.applier import Applier
 from projections.running.projection import Key, Parked, Projected, Row
 from projections.running.runner import HEARTBEAT, LEASE_SECONDS
@@ -41,7 +41,7 @@ def leading(
     def renew() -> None:  # in a thread of its own: the block may take long
         nonlocal held
         while not ended.wait(HEARTBEAT):
-            with suppress(StoreUnavailable):  # the store may come back before the lease expires
+            with suppress(TicketbookError):  # the store may come back before the lease expires
                 now = leases.acquire(name, holder, LEASE_SECONDS)
                 # higher by one: this process renewed too late, on a busy machine, and no other took
                 # the lease; another holder would have raised the fence once more

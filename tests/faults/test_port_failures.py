@@ -16,22 +16,11 @@ from projections.tickets.projection import TICKETS
 from tests.support.databases import DatabasePool
 from tests.support.driver_failures import MONGODB, SQLITE, WATCHING, Failure, write_errors
 from tests.support.failing_store import METHODS, FailingStore, failing
-from tests.support.port_calls import CALLS, commit_one
+from tests.support.port_calls import CALLS, WITHOUT_DRIVER, commit_one
 from tests.support.rebuilds import House, followed
 from tests.support.view_rows import open_store, ticket
 
 EVERY_METHOD = pytest.mark.parametrize("method", METHODS)
-
-WITHOUT_DRIVER = {
-    "sqlite": (
-        "versions.publish",
-        "versions.rehearse_drop",
-        "versions.rehearse_switch",
-        "versions.view",
-    ),
-    "mongodb": ("tickets.misfiled", "audit.misfiled", "versions.view"),
-}
-"""Methods that ask nothing of the driver."""
 
 GOES_ON = ("watcher.changes",)
 """Methods that go on without the driver."""

@@ -10,7 +10,7 @@ The methods are those of the ports themselves: `METHODS` lists them from their s
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import wraps
 from inspect import isgeneratorfunction
 from threading import Lock, current_thread, local
@@ -59,10 +59,16 @@ def methods(port: type) -> list[str]:
     return sorted(promised)
 
 
-METHODS: Final = tuple(
-    f"{name}.{method}" for name, port in PORTS.items() for method in methods(port)
+FUNCTIONS: Final = tuple(
+    part.name for part in fields(Stores) if part.name not in {*PORTS, "tickets", "audit"}
 )
-"""Every method of every port, like `log.commit`."""
+"""The parts of a store that are functions: each may be None."""
+
+METHODS: Final = (
+    *(f"{name}.{method}" for name, port in PORTS.items() for method in methods(port)),
+    *(f"stores.{name}" for name in FUNCTIONS),
+)
+"""Every method of every port, like `log.commit`, and every function, like `stores.clock`."""
 
 _PLACES: Final[Mapping[str, tuple[Place, ...]]] = {
     **dict.fromkeys(("find", "aggregate", "getMore"), ("row",)),
@@ -215,6 +221,7 @@ def failing(store_url: str) -> Iterator[FailingStore]:
         patience = property(lambda log: store.patience, lambda log, seconds: None)
         hooks.enter_context(patch.object(MongoDBLog, "_patience", patience, create=True))
         hooks.enter_context(patch.object(watchfiles, "watch", _watching(store, watchfiles.watch)))
+        hooks.enter_context(patch.object(Stores, "__init__", _making(store, Stores.__init__)))
         for name, port in PORTS.items():
             for method in methods(port):
                 function = getattr(kinds[name], method)
@@ -231,6 +238,16 @@ def _part(stores: Stores, name: str) -> Any:
             return getattr(stores, name).view(1)
         case _:
             return getattr(stores, name)
+
+
+def _making(store: FailingStore, make: Callable[..., None]) -> Callable[..., None]:
+    def made(stores: Stores, **parts: Any) -> None:
+        for name in FUNCTIONS:
+            if parts[name] is not None:
+                parts[name] = store.wrapped(f"stores.{name}", parts[name])
+        make(stores, **parts)
+
+    return made
 
 
 def _watching(store: FailingStore, watch: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ from infrastructure.legacy_usage import LegacyCalls
 from infrastructure.log.ordered_log import StoredAnswer
 from infrastructure.stores import Stores
 from projections.audit.search import AuditFilter
-from projections.running.projection import Parked, Skipped, ViewChange
+from projections.running.projection import Parked, Skipped, ViewChange, ViewStep
 from projections.tickets.search import TicketFilter, TicketSearch
 from projections.versions.registry import Build
 from tests.support.view_rows import ACME, START, entry, id_, ticket
@@ -141,6 +141,28 @@ class _Row:
     row: Any
 
 
+def _step(stores: Stores) -> list[ViewStep[Any]]:
+    fence, view = next(_numbers) * 1_000, stores.tickets.view(1)
+    position = view.take_over(fence)
+    change = ViewChange(position, position, [(id_(50), ticket(50))])
+    return [ViewStep(view, change, fence)]
+
+
+def _take_steps(stores: Stores, steps: list[ViewStep[Any]]) -> object:
+    if stores.take_steps is None:
+        return None
+    (error,) = stores.take_steps(steps)
+    if error:
+        raise error
+    return None
+
+
+def _forget_time(stores: Stores) -> None:
+    clock: Any = stores.clock
+    if clock:
+        clock.__wrapped__._known = None
+
+
 CALLS: Final[Mapping[str, PortCall]] = {
     "log.answers": PortCall(lambda s, _: s.log.answers(["a key", "another"])),
     "log.at": PortCall(lambda s, _: s.log.at([1, 3, 5])),
@@ -199,6 +221,8 @@ CALLS: Final[Mapping[str, PortCall]] = {
     "jobs.latest": PortCall(lambda s, _: s.jobs.latest(None, 3)),
     "legacy_usage.add": PortCall(lambda s, _: s.legacy_usage.add([_calls()])),
     "legacy_usage.all": PortCall(lambda s, _: s.legacy_usage.all()),
+    "stores.clock": PortCall(lambda s, _: s.clock and s.clock(), _forget_time),
+    "stores.take_steps": PortCall(_take_steps, _step),
     "notes.find": PortCall(
         lambda s, _: s.notes.find("a note"), lambda s: s.notes.keep("a note", 1)
     ),
@@ -206,3 +230,15 @@ CALLS: Final[Mapping[str, PortCall]] = {
     "notes.keep": PortCall(lambda s, _: s.notes.keep("a note", {"n": 1})),
 }
 """By the method's name in `METHODS`."""
+
+WITHOUT_DRIVER: Final = {
+    "sqlite": (
+        "stores.clock",
+        "versions.publish",
+        "versions.rehearse_drop",
+        "versions.rehearse_switch",
+        "versions.view",
+    ),
+    "mongodb": ("stores.take_steps", "tickets.misfiled", "audit.misfiled", "versions.view"),
+}
+"""Methods that ask nothing of the driver."""
