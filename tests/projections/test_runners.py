@@ -22,9 +22,10 @@ from projections.running import runners as runners_module
 from projections.running.applier import Applier
 from projections.running.progress import Progress
 from projections.running.projection import Projected, Projection
-from projections.running.runner import Runner
+from projections.running.runner import LEASE_SECONDS, Runner
 from projections.running.runners import Runners
 from projections.tickets.projection import TICKETS
+from projections.versions.repair import leading
 from projections.versions.verification import verify
 from tests.support.rebuilds import House, poisoned
 from tests.support.stories import START, create, id_, rename
@@ -120,22 +121,22 @@ def test_a_view_that_is_behind_joins_the_others(house: House) -> None:
 
 def test_a_view_that_another_process_leads_is_left_to_it(house: House) -> None:
     house.fill()
-    house.opened.leases.seize("tickets@1", "another", SOON)
     with Process(house) as process:
-        process.head.advance(27)
-        assert process.each[1].progress.wait(27, SOON)
-        assert [runner.leading for runner in process.each] == [False, True]
-        assert house.opened.tickets.checkpoint() == 0
-
-        house.opened.leases.release("tickets@1", "another")
-        process.reach(27)
+        with leading(process.projected[0], "another"):
+            until(lambda: not process.each[0].leading)
+            position = house.writer.execute(create(id_(70))).position
+            process.head.advance(position)
+            assert process.each[1].progress.wait(position, SOON)
+            assert [runner.leading for runner in process.each] == [False, True]
+            assert house.opened.tickets.checkpoint() < position
+        process.reach(position)
 
 
 def test_a_runner_that_is_fenced_takes_no_other_with_it(house: House) -> None:
     house.fill()
     with Process(house) as process:
         process.reach(27)
-        house.opened.leases.seize("tickets@1", "operator", SOON)
+        house.opened.leases.seize("tickets@1", "operator", LEASE_SECONDS)
         house.opened.tickets.take_over(1_000)
         position = house.writer.execute(create(id_(70))).position
         process.head.advance(position)
