@@ -215,3 +215,21 @@ def test_a_path_is_told_in_part_only(client: Client) -> None:
     for answer in (client.get("/" + "x" * 4_000), client.put("/v1/tickets/" + "x" * 4_000)):
         assert answer.status_code in (404, 405)
         assert len(answer.content) < 600
+
+
+@one_store
+@pytest.mark.parametrize(
+    "name", ["Authorization", "Content-Type", "Idempotency-Key", "Min-Event-Position"]
+)
+def test_a_header_of_one_value_is_refused_when_it_is_given_twice(
+    served: Served, client: Client, name: str
+) -> None:
+    one = {
+        "Authorization": client.headers["Authorization"],
+        "Content-Type": "application/json",
+        "Idempotency-Key": new_id(),
+        "Min-Event-Position": "0",
+    }
+    headers = [*one.items(), (name, one[name])]
+    answer = httpx.post(f"{served.url}/v1/tickets", json=TICKET, headers=headers)
+    assert name.lower() in refused(answer, 400, "invalid-parameter")["detail"]

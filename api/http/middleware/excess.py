@@ -6,6 +6,12 @@ from starlette.types import Scope
 
 from api.http.limits import BODY_BYTES, HEADERS, PARAMETERS, PATH_BYTES, QUERY_BYTES
 
+_SINGLE: Final = frozenset(
+    (b"authorization", b"content-type", b"idempotency-key", b"min-event-position", b"x-request-id")
+)
+"""Headers that have one value: a gateway in front may have looked at the other one. The old routes
+take the first, as they always did."""
+
 
 class Excess(NamedTuple):
     """A limit that a request exceeds: a code of the closed list, and a sentence."""
@@ -42,7 +48,12 @@ def excess_of(scope: Scope) -> Excess | None:
             return _QUERY
         if query.count(b"&") >= PARAMETERS:
             return _PARAMETERS
+    seen: set[bytes] = set()
     for name, value in headers:
         if name == b"content-length" and (len(value) > 15 or int(value) > BODY_BYTES):
             return BODY_TOO_LARGE
+        if name in _SINGLE:
+            if name in seen and scope["path"].startswith("/v1/"):
+                return Excess("invalid-parameter", f"Send the header {name.decode()} once.")
+            seen.add(name)
     return None
