@@ -10,6 +10,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from api.composition import open_service
+from api.use_cases.health import look
 from api.use_cases.projections import prepare_drop_old, prepare_rebuild, prepare_roll_back
 from api.use_cases.service import Service
 from domain.errors import SourceUnusable, StoreRefused
@@ -106,6 +107,9 @@ def test_a_service_that_may_not_publish_serves_all_the_same_says_so_and_recovers
 
     with service(replica_set, "writer", runs=True) as opened:
         assert MISSING in (opened.tickets.unpublished or "")
+        assert any(
+            MISSING in problem.sentence and problem.serves for problem in look(opened).problems
+        )
         for prepare in (prepare_drop_old, prepare_roll_back):
             with pytest.raises(StoreRefused, match=MISSING):
                 prepare(opened.tickets, dry_run=False)
