@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
@@ -168,6 +169,26 @@ class ReplicaSet:
         log = self._folder / str(port) / "mongod.log"
         lines = log.read_text().splitlines() if log.exists() else []
         return "\n".join(lines[-3:]) or "it wrote no log"
+
+
+class FailingReplicaSet(ReplicaSet):
+    """A replica set whose server fails commands of the service as it is told."""
+
+    _role = (*ReplicaSet._role, "--setParameter", "enableTestCommands=1")
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, members=1)
+
+    @contextmanager
+    def failing(self, commands: Sequence[str], **failure: Any) -> Iterator[None]:
+        """Fail these commands in the block; `failure` is that of `failCommand`."""
+        data = {"failCommands": list(commands), "appName": "ticketbook", **failure}
+        with _client(self.uri) as client:
+            client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
+            try:
+                yield
+            finally:
+                client.admin.command("configureFailPoint", "failCommand", mode="off")
 
 
 class Standalone(ReplicaSet):
