@@ -18,7 +18,7 @@ _TALKATIVE: Final = ("engineio", "socketio", "uvicorn.error", "watchfiles.main")
 """Libraries whose everyday lines are of no use to an operator."""
 
 
-def configure_logging(json: bool) -> None:
+def configure_logging(json: bool, level: int = logging.INFO) -> None:
     """Send all logging to stderr from now on, as JSON or as coloured lines for a person."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -46,7 +46,7 @@ def configure_logging(json: bool) -> None:
             ],
         )
     )
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
     for library in _TALKATIVE:
         logging.getLogger(library).setLevel(logging.WARNING)
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from logging import WARNING
 from shutil import get_terminal_size
 from time import monotonic
 from typing import Any, Final
@@ -104,10 +105,11 @@ _NOT_PLAIN: Final = re.compile(r"[^\n -~]")
 
 
 def log_for_people() -> None:
-    """Log to stderr: for people on a terminal, as JSON lines elsewhere."""
+    """Log warnings to stderr: for people on a terminal, as JSON lines elsewhere. Only a service
+    logs how it goes on."""
     from infrastructure.logging import configure_logging  # loads what draws on a terminal
 
-    configure_logging(json=not sys.stderr.isatty())
+    configure_logging(json=not sys.stderr.isatty(), level=WARNING)
 
 
 class Line:

@@ -15,7 +15,7 @@ from pymongo.errors import (
 )
 
 from domain.errors import StoreRefused, StoreUnavailable
-from infrastructure.mongodb.failures import answering, explained
+from infrastructure.mongodb.failures import Conflicting, answering, explained
 from tests.support.driver_calls import Listener, Send, listening
 from tests.support.health import metrics, readiness, ready
 from tests.support.server import refused, serving, until
@@ -86,8 +86,12 @@ def test_a_closed_client_is_a_store_that_does_not_answer() -> None:
         raise InvalidOperation("Cannot use MongoClient after close")
 
 
-@pytest.mark.parametrize("code", [2, 9, 14, 11000])
-def test_a_wrong_command_and_a_taken_key_stay_what_they_are(code: int) -> None:
+def test_a_key_that_nothing_of_ours_took_is_a_store_that_something_else_wrote_into() -> None:
+    assert isinstance(explained(OperationFailure("a taken key", 11000)), Conflicting)
+
+
+@pytest.mark.parametrize("code", [2, 9, 14])
+def test_a_wrong_command_stays_what_it_is(code: int) -> None:
     error = OperationFailure("the command is wrong", code)
 
     assert explained(error) is error

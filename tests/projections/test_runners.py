@@ -18,6 +18,7 @@ from infrastructure.sqlite.bulk import delete, insert
 from infrastructure.sqlite.database import SQLiteDatabase
 from infrastructure.sqlite.steps import take_together
 from projections.audit.projection import AUDIT
+from projections.running import runner as runner_module
 from projections.running import runners as runners_module
 from projections.running.applier import Applier
 from projections.running.progress import Progress
@@ -100,8 +101,9 @@ def test_an_event_is_read_and_decoded_once_for_all_views(
 ) -> None:
     monkeypatch.setattr(runners_module, "BATCH", batch)
     monkeypatch.setattr(runners_module, "FAR", 2 * batch)
-    house.fill()
     with Process(house) as process:
+        until(lambda: all(runner.leading for runner in process.each))
+        house.fill()
         process.reach(27)
     assert sorted(process.log.positions) == list(range(1, 28))
     assert [verify(projected).mismatches for projected in process.projected] == [[], []]
@@ -119,7 +121,10 @@ def test_a_view_that_is_behind_joins_the_others(house: House) -> None:
     assert [verify(projected).mismatches for projected in process.projected] == [[], []]
 
 
-def test_a_view_that_another_process_leads_is_left_to_it(house: House) -> None:
+def test_a_view_that_another_process_leads_is_left_to_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "LEASE_SECONDS", SOON)
     house.fill()
     with Process(house) as process:
         with leading(process.projected[0], "another"):
@@ -132,7 +137,10 @@ def test_a_view_that_another_process_leads_is_left_to_it(house: House) -> None:
         process.reach(position)
 
 
-def test_a_runner_that_is_fenced_takes_no_other_with_it(house: House) -> None:
+def test_a_runner_that_is_fenced_takes_no_other_with_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "LEASE_SECONDS", SOON)
     house.fill()
     with Process(house) as process:
         process.reach(27)

@@ -110,7 +110,7 @@ def test_a_ticket_that_somebody_damaged_is_reported(
     tickets.apply(step(0, 1, ticket(1)), 0)
     mongodb_database["tickets_1"].update_one({}, {"$unset": {"name": ""}})
 
-    with pytest.raises(StoreCorrupt, match=rf"{id_(1)}.*Rebuild"):
+    with pytest.raises(StoreCorrupt, match=rf"{id_(1)}.*verify tickets --repair"):
         tickets.get(id_(1))
     assert list(tickets.rows()) == [(id_(1), None)]
 
