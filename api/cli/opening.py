@@ -1,6 +1,5 @@
 """Opening the service for an operator's command."""
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +23,6 @@ def open_for_command(
     error, unless the command may make it: a slip is likelier than an empty store. A command that
     waits for views which other processes keep current must `watch` them."""
     log_for_people()
-    if run:  # that this command takes views over is no news to people
-        logging.getLogger().setLevel(logging.WARNING)
     with reporting():
         settings = load_settings()
         if not make:

@@ -32,6 +32,13 @@ def wait_for_tickets(service: Service) -> None:
         )
 
 
+def wait_for_views(service: Service, position: int) -> None:
+    """Wait until every view shows a position, some seconds at most: what happened is stored, and
+    the next command should find it."""
+    for projection in service.projections.values():
+        projection.live_version.progress.wait(position, _WAIT_SECONDS)
+
+
 def wait_for_audit_of(service: Service, where: AuditFilter) -> None:
     """Wait until the audit log shows all that a search may find; raises like `wait_for_audit`. The
     changes of parked tickets are missing all the same: a message says so."""

@@ -55,7 +55,7 @@ def create(
         CreateTicketBody, name=name, system=system, features=features or [], reason=reason
     )
     key = key_of(idempotency_key, "create", org, body.model_dump())
-    with open_for_command() as service:
+    with open_for_command(run=True, watch=True) as service:
         command = CreateTicket(
             ticket_id=service.new_id(),
             origin=origin(service, body.reason),
@@ -104,7 +104,7 @@ def change(
         reason=reason,
     )
     key = key_of(idempotency_key, "change", ticket, org, version, body.model_dump())
-    with open_for_command() as service:
+    with open_for_command(run=True, watch=True) as service:
         commands = body.commands(
             ticket, origin(service, body.reason), within=org, expected_version=version
         )
@@ -125,7 +125,7 @@ def retire(
     """Retire a ticket: it grants nothing any more, and its history stays."""
     body = checked(RestoreTicketBody, reason=reason)
     key = key_of(idempotency_key, "retire", ticket, org, version, reason)
-    with open_for_command() as service:
+    with open_for_command(run=True, watch=True) as service:
         command = RetireTicket(ticket, origin(service, body.reason), org, version)
         outcome = execute(service, [command], key, dry_run=dry_run)
     show_outcome(outcome, "retired", json=json, dry_run=dry_run)
@@ -144,7 +144,7 @@ def restore(
     """Bring a retired ticket back as it was."""
     body = checked(RestoreTicketBody, reason=reason)
     key = key_of(idempotency_key, "restore", ticket, org, version, reason)
-    with open_for_command() as service:
+    with open_for_command(run=True, watch=True) as service:
         command = RestoreTicket(ticket, origin(service, body.reason), org, version)
         outcome = execute(service, [command], key, dry_run=dry_run)
     show_outcome(outcome, "restored", json=json, dry_run=dry_run)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from api.cli.journaling import os_user
 from api.cli.options import hexadecimal
 from api.cli.output import print_json, print_table, say
+from api.cli.waiting import wait_for_views
 from api.use_cases.service import Service
 from api.wire.fields import KEY_PATTERN
 from api.wire.tickets import ticket_json
@@ -66,9 +67,12 @@ def origin(service: Service, reason: str | None) -> Origin:
 def execute(
     service: Service, commands: Sequence[Command], key: Key | None, *, dry_run: bool
 ) -> Outcome:
-    """The outcome, or what it would be. Raises the `Refusal`."""
+    """The outcome, or what it would be. The views show what happened before this returns, unless
+    they stay behind for seconds. Raises the `Refusal`."""
     if not dry_run:
-        return service.writer.execute(*commands, key=key)
+        outcome = service.writer.execute(*commands, key=key)
+        wait_for_views(service, outcome.position)
+        return outcome
     ticket_id, log = commands[0].ticket_id, service.log
     stream = Stream()
     for recorded in log.histories([ticket_id]).get(ticket_id, ()):
