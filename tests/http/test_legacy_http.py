@@ -1,6 +1,8 @@
 """The old routes beyond what was recorded: what they say of themselves, and what they refuse."""
 
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import bson
 import httpx
@@ -13,6 +15,7 @@ from pymongo.database import Database
 from domain.origin import Origin, milliseconds
 from domain.ticket.commands import RetireTicket
 from infrastructure.mongodb.client import Document
+from tests.support.health import metrics
 from tests.support.old_backend import (
     LIST,
     RECORDED,
@@ -25,7 +28,7 @@ from tests.support.old_backend import (
     old_token,
 )
 from tests.support.old_system import RAW
-from tests.support.server import Client, serving
+from tests.support.server import Client, serving, until
 
 ORG = USERS["ada"]
 
@@ -334,3 +337,19 @@ def test_tickets_are_listed_in_the_order_in_which_they_were_made(backend: OldBac
         backend.write(_id=ticket_id, name="changed since")
 
     assert [one["_id"] for one in backend.list().json()] == order
+
+
+def test_a_client_that_leaves_is_a_400_of_its_route_and_no_failure(
+    backend: OldBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, port = urlsplit(backend.url).netloc.split(":")
+    authorization = f"Authorization: {bearer('ada')['Authorization']}\r\n"
+    head = f"POST {WRITE} HTTP/1.1\r\nHost: x\r\n{authorization}Content-Length: 100\r\n\r\n"
+    with socket.create_connection((host, int(port))) as leaving:
+        leaving.sendall(head.encode() + b'{"na')
+
+    client = new_client(backend)
+    counted = ("ticketbook_http_requests_total", "POST", WRITE, "400")
+    until(lambda: metrics(client).get(counted, 0) == 1)
+    assert not [name for name in metrics(client) if name[-1] == "500"]
+    assert "Traceback" not in capsys.readouterr().out
