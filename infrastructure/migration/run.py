@@ -1,10 +1,8 @@
 """`run`: take every record of a source over."""
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
 
 from domain.errors import NotProven, SourceUnusable
 from infrastructure.migration.changes import listening
@@ -19,10 +17,7 @@ from infrastructure.migration.sniff import tickets
 from infrastructure.migration.source import TICKETS, DatabaseSource, FolderSource
 from infrastructure.migration.translators import translating
 from infrastructure.stores import Notes
-
-_OBJECTS: Final = 200_000
-"""Objects that may pile up before garbage is looked for; those of the batches that are being
-translated and committed are fewer."""
+from projections.running.collecting import rarely_collecting
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +71,7 @@ def run(
     def report(number: int) -> None:
         tell(number, counts)
 
-    with _rarely_collecting(), translating(translation, total) as translate:
+    with rarely_collecting(), translating(translation, total) as translate:
         if isinstance(source, FolderSource):
             importer.take_all(records, translate, report)
             return RunResult(counts, log.head())
@@ -89,18 +84,6 @@ def run(
     if token:  # from here on `follow` hears of everything that this run may have missed
         FollowedPlace(destination.notes, source, TICKETS).keep(token)
     return RunResult(counts, log.head())
-
-
-@contextmanager
-def _rarely_collecting() -> Iterator[None]:
-    """Millions of objects come and go, almost none in a cycle: looking for some as often as usual
-    would take a sixth of the time. Still done where objects pile up."""
-    usual = gc.get_threshold()
-    gc.set_threshold(_OBJECTS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 def _check_backup(notes: Notes | None, source: str, options: RunOptions) -> None:

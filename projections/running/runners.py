@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from threading import Event, Lock, Thread
 from time import monotonic
@@ -12,6 +12,7 @@ from domain.errors import EventUnreadable
 from domain.log.ports import EventLog
 from domain.ticket.events import Recorded
 from projections.running.applier import BATCH, Applier, Prepared
+from projections.running.collecting import rarely_collecting
 from projections.running.progress import Progress
 from projections.running.projection import TakeSteps
 from projections.running.runner import HEARTBEAT, Runner
@@ -77,7 +78,8 @@ class Runners:
                 for runner in runners:
                     runner.tend()
                 limit = self._limit()
-                most = self._round(pool, reading, limit)
+                with rarely_collecting() if limit == FAR else nullcontext():
+                    most = self._round(pool, reading, limit)
                 if most == 0:
                     self._sleep()
                 elif most < limit:

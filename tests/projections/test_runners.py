@@ -1,5 +1,6 @@
 """One pass over the log for all views of a process, on each real store."""
 
+import gc
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -257,3 +258,23 @@ def test_many_rows_take_few_statements(count: int) -> None:
         delete(connection, "t", ("a", "b"), [(n, n) for n in range(0, count, 2)])
         left = connection.execute("SELECT a FROM t ORDER BY a").fetchall()
         assert left == [(n,) for n in range(1, count, 2)]
+
+
+@pytest.mark.parametrize(("far", "rarely"), [(4, True), (4_000, False)])
+def test_a_process_looks_for_cycles_rarely_while_its_views_are_far_behind(
+    house: House, monkeypatch: pytest.MonkeyPatch, far: int, rarely: bool
+) -> None:
+    """So an event costs the same however many rows are remembered."""
+    monkeypatch.setattr(runners_module, "FAR", far)
+    usual = gc.get_threshold()
+    seen: list[tuple[int, int, int]] = []
+
+    def project(row: Any, recorded: Recorded) -> Any:
+        seen.append(gc.get_threshold())
+        return TICKETS.project(row, recorded)
+
+    house.fill()
+    with Process(house, (Projection("tickets", project, every=False), AUDIT)) as process:
+        process.reach(27)
+    assert (seen[0] != usual) == rarely
+    assert gc.get_threshold() == usual
