@@ -74,6 +74,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode=WAL").fetchone()
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+            code = getattr(error, "sqlite_errorcode", None)  # the module raises some without one
+            if code != sqlite3.SQLITE_BUSY or monotonic() > deadline:
                 raise
         sleep(0.01)
