@@ -37,7 +37,10 @@ class Run:
 
 def start(folder: Path, plan: Plan) -> Part:
     """Commands and `import pydantic` in turns, so that both find the same machine."""
-    environment = os.environ | {"TICKETBOOK_STORE": f"sqlite:///{folder / 'start.db'}"}
+    environment = os.environ | {
+        "TICKETBOOK_STORE": f"sqlite:///{folder / 'start.db'}",
+        "TICKETBOOK_AUTH_SECRET": "a secret of the benchmark, long enough to sign",
+    }
     rows = [
         _compared(arguments, times, plan.rounds * _RUNS, environment)
         for arguments, times in _STARTS
