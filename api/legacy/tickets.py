@@ -144,8 +144,10 @@ class LegacyTickets:
 
     async def _gate(self, call: LegacyCall, feature: str) -> None:
         """Any ticket of the caller may hold the feature, if the ticket belongs to the organisation
-        in which the caller has it. Raises `LegacyRefusal`."""
-        accesses = call.user.systems.values()
+        in which the caller has it, and stands under a system of the catalogue: other parts of a
+        user may look alike. Raises `LegacyRefusal`."""
+        systems = self._service.catalogue.current().systems
+        accesses = [access for name, access in call.user.systems.items() if name in systems]
         ids = {access.ticket_id for access in accesses if access.ticket_id}
         latest = (await freshness.live_version(self._service.tickets)).view.latest
         tickets: Mapping[str, Ticket] = await self._in_thread(lambda: latest(ids))

@@ -145,6 +145,19 @@ def test_a_damaged_part_of_a_user_gives_no_access(backend: OldBackend, part: obj
     assert error(backend.list("ada", "workforce_2"), 403) == "Access denied to this system"
 
 
+def test_a_part_of_a_user_that_names_no_system_of_the_catalogue_opens_nothing(
+    backend: OldBackend,
+) -> None:
+    users, ada = backend.users["users"], {"_id": ObjectId(USERS["ada"])}
+    part = {"orgId": ObjectId(ORG), "ticket": ObjectId(TICKETS["adm_rc"])}
+    document = users.find_one(ada, {"hashedPassword": 0}) or {}
+    systems = [name for name, value in document.items() if isinstance(value, dict)]
+    users.update_one(ada, {"$unset": dict.fromkeys(systems, ""), "$set": {"preferences": part}})
+    assert error(backend.list("ada"), 403) == "Feature get_tickets not accessible"
+    users.update_one(ada, {"$set": {"revolution_counter_1": part}})
+    assert backend.list("ada").status_code == 200
+
+
 def test_an_odd_field_of_a_user_keeps_no_user_out(backend: OldBackend) -> None:
     users, ada = backend.users["users"], {"_id": ObjectId(USERS["ada"])}
     found = users.find_one_and_delete(ada)
